@@ -1,0 +1,196 @@
+//! The bodies of the Tasks that the hub writes.
+
+use schemas::ids::TaskId;
+use schemas::order;
+use schemas::plan::{Action, WORK};
+use schemas::resource::{Body, Key, Kind, Resource, text_at};
+use schemas::task::{TaskStatus, task_code};
+use schemas::time::Timestamp;
+use serde_json::{Value, json};
+
+/// The system of the identifier that every spawned Task carries: its own id, for those who quote it elsewhere.
+pub(crate) const TASK_IDENTIFIER: &str = "urn:fhir-workflow-hub:task";
+
+/// What the Tasks of an order take over from its requests.
+pub(crate) struct Asked<'a> {
+    requests: Vec<&'a Resource>,
+}
+
+impl<'a> Asked<'a> {
+    /// Never of nothing: an order has at least one request.
+    pub(crate) fn new(requests: Vec<&'a Resource>) -> Self {
+        Self { requests }
+    }
+
+    fn first(&self) -> &'a Body {
+        &self.requests[0].body
+    }
+
+    fn kind(&self) -> Kind {
+        self.requests[0].key.kind
+    }
+
+    /// The performer that is named by every request, if it is one and the same, and may own a Task.
+    pub(crate) fn performer(&self) -> Option<&'a Value> {
+        let first = order::named_performer(self.kind(), self.first())?;
+        let same = |request: &&Resource| order::named_performer(request.key.kind, &request.body) == Some(first);
+        (self.requests.iter().all(same) && (may_own(first))).then_some(first)
+    }
+
+    /// What a Task of the whole order, or of one item, is about: the request, or the number they share.
+    fn focus(&self, item: Option<usize>) -> Value {
+        match (item, self.requests.as_slice()) {
+            (Some(item), requests) => requests[item].reference(),
+            (None, [only]) => only.reference(),
+            (None, _) => json!({ "identifier": order::group_identifier(self.kind(), self.first()) }),
+        }
+    }
+
+    fn based_on(&self, item: Option<usize>) -> Value {
+        match item {
+            Some(item) => json!([self.requests[item].reference()]),
+            None => self.requests.iter().map(|request| request.reference()).collect(),
+        }
+    }
+
+    /// What all Tasks of the order have alike.
+    fn common(&self, id: TaskId, status: TaskStatus, item: Option<usize>, now: Timestamp) -> Body {
+        let request = self.first();
+        let mut task = Body::new();
+        task.insert("identifier".into(), json!([{ "system": TASK_IDENTIFIER, "value": id.to_string() }]));
+        task.insert("basedOn".into(), self.based_on(item));
+        if let Some(group) = order::group_identifier(self.kind(), request) {
+            task.insert("groupIdentifier".into(), group.clone());
+        }
+        task.insert("status".into(), status.code().into());
+        task.insert("priority".into(), text_at(request, &["priority"]).unwrap_or("routine").into());
+        task.insert("focus".into(), self.focus(item));
+        for (name, value) in [("for", order::subject(request)), ("encounter", request.get("encounter"))] {
+            if let Some(value) = value {
+                task.insert(name.into(), value.clone());
+            }
+        }
+        task.insert("authoredOn".into(), now.to_string().into());
+        task.insert("lastModified".into(), now.to_string().into());
+        if let Some(requester) = order::requester(request).filter(|r| may_request(r)) {
+            task.insert("requester".into(), requester.clone());
+        }
+        if let Some(owner) = self.performer() {
+            task.insert("owner".into(), owner.clone());
+        }
+        task
+    }
+
+    pub(crate) fn fulfilment(&self, id: TaskId, now: Timestamp) -> Body {
+        let mut task = self.common(id, TaskStatus::Requested, None, now);
+        task.insert("intent".into(), "order".into());
+        task.insert("code".into(), task_code("fulfill"));
+        task
+    }
+
+    pub(crate) fn work_item(&self, id: TaskId, status: TaskStatus, step: &Step, now: Timestamp) -> Body {
+        let mut task = self.common(id, status, step.item, now);
+        let action = step.action;
+        let title = action.title.as_deref().unwrap_or(&action.id);
+        task.insert("partOf".into(), json!([{ "reference": Key::task(TaskId { step: 0, occurrence: 1, ..id }).to_string() }]));
+        task.insert("intent".into(), "filler-order".into());
+        task.insert("code".into(), action.code.clone().unwrap_or_else(|| json!({ "text": title })));
+        task.insert("description".into(), title.into());
+        if let Some(priority) = &action.priority {
+            task.insert("priority".into(), priority.as_str().into());
+        }
+        if let Some(work) = &action.work {
+            task.insert("performerType".into(), json!([{ "coding": [{ "system": WORK, "code": work }] }]));
+        }
+        task
+    }
+}
+
+/// A step of the plan, of one item where it is done per item.
+pub(crate) struct Step<'a> {
+    pub(crate) action: &'a Action,
+    pub(crate) item: Option<usize>,
+}
+
+/// The Task that asks the owner of another Task to stop, pause or go on (`abort`, `suspend`, `resume`).
+pub(crate) fn asking(id: TaskId, code: &str, of: &Resource, now: Timestamp) -> Body {
+    let mut task = Body::new();
+    let mut put = |name: &str, value: Value| task.insert(name.into(), value);
+    put("identifier", json!([{ "system": TASK_IDENTIFIER, "value": id.to_string() }]));
+    for name in ["basedOn", "groupIdentifier"] {
+        of.body.get(name).map(|value| put(name, value.clone()));
+    }
+    put("partOf", json!([{ "reference": Key::task(TaskId { step: 0, occurrence: 1, ..id }).to_string() }]));
+    put("status", TaskStatus::Requested.code().into());
+    put("intent", "order".into());
+    put("priority", text_at(&of.body, &["priority"]).unwrap_or("routine").into());
+    put("code", task_code(code));
+    put("focus", of.reference());
+    of.body.get("for").map(|value| put("for", value.clone()));
+    put("authoredOn", now.to_string().into());
+    put("lastModified", now.to_string().into());
+    for name in ["requester", "performerType", "owner"] {
+        of.body.get(name).map(|value| put(name, value.clone()));
+    }
+    task
+}
+
+/// The next offer of a step that was refused, failed or let lapse: as the last one was at first.
+pub(crate) fn offered_again(id: TaskId, last: &Body, open: bool, now: Timestamp) -> Body {
+    let mut task = last.clone();
+    for name in ["statusReason", "businessStatus", "output", "executionPeriod", "note"] {
+        task.shift_remove(name);
+    }
+    if open {
+        task.shift_remove("owner");
+    }
+    task.insert("identifier".into(), json!([{ "system": TASK_IDENTIFIER, "value": id.to_string() }]));
+    task.insert("status".into(), TaskStatus::Requested.code().into());
+    task.insert("authoredOn".into(), now.to_string().into());
+    task.insert("lastModified".into(), now.to_string().into());
+    task
+}
+
+/// Puts a Task into a state, with the times that go with it.
+pub(crate) fn set_status(task: &mut Body, to: TaskStatus, now: Timestamp) {
+    task.insert("status".into(), to.code().into());
+    task.insert("lastModified".into(), now.to_string().into());
+    let started = task.get("executionPeriod").is_some();
+    if to == TaskStatus::InProgress && !started {
+        task.insert("executionPeriod".into(), json!({ "start": now.to_string() }));
+    } else if to.is_terminal()
+        && let Some(period) = task.get_mut("executionPeriod")
+    {
+        period["end"] = now.to_string().into();
+    }
+}
+
+/// `Task.owner` and `Task.requester` take fewer types than a request's performer and requester.
+fn may_own(reference: &Value) -> bool {
+    const OWNERS: [&str; 8] = [
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "CareTeam",
+        "HealthcareService",
+        "Patient",
+        "Device",
+        "RelatedPerson",
+    ];
+    points_to(reference, &OWNERS)
+}
+
+fn may_request(reference: &Value) -> bool {
+    const REQUESTERS: [&str; 6] =
+        ["Device", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"];
+    points_to(reference, &REQUESTERS)
+}
+
+/// Logical references and URLs do not show their type: they are taken. A contained one stays with its container.
+fn points_to(reference: &Value, kinds: &[&str]) -> bool {
+    match reference.get("reference").and_then(Value::as_str) {
+        None => reference.get("identifier").is_some(),
+        Some(text) if text.starts_with('#') => false,
+        Some(text) => text.contains(':') || kinds.iter().any(|kind| text.split('/').next() == Some(kind)),
+    }
+}

@@ -1,0 +1,238 @@
+//! Something that is here is changed: a whole new body (PUT), a JSON Patch, or a deletion.
+
+use json_patch::PatchErrorKind;
+use schemas::gate;
+use schemas::outcome::IssueType;
+use schemas::resource::{Body, Key, Kind, Resource};
+use schemas::task::{TaskStatus, owner};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::draft::{Draft, repeated};
+use super::task::{self, Wish};
+use super::{Moment, Stop, request, submit, task_id};
+use crate::command::Command;
+use crate::decision::{Decision, EntryOutcome};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::scene::Scene;
+use crate::task_machine::{Actor, Matrix};
+
+pub(super) fn update(
+    scene: &Scene,
+    command: &Command,
+    key: &Key,
+    body: &Body,
+    if_match: Option<u32>,
+    moment: &Moment,
+) -> Result<Decision, Stop> {
+    if let Some(decision) = repeated(scene, command)? {
+        return Ok(decision);
+    }
+    let mut draft = Draft::new(scene, command, moment);
+    let (before, root) = draft.named(key)?;
+    let before = before.clone();
+    check_version(&before, if_match, moment)?;
+    let faults = submit::check_references(scene, key.kind, body, moment.policy);
+    if !faults.is_empty() {
+        return Err(Refusal::new(RefusalKind::Unprocessable, faults).into());
+    }
+    change(&mut draft, &before, root, body.clone())?;
+    Ok(draft.finish())
+}
+
+pub(super) fn patch(
+    scene: &Scene,
+    command: &Command,
+    key: &Key,
+    patch: &json_patch::Patch,
+    if_match: Option<u32>,
+    moment: &Moment,
+) -> Result<Decision, Stop> {
+    if let Some(decision) = repeated(scene, command)? {
+        return Ok(decision);
+    }
+    let mut draft = Draft::new(scene, command, moment);
+    let (before, root) = draft.named(key)?;
+    let before = before.clone();
+    check_version(&before, if_match, moment)?;
+    let mut value = Value::Object(before.body.clone());
+    json_patch::patch(&mut value, patch).map_err(|error| refused_patch(&error))?;
+    let Value::Object(body) = value else {
+        return Err(Refusal::rule("", "the patch replaces the resource by something else").into());
+    };
+    let invalid = |faults| Refusal::new(RefusalKind::Unprocessable, faults);
+    gate::check(&body, Some(key.kind.name())).map_err(invalid)?;
+    if body.get("id") != before.body.get("id") {
+        return Err(Refusal::rule(&format!("{}.id", key.kind), "an id does not change").into());
+    }
+    change(&mut draft, &before, root, body)?;
+    Ok(draft.finish())
+}
+
+fn refused_patch(error: &json_patch::PatchError) -> Refusal {
+    let what = match error.kind {
+        PatchErrorKind::TestFailed => "its test does not hold",
+        _ => "it points to nothing that is there",
+    };
+    let text = format!("operation {} at {} cannot be applied: {what}", error.operation, error.path);
+    Refusal::one(RefusalKind::Unprocessable, IssueType::Processing, "", text)
+}
+
+pub(super) fn delete(
+    scene: &Scene,
+    command: &Command,
+    key: &Key,
+    if_match: Option<u32>,
+    moment: &Moment,
+) -> Result<Decision, Stop> {
+    let mut draft = Draft::new(scene, command, moment);
+    if scene.deleted.contains(key) {
+        // Deleting twice is deleting.
+        return Ok(draft.finish());
+    }
+    let (before, root) = draft.named(key)?;
+    let before = before.clone();
+    check_version(&before, if_match, moment)?;
+    if is_live(&draft, root) {
+        let text = format!("{key} belongs to an order that is under way: revoke the request instead");
+        return Err(Refusal::conflict(text).into());
+    }
+    let deleted = draft.delete(root, key)?;
+    draft.answer(&deleted, EntryOutcome::Deleted, None);
+    Ok(draft.finish())
+}
+
+fn is_live(draft: &Draft, root: Uuid) -> bool {
+    let state = draft.run_of(root).and_then(|run| run.tasks.first());
+    state.and_then(|state| state.status).is_some_and(|status| !status.is_terminal())
+}
+
+fn check_version(before: &Resource, if_match: Option<u32>, moment: &Moment) -> Result<(), Stop> {
+    match if_match {
+        Some(version) if version != before.version => {
+            let text = format!("If-Match names version {version}, but {} is at version {}", before.key, before.version);
+            Err(Refusal::one(RefusalKind::PreconditionFailed, IssueType::Conflict, "", text).into())
+        }
+        None if moment.policy.require_if_match => {
+            let text = "this hub demands If-Match for an update: read the resource and send its ETag";
+            Err(Refusal::one(RefusalKind::PreconditionRequired, IssueType::Required, "", text).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Result<(), Stop> {
+    let body = Resource::new(before.key.clone(), before.version, before.last_updated, body).body;
+    if body == before.body {
+        let fulfilment = draft.fulfilment_of(&before.key);
+        draft.answer(before, EntryOutcome::Found, fulfilment);
+        return Ok(());
+    }
+    let after = match before.key.kind {
+        Kind::TASK => change_task(draft, before, root, body)?,
+        kind if kind.is_request() => request::change(draft, before, root, body)?,
+        _ => draft.replace(root, &before.key, body)?,
+    };
+    let fulfilment = draft.fulfilment_of(&after.key);
+    draft.answer(&after, EntryOutcome::Updated, fulfilment);
+    Ok(())
+}
+
+/// What a Task is about does not change; whoever wants something else submits something else.
+const FIXED: [&str; 9] =
+    ["focus", "basedOn", "partOf", "groupIdentifier", "for", "code", "intent", "requester", "authoredOn"];
+
+fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Result<Resource, Stop> {
+    let from = task::status_of(&before.body)?;
+    let to = task::status_of(&body)?;
+    let claimed_by = owner(&body).map(str::to_owned);
+    check_fixed(before, &body)?;
+    check_owner(draft, before, claimed_by.as_deref())?;
+    let actors = task::actors(&draft.command.caller, &before.body, claimed_by.as_deref());
+    if actors.is_empty() {
+        return Err(Refusal::forbidden("this Task is neither asked for by this caller, nor its own, nor open to it").into());
+    }
+    if is_derived(draft, &before.key, root) {
+        return change_fulfilment(draft, before, root, body, &actors);
+    }
+    if from == to && from.is_terminal() {
+        return Err(Refusal::rule("Task.status", format!("the Task is {from}: it does not change any more")).into());
+    }
+    let takes = from.is_offered() && !to.is_terminal();
+    if takes && draft.run_of(root).is_some_and(|run| run.held) {
+        return Err(Refusal::conflict("the request is on hold: nothing is granted now").into());
+    }
+    if from != to {
+        Matrix::of_work().check(Some(from), to, &actors)?;
+    }
+    let way = if from == to { vec![] } else { vec![to] };
+    let wish = Wish { claimed_by: claims(draft, from, to, &body), body: Some(body), ..Wish::default() };
+    task::apply(draft, &before.key, root, &way, wish)
+}
+
+/// Whoever takes an open Task without naming an owner is its owner.
+fn claims(draft: &Draft, from: TaskStatus, to: TaskStatus, body: &Body) -> Option<Value> {
+    let taken = from.is_offered() && !matches!(to, TaskStatus::Cancelled | TaskStatus::EnteredInError) && from != to;
+    match &draft.command.caller {
+        crate::command::Caller::Known { organization, .. } if taken && !body.contains_key("owner") => {
+            Some(serde_json::json!({ "reference": organization }))
+        }
+        _ => None,
+    }
+}
+
+fn check_fixed(before: &Resource, body: &Body) -> Result<(), Stop> {
+    let changed = FIXED.iter().filter(|name| before.body.get(**name) != body.get(**name));
+    let fault = |name: &&str| {
+        let text = format!("{name} says what the Task is, and does not change");
+        schemas::outcome::Issue::error(IssueType::BusinessRule, format!("Task.{name}"), text)
+    };
+    let faults: Vec<_> = changed.map(fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::new(RefusalKind::Unprocessable, faults).into()) }
+}
+
+/// An owner is set once, by a claim; only the operator hands a Task to another.
+fn check_owner(draft: &Draft, before: &Resource, claimed_by: Option<&str>) -> Result<(), Stop> {
+    let caller = &draft.command.caller;
+    match (owner(&before.body), claimed_by) {
+        (Some(before), Some(after)) if before == after => Ok(()),
+        (Some(_), _) => {
+            Err(Refusal::one(RefusalKind::Conflict, IssueType::Conflict, "Task.owner", "the Task is another performer's").into())
+        }
+        (None, Some(by)) if !caller.may_be(by) => {
+            Err(Refusal::forbidden("this caller does not speak for the owner that it names").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the hub alone moves this Task, after its children.
+fn is_derived(draft: &Draft, key: &Key, root: Uuid) -> bool {
+    task_id(key).is_some_and(|id| id.step == 0) && draft.run_of(root).is_some_and(|run| run.plan.is_some())
+}
+
+/// A fulfilment Task follows its children; only its named performer may decline the whole, and its other elements
+/// (notes, for instance) may be written.
+fn change_fulfilment(
+    draft: &mut Draft,
+    before: &Resource,
+    root: Uuid,
+    body: Body,
+    actors: &[Actor],
+) -> Result<Resource, Stop> {
+    let (from, to) = (task::status_of(&before.body)?, task::status_of(&body)?);
+    if from == to {
+        return draft.replace(root, &before.key, body);
+    }
+    let owners: Vec<Actor> = actors.iter().copied().filter(|actor| *actor == Actor::Owner).collect();
+    if let Err(refusal) = Matrix::of_fulfilment().check(Some(from), to, &owners) {
+        let mut refusal = refusal;
+        refusal.issues[0].text += "; a fulfilment Task follows its work items, and is cancelled by revoking its request";
+        return Err(refusal.into());
+    }
+    let why = body.get("statusReason").cloned();
+    if let Some(mut order) = super::order::Order::find(draft, root)? {
+        order.decline(why)?;
+    }
+    Ok(draft.get(&before.key)?.clone())
+}

@@ -1,0 +1,162 @@
+//! The whole business of the hub: what a command needs to see, and what follows from it.
+//!
+//! Pure. The engine loads what [`needs`] names, calls [`decide`], and commits the [`Decision`]. A command that learns
+//! only while deciding what it must see answers [`Verdict::More`], and is decided again.
+
+mod bodies;
+mod change;
+mod draft;
+mod order;
+mod report;
+mod request;
+mod submit;
+mod task;
+mod timer;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemas::ids::TaskId;
+use schemas::resource::{Key, Kind};
+use schemas::time::Timestamp;
+use uuid::Uuid;
+
+use crate::command::{Act, Command};
+use crate::decision::Decision;
+use crate::refusal::Refusal;
+use crate::scene::{Needs, Scene};
+use crate::workflow::Catalogue;
+
+pub use draft::after;
+
+/// The queue of Tasks that name no kind of work.
+pub const GENERAL_WORK: &str = task::GENERAL_WORK;
+
+/// How a site wants things done.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Only requests with the `actionable` tag ask for work.
+    pub require_actionable: bool,
+    /// References to things that are not here are refused.
+    pub strict_references: bool,
+    /// Updates must say which version they are of.
+    pub require_if_match: bool,
+    /// A request is completed when its fulfilment Task is.
+    pub auto_complete_request: bool,
+    /// How often an open step is offered, the first time included.
+    pub offers_max: u32,
+    /// How long a claim holds without a report, by kind of work, and of the kinds not named. None: for ever.
+    pub leases: (BTreeMap<String, Option<Duration>>, Option<Duration>),
+    pub catalogue: Catalogue,
+}
+
+impl Policy {
+    fn lease(&self, work: &str) -> Option<Duration> {
+        self.leases.0.get(work).copied().unwrap_or(self.leases.1)
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            require_actionable: false,
+            strict_references: false,
+            require_if_match: false,
+            auto_complete_request: true,
+            offers_max: 3,
+            leases: Default::default(),
+            catalogue: Catalogue::default(),
+        }
+    }
+}
+
+/// When a command is decided, and under which rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// The database's time.
+    pub now: Timestamp,
+    pub policy: &'a Policy,
+}
+
+/// What came of looking at a scene.
+#[derive(Debug)]
+pub enum Verdict {
+    Decided(Box<Decision>),
+    /// Load these as well, and ask again.
+    More(Needs),
+}
+
+/// Why a decision stops: for a no, or to see more.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    No(Refusal),
+    More(Needs),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::No(refusal)
+    }
+}
+
+/// What a command certainly needs to see.
+pub fn needs(command: &Command, policy: &Policy) -> Needs {
+    let mut needs = match &command.act {
+        Act::Submit(entries) => submit::needs(command, entries, policy),
+        Act::Update { key, body, .. } => resource(key).and(submit::targets(key.kind, body, policy)),
+        Act::Patch { key, .. } | Act::Delete { key, .. } => resource(key),
+        Act::Report(report) => resource(&Key::task(&report.task_id)),
+        Act::Fire(timer) => Needs { roots: vec![timer.root], ..Needs::default() },
+    };
+    needs.receipts.extend(command.repeat.iter().map(|repeat| repeat.key.clone()));
+    needs
+}
+
+/// A resource and, when it is a Task of a plan, what its change is likely to touch: the fulfilment Task and the step
+/// that follows in a sequence.
+fn resource(key: &Key) -> Needs {
+    let mut resources = vec![key.clone()];
+    if let Some(id) = task_id(key)
+        && id.step != 0
+    {
+        resources.push(Key::task(TaskId { step: 0, occurrence: 1, ..id }));
+        resources.push(Key::task(TaskId { step: id.step + 1, occurrence: 1, ..id }));
+    }
+    Needs { resources, ..Needs::default() }
+}
+
+/// The order and the step, when a key's id names them.
+pub fn task_id(key: &Key) -> Option<TaskId> {
+    if key.kind == Kind::TASK { key.id.parse().ok() } else { None }
+}
+
+/// The order in whose lane a command runs.
+pub fn lane_of(command: &Command) -> Uuid {
+    let of_key = |key: &Key| match task_id(key) {
+        Some(id) => id.root,
+        None => Uuid::try_parse(&key.id).unwrap_or(command.id),
+    };
+    match &command.act {
+        Act::Submit(_) => command.id,
+        Act::Update { key, .. } | Act::Patch { key, .. } | Act::Delete { key, .. } => of_key(key),
+        Act::Report(report) => of_key(&Key::task(&report.task_id)),
+        Act::Fire(timer) => timer.root,
+    }
+}
+
+/// Decides one command on what was found.
+pub fn decide(scene: &Scene, command: &Command, moment: &Moment) -> Result<Verdict, Refusal> {
+    let decided = match &command.act {
+        Act::Submit(entries) => submit::decide(scene, command, entries, moment),
+        Act::Update { key, body, if_match } => change::update(scene, command, key, body, *if_match, moment),
+        Act::Patch { key, patch, if_match } => change::patch(scene, command, key, patch, *if_match, moment),
+        Act::Delete { key, if_match } => change::delete(scene, command, key, *if_match, moment),
+        Act::Report(report) => report::decide(scene, command, report, moment),
+        Act::Fire(timer) => timer::decide(scene, command, timer, moment),
+    };
+    match decided {
+        Ok(decision) => Ok(Verdict::Decided(Box::new(decision))),
+        Err(Stop::More(needs)) => Ok(Verdict::More(needs)),
+        Err(Stop::No(refusal)) => Err(refusal),
+    }
+}

@@ -1,0 +1,522 @@
+//! A running order: its Tasks, moved by whoever works on them, and what follows by its plan.
+
+use schemas::ids::TaskId;
+use schemas::order::{RequestStatus, can_complete};
+use schemas::resource::{Body, Key, Resource};
+use schemas::task::{Priority, TaskStatus, has_task_code, owner, reason};
+use schemas::time::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::bodies::{Asked, Step, asking, offered_again, set_status};
+use super::draft::Draft;
+use super::{Stop, task_id};
+use crate::decision::{Message, Timer, TimerId};
+use crate::plan::advance::{Move, Standing};
+use crate::plan::graph::Graph;
+use crate::plan::run::{Run, TaskState};
+use crate::refusal::Refusal;
+use crate::task_machine::{Actor, Matrix};
+use crate::workflow::Offered;
+
+/// Moves of one plan by one command are few; more than this means that the plan's rules go round in a circle.
+const ROUNDS_LIMIT: usize = 10_000;
+
+pub(crate) struct Order<'d, 'a> {
+    pub(crate) draft: &'d mut Draft<'a>,
+    root: Uuid,
+    graph: Graph,
+    /// The reason that a Task ended with, to be shown on the fulfilment Task when that ends too.
+    cause: Option<Value>,
+}
+
+impl<'d, 'a> Order<'d, 'a> {
+    /// The order that runs at this root; none for what is no order (a lone Task, a Patient).
+    pub(crate) fn find(draft: &'d mut Draft<'a>, root: Uuid) -> Result<Option<Self>, Stop> {
+        let Some(run) = draft.scene.heads.get(&root).and_then(|head| head.run.as_ref()) else {
+            return Ok(None);
+        };
+        let Some(hash) = &run.plan else { return Ok(None) };
+        let kept = draft.scene.plans.get(hash).or_else(|| draft.moment.policy.catalogue.find(hash).map(|o| &o.plan));
+        let unknown = || Refusal::conflict("the plan of this order is not known to this hub");
+        let graph = Graph::bind(kept.ok_or_else(unknown)?, run.requests.len());
+        Ok(Some(Self { draft, root, graph, cause: None }))
+    }
+
+    /// Starts an order: its fulfilment Task, and the Tasks of all steps that are certain to come.
+    pub(crate) fn start(draft: &'d mut Draft<'a>, root: Uuid, plan: &Offered, requests: &[Key]) -> Result<(), Stop> {
+        let graph = Graph::bind(&plan.plan, requests.len());
+        let nodes = graph.nodes.len();
+        draft.decision.plans.push((plan.hash.clone(), plan.plan.clone(), plan.text.clone()));
+        draft.head(root).run = Some(Run {
+            plan: Some(plan.hash.clone()),
+            requests: requests.iter().map(Key::to_string).collect(),
+            tasks: vec![TaskState::default(); nodes],
+            ..Run::default()
+        });
+        let mut order = Self { draft, root, graph, cause: None };
+        order.create_fulfilment()?;
+        for leaf in order.graph.leaves().collect::<Vec<_>>() {
+            if order.graph.is_certain(leaf) {
+                order.create_step(leaf, TaskStatus::Draft)?;
+            }
+        }
+        order.go_on()
+    }
+
+    // ---- reading
+
+    pub(crate) fn run(&mut self) -> &mut Run {
+        self.draft.head(self.root).run.get_or_insert_default()
+    }
+
+    pub(crate) fn state(&mut self, step: usize) -> &mut TaskState {
+        let tasks = &mut self.run().tasks;
+        if tasks.len() <= step {
+            tasks.resize(step + 1, TaskState::default());
+        }
+        &mut tasks[step]
+    }
+
+    fn id_of(&mut self, step: usize) -> TaskId {
+        let occurrence = self.state(step).occurrence.max(1);
+        TaskId { root: self.root, step: step as u32, occurrence }
+    }
+
+    fn requests(&self) -> Result<Vec<Resource>, Stop> {
+        let names = self.draft.run_of(self.root).map(|run| run.requests.as_slice()).unwrap_or_default();
+        let keys: Vec<Key> = names.iter().filter_map(|name| Key::of_reference(name)).collect();
+        self.draft.get_all(&keys)
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.state(0).status.is_some_and(TaskStatus::is_terminal)
+    }
+
+    // ---- writing Tasks
+
+    fn create_fulfilment(&mut self) -> Result<(), Stop> {
+        let requests = self.requests()?;
+        let asked = Asked::new(requests.iter().collect());
+        let id = TaskId { root: self.root, step: 0, occurrence: 1 };
+        let open = asked.performer().is_none();
+        let body = asked.fulfilment(id, self.draft.now());
+        self.draft.create(self.root, Key::task(id), body);
+        *self.state(0) = TaskState { status: Some(TaskStatus::Requested), occurrence: 1, open, ..TaskState::default() };
+        Ok(())
+    }
+
+    fn create_step(&mut self, leaf: usize, status: TaskStatus) -> Result<Resource, Stop> {
+        let requests = self.requests()?;
+        let asked = Asked::new(requests.iter().collect());
+        let node = &self.graph.nodes[leaf];
+        let Some(action) = &node.action else {
+            return Err(Refusal::conflict("a step without an action").into());
+        };
+        let id = TaskId { root: self.root, step: leaf as u32, occurrence: 1 };
+        let body = asked.work_item(id, status, &Step { action, item: node.item }, self.draft.now());
+        let open = asked.performer().is_none();
+        let task = self.draft.create(self.root, Key::task(id), body);
+        *self.state(leaf) = TaskState { status: Some(status), occurrence: 1, open, ..TaskState::default() };
+        Ok(task)
+    }
+
+    /// A Task's next version at `to`, legal for `actor`, with whatever else `edit` changes.
+    pub(crate) fn move_task(
+        &mut self,
+        step: usize,
+        to: TaskStatus,
+        actor: Actor,
+        edit: impl FnOnce(&mut Body),
+    ) -> Result<Resource, Stop> {
+        let key = Key::task(self.id_of(step));
+        let now = self.draft.now();
+        let mut body = self.draft.get(&key)?.body.clone();
+        let matrix = if step == 0 { Matrix::of_fulfilment() } else { Matrix::of_work() };
+        matrix.check(TaskStatus::of(&body), to, &[actor])?;
+        set_status(&mut body, to, now);
+        edit(&mut body);
+        let task = self.draft.replace(self.root, &key, body)?;
+        self.note(step, to, &task.body);
+        Ok(task)
+    }
+
+    /// Keeps the run in step with a Task that was written.
+    pub(crate) fn note(&mut self, step: usize, to: TaskStatus, body: &Body) {
+        let now = self.draft.now();
+        let documented = body.get("statusReason").is_some();
+        let state = self.state(step);
+        state.status = Some(to);
+        match to {
+            TaskStatus::Requested | TaskStatus::Ready => state.released = state.released.or(Some(now)),
+            TaskStatus::InProgress => state.started = state.started.or(Some(now)),
+            _ if to.is_terminal() => {
+                state.ended = Some(now);
+                state.documented = documented;
+            }
+            _ => {}
+        }
+    }
+
+    fn publish(&mut self, step: usize, task: &Resource) {
+        let (name, work) = self.names(step, task);
+        self.draft.publish(task, name, work);
+    }
+
+    /// The step's name and its queue.
+    fn names(&self, step: usize, task: &Resource) -> (String, String) {
+        let action = self.graph.nodes.get(step).and_then(|node| node.action.as_ref());
+        let name = action.map_or_else(|| asked_code(&task.body).to_owned(), |action| action.id.clone());
+        (name, super::task::work_of(&task.body))
+    }
+
+    // ---- what follows
+
+    /// After a Task moved: what it sets off, and what the plan does next.
+    pub(crate) fn after_task(&mut self, step: usize, task: &Resource) -> Result<(), Stop> {
+        let Some(status) = TaskStatus::of(&task.body) else { return Ok(()) };
+        if status.is_terminal() {
+            self.drop_lease(step);
+            self.cause = task.body.get("statusReason").cloned().or(self.cause.take());
+        }
+        if step >= self.graph.nodes.len() {
+            self.answered(&task.body, status)?;
+        } else if matches!(status, TaskStatus::Rejected | TaskStatus::Failed) && step != 0 {
+            self.offer_again(step, task)?;
+        }
+        self.go_on()
+    }
+
+    /// Refused or failed by someone who had claimed an open Task: the next one may.
+    fn offer_again(&mut self, step: usize, task: &Resource) -> Result<(), Stop> {
+        let limit = self.draft.moment.policy.offers_max;
+        let state = self.state(step);
+        state.refused += 1;
+        if !state.open || state.refused >= limit || !self.wants(step) {
+            return Ok(());
+        }
+        self.offer(step, task).map(drop)
+    }
+
+    /// Whether a step that ended without success is still to be done.
+    pub(crate) fn wants(&mut self, step: usize) -> bool {
+        let (revoked, closed) = (self.run().revoked, self.run().closed);
+        step < self.graph.nodes.len() && !revoked && !closed && !self.state(step).withdrawn
+    }
+
+    /// A new Task of the same step.
+    pub(crate) fn offer(&mut self, step: usize, last: &Resource) -> Result<Resource, Stop> {
+        let now = self.draft.now();
+        let state = self.state(step);
+        let (occurrence, refused, open) = (state.occurrence + 1, state.refused, state.open);
+        let status = Some(TaskStatus::Requested);
+        *state = TaskState { status, occurrence, refused, open, released: Some(now), ..TaskState::default() };
+        let id = self.id_of(step);
+        let task = self.draft.create(self.root, Key::task(id), offered_again(id, &last.body, open, now));
+        self.publish(step, &task);
+        Ok(task)
+    }
+
+    /// Asks the owner of a started Task to stop it, pause it, or go on.
+    fn ask(&mut self, step: usize, code: &str) -> Result<(), Stop> {
+        let now = self.draft.now();
+        let key = Key::task(self.id_of(step));
+        let target = self.draft.get(&key)?.clone();
+        let asking_step = self.run().tasks.len().max(self.graph.nodes.len());
+        let status = Some(TaskStatus::Requested);
+        *self.state(asking_step) = TaskState { status, occurrence: 1, released: Some(now), ..TaskState::default() };
+        let id = self.id_of(asking_step);
+        let task = self.draft.create(self.root, Key::task(id), asking(id, code, &target, now));
+        self.publish(asking_step, &task);
+        Ok(())
+    }
+
+    /// The owner answered a Task that asked for something: done means that the other Task follows.
+    fn answered(&mut self, asked: &Body, status: TaskStatus) -> Result<(), Stop> {
+        let target = schemas::task::focus(asked).and_then(Key::of_reference).and_then(|key| task_id(&key));
+        let Some(target) = target.filter(|_| status == TaskStatus::Completed) else { return Ok(()) };
+        let step = target.step as usize;
+        let state = self.state(step);
+        let (current, same) = (state.status, state.occurrence == target.occurrence);
+        let (to, actor) = match asked_code(asked) {
+            "abort" => (TaskStatus::Cancelled, Actor::Hub),
+            "suspend" => (TaskStatus::OnHold, Actor::Owner),
+            "resume" => (TaskStatus::InProgress, Actor::Owner),
+            _ => return Ok(()),
+        };
+        if !same || !Matrix::of_work().allows(current, to, &[actor]) {
+            // It ended, or moved there by itself, in the meantime.
+            return Ok(());
+        }
+        let why = reason("stopped-on-request", "stopped by its owner, as was asked");
+        self.move_task(step, to, actor, |body| {
+            if to.is_terminal() {
+                body.insert("statusReason".into(), why);
+            }
+        })?;
+        if to.is_terminal() {
+            self.drop_lease(step);
+        }
+        Ok(())
+    }
+
+    /// Lets the plan do all that follows, then the fulfilment Task.
+    pub(crate) fn go_on(&mut self) -> Result<(), Stop> {
+        for _ in 0..ROUNDS_LIMIT {
+            let now = self.draft.now();
+            let (revoked, closed, over) = (self.run().revoked, self.run().closed, self.is_over());
+            if revoked || closed || over {
+                break;
+            }
+            let run = self.run().clone();
+            let moves = Standing::new(&self.graph, &run, now).moves();
+            let wanted: Vec<Move> = moves.into_iter().filter(|m| !self.is_timed(m)).collect();
+            if wanted.is_empty() {
+                break;
+            }
+            for step in wanted {
+                if !self.follow(step)? {
+                    return Ok(());
+                }
+            }
+        }
+        self.derive()
+    }
+
+    /// A wait with a time sets its timer, which is no move of the plan.
+    fn is_timed(&mut self, step: &Move) -> bool {
+        let Move::LookAgain(leaf, due) = step else { return false };
+        let id = TimerId { root: self.root, name: format!("wait.{leaf}") };
+        self.draft.set_timer(Timer { id, due: *due });
+        true
+    }
+
+    /// False when the order has come to its end.
+    fn follow(&mut self, step: Move) -> Result<bool, Stop> {
+        match step {
+            Move::Release(leaf) => self.release(leaf)?,
+            Move::Cancel(leaf, why) => self.cancel(leaf, why)?,
+            Move::LookAgain(..) => {}
+            Move::Complete => {
+                self.end(TaskStatus::Completed)?;
+                return Ok(false);
+            }
+            Move::Fail => {
+                let started = self.run().tasks.iter().any(|task| task.started.is_some());
+                self.end(if started { TaskStatus::Failed } else { TaskStatus::Rejected })?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn release(&mut self, leaf: usize) -> Result<(), Stop> {
+        let task = match self.state(leaf).status {
+            None => self.create_step(leaf, TaskStatus::Requested)?,
+            Some(_) => self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |_| {})?,
+        };
+        let now = self.draft.now();
+        self.state(leaf).released = Some(now);
+        self.publish(leaf, &task);
+        Ok(())
+    }
+
+    /// A step that is not wanted any more: cancelled before it is started, asked to stop after.
+    pub(crate) fn cancel(&mut self, leaf: usize, why: &str) -> Result<(), Stop> {
+        match self.state(leaf).status {
+            None => self.state(leaf).status = Some(TaskStatus::Cancelled),
+            Some(status) if status.is_terminal() => {}
+            Some(status) if status.is_started() => self.ask(leaf, "abort")?,
+            Some(_) => {
+                let why = reason(why, "no longer wanted");
+                self.move_task(leaf, TaskStatus::Cancelled, Actor::Hub, |body| {
+                    body.insert("statusReason".into(), why);
+                })?;
+                self.drop_lease(leaf);
+            }
+        }
+        Ok(())
+    }
+
+    // ---- the fulfilment Task
+
+    /// Moves the fulfilment Task to where its children are.
+    fn derive(&mut self) -> Result<(), Stop> {
+        let Some(here) = self.state(0).status.filter(|status| !status.is_terminal()) else { return Ok(()) };
+        let nodes = self.graph.nodes.len();
+        let run = self.run().clone();
+        let works: Vec<&TaskState> = run.tasks.iter().take(nodes).skip(1).collect();
+        let busy = works.iter().any(|task| task.status.is_some_and(TaskStatus::is_started));
+        let started = works.iter().any(|task| task.started.is_some() || task.status == Some(TaskStatus::Completed));
+        let claimed = works.iter().any(|task| matches!(task.status, Some(TaskStatus::Received | TaskStatus::Accepted)));
+        if run.revoked && !busy {
+            return self.end(TaskStatus::Cancelled);
+        }
+        if run.closed && !busy {
+            return self.end(if started { TaskStatus::Completed } else { TaskStatus::Cancelled });
+        }
+        let wanted = match here {
+            TaskStatus::InProgress | TaskStatus::OnHold if run.held => TaskStatus::OnHold,
+            TaskStatus::InProgress | TaskStatus::OnHold => TaskStatus::InProgress,
+            _ if started => TaskStatus::InProgress,
+            _ if claimed => TaskStatus::Accepted,
+            _ => here,
+        };
+        self.walk_fulfilment(here, wanted)
+    }
+
+    fn walk_fulfilment(&mut self, from: TaskStatus, to: TaskStatus) -> Result<(), Stop> {
+        let cause = self.cause.clone();
+        for next in Matrix::of_fulfilment().way(from, to, &[Actor::Hub]).unwrap_or_default() {
+            let cause = cause.clone().filter(|_| next.is_terminal() && next != TaskStatus::Completed);
+            self.move_task(0, next, Actor::Hub, |body| {
+                if let Some(cause) = cause {
+                    body.insert("statusReason".into(), cause);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The whole comes to its end.
+    fn end(&mut self, to: TaskStatus) -> Result<(), Stop> {
+        if let Some(here) = self.state(0).status {
+            self.walk_fulfilment(here, to)?;
+        }
+        if to == TaskStatus::Completed && self.draft.moment.policy.auto_complete_request {
+            self.complete_requests()?;
+        }
+        Ok(())
+    }
+
+    fn complete_requests(&mut self) -> Result<(), Stop> {
+        for request in self.requests()? {
+            if can_complete(request.key.kind) && RequestStatus::of(&request.body) == RequestStatus::Active {
+                let mut body = request.body.clone();
+                body.insert("status".into(), "completed".into());
+                self.draft.replace(self.root, &request.key, body)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The named performer of the whole declines before anything has started.
+    pub(crate) fn decline(&mut self, why: Option<Value>) -> Result<(), Stop> {
+        self.cause = why;
+        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+            self.cancel(leaf, "declined")?;
+        }
+        let cause = self.cause.clone();
+        self.move_task(0, TaskStatus::Rejected, Actor::Owner, |body| {
+            if let Some(cause) = cause {
+                body.insert("statusReason".into(), cause);
+            }
+        })?;
+        Ok(())
+    }
+
+    // ---- the request changed
+
+    /// Requests were revoked (or entered in error): their steps end; with the last of them, the order.
+    pub(crate) fn revoke(&mut self, items: &[usize], all: bool, why: &str) -> Result<(), Stop> {
+        self.cause = Some(reason(why, "the request was withdrawn"));
+        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+            let concerned = all || self.graph.nodes[leaf].item.is_some_and(|item| items.contains(&item));
+            if concerned && self.state(leaf).status.is_none_or(|status| !status.is_terminal()) {
+                self.state(leaf).withdrawn = true;
+                self.cancel(leaf, why)?;
+            }
+        }
+        self.run().revoked |= all;
+        self.go_on()
+    }
+
+    /// The placer declared the order complete: nothing else begins.
+    pub(crate) fn close(&mut self) -> Result<(), Stop> {
+        self.cause = Some(reason("request-completed", "the placer declared the request complete"));
+        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+            if self.state(leaf).status.is_some_and(|status| !status.is_terminal() && !status.is_started()) {
+                self.cancel(leaf, "request-completed")?;
+            }
+        }
+        self.run().closed = true;
+        self.go_on()
+    }
+
+    /// On hold: nothing is released or granted, and who has started is asked to pause.
+    pub(crate) fn hold(&mut self) -> Result<(), Stop> {
+        self.run().held = true;
+        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+            if self.state(leaf).status == Some(TaskStatus::InProgress) {
+                self.ask(leaf, "suspend")?;
+            }
+        }
+        self.go_on()
+    }
+
+    /// Active again: what was on offer is published once more, and who paused is asked to go on.
+    pub(crate) fn resume(&mut self) -> Result<(), Stop> {
+        self.run().held = false;
+        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+            match self.state(leaf).status {
+                Some(TaskStatus::OnHold) => self.ask(leaf, "resume")?,
+                Some(status) if status.is_offered() => {
+                    let key = Key::task(self.id_of(leaf));
+                    let task = self.draft.get(&key)?.clone();
+                    self.publish(leaf, &task);
+                }
+                _ => {}
+            }
+        }
+        self.go_on()
+    }
+
+    // ---- leases
+
+    pub(crate) fn set_lease(&mut self, step: usize, until: Timestamp) {
+        let id = self.lease_timer(step);
+        self.draft.set_timer(Timer { id, due: until });
+    }
+
+    fn drop_lease(&mut self, step: usize) {
+        let id = self.lease_timer(step);
+        self.draft.drop_timer(id);
+    }
+
+    fn lease_timer(&mut self, step: usize) -> TimerId {
+        let id = self.id_of(step);
+        TimerId { root: self.root, name: format!("lease.{}.{}", id.step, id.occurrence) }
+    }
+}
+
+fn asked_code(task: &Body) -> &str {
+    ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code)).unwrap_or("task")
+}
+
+impl Draft<'_> {
+    /// A message to the queue of a Task.
+    pub(crate) fn publish(&mut self, task: &Resource, step: String, work: String) {
+        self.decision.outbox.push(Message {
+            task: task.key.clone(),
+            version: task.version,
+            work,
+            step,
+            owner: owner(&task.body).map(str::to_owned),
+            priority: Priority::of(&task.body),
+            traceparent: self.command.traceparent.clone(),
+        });
+    }
+
+    pub(crate) fn set_timer(&mut self, timer: Timer) {
+        self.decision.timers_done.retain(|id| *id != timer.id);
+        self.decision.timers.retain(|other| other.id != timer.id);
+        self.decision.timers.push(timer);
+    }
+
+    pub(crate) fn drop_timer(&mut self, id: TimerId) {
+        self.decision.timers.retain(|timer| timer.id != id);
+        if !self.decision.timers_done.contains(&id) {
+            self.decision.timers_done.push(id);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What a worker reports off a queue: a claim, progress, the end. Repeats and latecomers change nothing.
+
+use schemas::message::{Act, StatusReport};
+use schemas::outcome::IssueType;
+use schemas::resource::{Key, Resource};
+use schemas::task::{TaskStatus, owner, reason};
+use schemas::time::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::draft::Draft;
+use super::order::Order;
+use super::task::{self, Wish};
+use super::{Moment, Stop, task_id};
+use crate::command::Command;
+use crate::decision::{Decision, ReportReply};
+use crate::plan::run::TaskState;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::scene::Scene;
+use crate::task_machine::{Actor, Matrix};
+
+pub(super) fn decide(
+    scene: &Scene,
+    command: &Command,
+    report: &StatusReport,
+    moment: &Moment,
+) -> Result<Decision, Stop> {
+    let key = Key::task(&report.task_id);
+    let mut draft = Draft::new(scene, command, moment);
+    let (task, root) = draft.named(&key)?;
+    let task = task.clone();
+    if !command.caller.may_be(&report.performer) {
+        return Err(Refusal::forbidden("the broker knows this worker as another performer").into());
+    }
+    let state = state(&draft, root, &key);
+    let seen = state.as_ref().is_some_and(|s| {
+        s.report.as_deref() == Some(&report.report_id) || (report.act != Act::Claim && report.sequence <= s.sequence)
+    });
+    let status = task::status_of(&task.body)?;
+    let owns = owner(&task.body) == Some(report.performer.as_str());
+    if owns && (seen || (report.act == Act::Claim && !status.is_terminal())) {
+        // A repeat, a latecomer, or the owner claiming once more after a redelivery.
+        return if report.act == Act::Claim { granted_again(draft, report, root, &task, status) } else { Ok(unchanged(&task)) };
+    }
+    if report.act == Act::Claim {
+        claim(&mut draft, report, root, &task, status)?;
+    } else {
+        progress(&mut draft, report, root, &task, status)?;
+    }
+    let renewed = renew_lease(&mut draft, root, &key)?;
+    remember(&mut draft, report, root, &key);
+    Ok(finish(draft, &key, &task, renewed))
+}
+
+fn state(draft: &Draft, root: Uuid, key: &Key) -> Option<TaskState> {
+    let mut run = draft.run_of(root)?.clone();
+    if task::is_current(&run, key) { task::state_of(&mut run, key).cloned() } else { None }
+}
+
+fn granted_again(
+    mut draft: Draft,
+    report: &StatusReport,
+    root: Uuid,
+    task: &Resource,
+    status: TaskStatus,
+) -> Result<Decision, Stop> {
+    if status.is_terminal() {
+        return Err(Refusal::conflict(format!("the Task is {status} already")).into());
+    }
+    let until = renew_lease(&mut draft, root, &task.key)?;
+    if until.is_some() {
+        remember(&mut draft, report, root, &task.key);
+    }
+    Ok(finish(draft, &task.key, task, until))
+}
+
+fn unchanged(task: &Resource) -> Decision {
+    let mut decision = Decision::default();
+    decision.reply.report = Some(ReportReply { task_version: task.version, lease_until: None, effect: false });
+    decision
+}
+
+fn claim(
+    draft: &mut Draft,
+    report: &StatusReport,
+    root: Uuid,
+    task: &Resource,
+    status: TaskStatus,
+) -> Result<(), Stop> {
+    if !status.is_offered() {
+        return Err(Refusal::conflict(format!("the Task is {status}: it cannot be claimed")).into());
+    }
+    if task.body.contains_key("owner") && owner(&task.body) != Some(report.performer.as_str()) {
+        return Err(Refusal::conflict("the Task is another performer's").into());
+    }
+    if draft.run_of(root).is_some_and(|run| run.held) {
+        return Err(Refusal::conflict("the request is on hold: nothing is granted now").into());
+    }
+    // A ready Task needs no acceptance: the claim only names its owner.
+    let way = if status == TaskStatus::Requested { vec![TaskStatus::Accepted] } else { Vec::new() };
+    if let Some(to) = way.first() {
+        Matrix::of_work().check(Some(status), *to, &[Actor::Candidate, Actor::Owner])?;
+    }
+    let wish = Wish { claimed_by: Some(json!({ "reference": report.performer })), ..Wish::default() };
+    task::apply(draft, &task.key, root, &way, wish)?;
+    Ok(())
+}
+
+fn progress(
+    draft: &mut Draft,
+    report: &StatusReport,
+    root: Uuid,
+    task: &Resource,
+    status: TaskStatus,
+) -> Result<(), Stop> {
+    if owner(&task.body) != Some(report.performer.as_str()) {
+        let text = "the Task is not this performer's: claim it first";
+        return Err(Refusal::one(RefusalKind::Conflict, IssueType::Conflict, "Task.owner", text).into());
+    }
+    let to = wanted(report.act, status);
+    let actors = [Actor::Owner];
+    let Some(way) = Matrix::of_work().way(status, to, &actors) else {
+        // Says what is allowed instead.
+        Matrix::of_work().check(Some(status), to, &actors)?;
+        return Ok(());
+    };
+    let wish = wish(report, to);
+    if way.is_empty() && wish.set.is_empty() && wish.outputs.is_empty() {
+        return Ok(());
+    }
+    task::apply(draft, &task.key, root, &way, wish)?;
+    Ok(())
+}
+
+/// Where an act takes a Task. To refuse is to reject before the start, and to fail after.
+fn wanted(act: Act, status: TaskStatus) -> TaskStatus {
+    match act {
+        Act::Claim => TaskStatus::Accepted,
+        Act::InProgress => TaskStatus::InProgress,
+        Act::OnHold => TaskStatus::OnHold,
+        Act::Completed => TaskStatus::Completed,
+        Act::Failed => TaskStatus::Failed,
+        // Once accepted there is no rejecting: it began, and failed.
+        Act::Rejected if matches!(status, TaskStatus::Requested | TaskStatus::Received) => TaskStatus::Rejected,
+        Act::Rejected => TaskStatus::Failed,
+    }
+}
+
+fn wish(report: &StatusReport, to: TaskStatus) -> Wish {
+    let mut set = Vec::new();
+    if let Some(business) = &report.business_status {
+        set.push(("businessStatus", Value::Object(business.clone())));
+    }
+    if let Some(why) = &report.status_reason {
+        set.push(("statusReason", Value::Object(why.clone())));
+    } else if to == TaskStatus::Failed || to == TaskStatus::Rejected {
+        set.push(("statusReason", reason("not-given", "the performer gave no reason")));
+    }
+    let outputs = report.output.iter().cloned().map(Value::Object).collect();
+    Wish { set, outputs, ..Wish::default() }
+}
+
+/// A claim holds for the lease of its kind of work, from the last report on.
+fn renew_lease(draft: &mut Draft, root: Uuid, key: &Key) -> Result<Option<Timestamp>, Stop> {
+    let (now, policy) = (draft.now(), draft.moment.policy);
+    let task = draft.get(key)?;
+    let lease = policy.lease(&task::work_of(&task.body));
+    let held = task::status_of(&task.body).is_ok_and(|status| !status.is_terminal());
+    let (Some(lease), Some(id), true) = (lease, task_id(key), held) else { return Ok(None) };
+    let until = now.plus(lease);
+    if let Some(mut order) = Order::find(draft, root)? {
+        order.set_lease(id.step as usize, until);
+    }
+    Ok(Some(until))
+}
+
+fn remember(draft: &mut Draft, report: &StatusReport, root: Uuid, key: &Key) {
+    let Some(run) = draft.head(root).run.as_mut() else { return };
+    if !task::is_current(run, key) {
+        return;
+    }
+    if let Some(state) = task::state_of(run, key) {
+        state.sequence = state.sequence.max(report.sequence);
+        state.report = Some(report.report_id.clone());
+    }
+}
+
+fn finish(mut draft: Draft, key: &Key, before: &Resource, lease: Option<Timestamp>) -> Decision {
+    let version = draft.find(key).map_or(before.version, |task| task.version);
+    draft.decision.reply.report = Some(ReportReply {
+        task_version: version,
+        lease_until: lease.map(|until| until.0),
+        effect: version != before.version || lease.is_some(),
+    });
+    draft.finish()
+}

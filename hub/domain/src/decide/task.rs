@@ -1,0 +1,161 @@
+//! A Task that somebody moves: by REST or by a report, the rules are the same.
+
+use schemas::outcome::IssueType;
+use schemas::plan::WORK;
+use schemas::resource::{Body, Key, Resource, list};
+use schemas::task::{TaskStatus, owner};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::draft::Draft;
+use super::order::Order;
+use super::{Stop, task_id};
+use crate::command::{Caller, Role};
+use crate::plan::run::{Run, TaskState};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::task_machine::{Actor, Matrix};
+
+/// The queue of Tasks that name no kind of work.
+pub(crate) const GENERAL_WORK: &str = "general";
+
+/// The kind of work a Task is: the code of [`WORK`] among its performer types.
+pub(crate) fn work_of(task: &Body) -> String {
+    list(task, "performerType")
+        .flat_map(|concept| concept["coding"].as_array().into_iter().flatten())
+        .find(|coding| coding["system"] == WORK)
+        .and_then(|coding| coding["code"].as_str())
+        .unwrap_or(GENERAL_WORK)
+        .to_owned()
+}
+
+/// A Task that a placer submits stands alone: it is stored, and queued when somebody may take it.
+pub(super) fn create(draft: &mut Draft, root: Uuid, key: Key, mut body: Body) -> Result<(), Stop> {
+    let status = status_of(&body)?;
+    let actors = match owner(&body) {
+        Some(owner) if draft.command.caller.may_be(owner) => vec![Actor::Requester, Actor::Owner],
+        _ => vec![Actor::Requester],
+    };
+    // Placers load work that is under way elsewhere, or done: any state may be the first that the hub sees, but only
+    // the operator or a caller entitled to that state may bring it.
+    if !draft.command.caller.is_operator() {
+        Matrix::of_work().check(None, status, &actors)?;
+    }
+    let now = draft.now();
+    body.entry("authoredOn").or_insert_with(|| now.to_string().into());
+    body.entry("lastModified").or_insert_with(|| now.to_string().into());
+    let open = owner(&body).is_none() && body.get("owner").is_none();
+    let task = draft.create(root, key, body);
+    let released = status.is_offered().then_some(now);
+    let state = TaskState { status: Some(status), occurrence: 1, open, released, ..TaskState::default() };
+    draft.head(root).run = Some(Run { tasks: vec![state], ..Run::default() });
+    if status.is_offered() {
+        let work = work_of(&task.body);
+        draft.publish(&task, "task".into(), work);
+    }
+    Ok(())
+}
+
+pub(super) fn status_of(body: &Body) -> Result<TaskStatus, Stop> {
+    let missing = || Refusal::one(RefusalKind::Unprocessable, IssueType::Required, "Task.status", "a Task has a status");
+    TaskStatus::of(body).ok_or_else(|| missing().into())
+}
+
+/// What somebody wants of a Task.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    /// Who claims it.
+    pub(super) claimed_by: Option<Value>,
+    /// Elements to put into the Task as they are.
+    pub(super) set: Vec<(&'static str, Value)>,
+    /// Entries to add to Task.output.
+    pub(super) outputs: Vec<Value>,
+    /// The whole body, where a caller sent one.
+    pub(super) body: Option<Body>,
+}
+
+/// In which capacities a caller may move this Task.
+pub(super) fn actors(caller: &Caller, task: &Body, claimed_by: Option<&str>) -> Vec<Actor> {
+    let mut actors = Vec::new();
+    if caller == &Caller::Hub {
+        actors.push(Actor::Hub);
+    }
+    let requester = schemas::resource::text_at(task, &["requester", "reference"]);
+    if caller.has(Role::Placer) && requester.is_none_or(|requester| caller.may_be(requester)) {
+        actors.push(Actor::Requester);
+    }
+    match owner(task) {
+        Some(owner) if caller.may_be(owner) => actors.push(Actor::Owner),
+        None if caller.has(Role::Filler) && claimed_by.is_none_or(|by| caller.may_be(by)) => {
+            actors.push(Actor::Candidate);
+        }
+        _ => {}
+    }
+    actors
+}
+
+/// Moves a Task along `way` (each step a version), then lets the order follow. The last version is returned.
+pub(super) fn apply(draft: &mut Draft, key: &Key, root: Uuid, way: &[TaskStatus], wish: Wish) -> Result<Resource, Stop> {
+    let step = task_id(key).map_or(0, |id| id.step as usize);
+    let stops: Vec<Option<TaskStatus>> =
+        if way.is_empty() { vec![None] } else { way.iter().copied().map(Some).collect() };
+    let mut wish = Some(wish);
+    let mut task = draft.get(key)?.clone();
+    for (n, to) in stops.iter().enumerate() {
+        let last = n + 1 == stops.len();
+        let wish = if last { wish.take().unwrap_or_default() } else { first_steps(wish.as_ref()) };
+        let body = edited(&task.body, *to, wish, draft.now());
+        task = draft.replace(root, key, body)?;
+    }
+    let status = status_of(&task.body)?;
+    follow(draft, root, step, status, &task)?;
+    Ok(task)
+}
+
+/// On the way to the last state only the claim shows.
+fn first_steps(wish: Option<&Wish>) -> Wish {
+    Wish { claimed_by: wish.and_then(|wish| wish.claimed_by.clone()), ..Wish::default() }
+}
+
+fn edited(task: &Body, to: Option<TaskStatus>, wish: Wish, now: schemas::time::Timestamp) -> Body {
+    let mut body = wish.body.unwrap_or_else(|| task.clone());
+    if let Some(owner) = wish.claimed_by {
+        body.insert("owner".into(), owner);
+    }
+    for (name, value) in wish.set {
+        body.insert(name.into(), value);
+    }
+    if !wish.outputs.is_empty()
+        && let Value::Array(outputs) = body.entry("output").or_insert_with(|| json!([]))
+    {
+        outputs.extend(wish.outputs);
+    }
+    match to {
+        Some(to) => super::bodies::set_status(&mut body, to, now),
+        None => drop(body.insert("lastModified".into(), now.to_string().into())),
+    }
+    body
+}
+
+/// The run follows the Task, and the order follows the run.
+fn follow(draft: &mut Draft, root: Uuid, step: usize, status: TaskStatus, task: &Resource) -> Result<(), Stop> {
+    if let Some(mut order) = Order::find(draft, root)? {
+        order.note(step, status, &task.body);
+        return order.after_task(step, task);
+    }
+    if let Some(state) = draft.head(root).run.as_mut().and_then(|run| run.tasks.first_mut()) {
+        state.status = Some(status);
+    }
+    Ok(())
+}
+
+/// Whether this is still the Task that its step is at: an earlier offer is history.
+pub(super) fn is_current(run: &Run, key: &Key) -> bool {
+    match task_id(key) {
+        Some(id) => run.tasks.get(id.step as usize).is_some_and(|state| state.occurrence.max(1) == id.occurrence),
+        None => true,
+    }
+}
+
+pub(super) fn state_of<'r>(run: &'r mut Run, key: &Key) -> Option<&'r mut TaskState> {
+    run.tasks.get_mut(task_id(key).map_or(0, |id| id.step as usize))
+}

@@ -1,0 +1,6 @@
+//! The plan engine: which Tasks exist, which are released, which wait, which are cancelled, and when all is done.
+
+pub mod advance;
+pub mod check;
+pub mod graph;
+pub mod run;

@@ -1,0 +1,102 @@
+//! The compact state of a running order: what the head row keeps, so that most decisions read no old Task.
+
+use schemas::task::TaskStatus;
+use schemas::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Where one order stands. Short names: this is written with every change.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Run {
+    /// Hash of the plan it started with; none for a Task that stands alone.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// The requests of the order, `Type/id`.
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<String>,
+    /// The request is on hold: nothing is released.
+    #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// The request was revoked: when the last started Task ends, so does the fulfilment Task, as cancelled.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+    /// The placer declared it complete: what is started may end, nothing else begins.
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
+    /// The newest Task of each step, by the step's number; 0 is the fulfilment Task. Behind the plan's own follow the
+    /// Tasks that ask a started one to stop, pause or go on.
+    #[serde(rename = "t")]
+    pub tasks: Vec<TaskState>,
+}
+
+/// Where the newest Task of a step stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TaskState {
+    #[serde(rename = "s", with = "status_code")]
+    pub status: Option<TaskStatus>,
+    /// Which offer of the step: 1 is the first.
+    #[serde(rename = "o")]
+    pub occurrence: u32,
+    /// How often the step was refused by someone who had claimed it.
+    #[serde(rename = "z", default, skip_serializing_if = "is_zero")]
+    pub refused: u32,
+    /// Nobody is named as its owner: anyone entitled may claim it, and it is offered again when refused.
+    #[serde(rename = "n", default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
+    /// The highest sequence number of its reports.
+    #[serde(rename = "q", default, skip_serializing_if = "is_zero")]
+    pub sequence: u32,
+    /// The last report that had an effect.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+    /// Its request was withdrawn: the plan goes on without it.
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+    /// It ended with a reason given.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub documented: bool,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none", with = "micros")]
+    pub released: Option<Timestamp>,
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none", with = "micros")]
+    pub started: Option<Timestamp>,
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none", with = "micros")]
+    pub ended: Option<Timestamp>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+mod status_code {
+    use schemas::task::TaskStatus;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Empty for a step that has no Task: a group, or a choice not offered.
+    pub(super) fn serialize<S: Serializer>(status: &Option<TaskStatus>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(status.map_or("", TaskStatus::code))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TaskStatus>, D::Error> {
+        let code = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+        if code.is_empty() {
+            return Ok(None);
+        }
+        let unknown = || serde::de::Error::custom(format!("{code} is no Task status"));
+        TaskStatus::parse(&code).map(Some).ok_or_else(unknown)
+    }
+}
+
+mod micros {
+    use schemas::time::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => to.serialize_i64(at.0),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(from)?.map(Timestamp))
+    }
+}

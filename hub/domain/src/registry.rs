@@ -1,0 +1,157 @@
+//! The port to the Task registry. Deep and narrow: load a batch, commit a batch, read, search.
+//!
+//! `decide` never sees this; the engine does. Both back ends pass one contract suite.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemas::resource::{Key, Kind};
+use schemas::time::Timestamp;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::decision::{Decision, Outgoing, OutgoingId, Timer};
+use crate::query::Query;
+use crate::scene::{Needs, Scene};
+
+/// A machine failed. Logged with its cause where it is handled; a caller gets 5xx and an id.
+#[derive(Debug, Error)]
+pub enum Trouble {
+    /// The database cannot be reached, or is going down. Trying again later is right.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The query read more than it may.
+    #[error("the query would read too much")]
+    TooCostly,
+    /// The page token was not written by this registry.
+    #[error("the page token cannot be read")]
+    BadPage,
+    /// What is stored cannot be read: table, row, and what is wrong with it.
+    #[error("corrupt row {row} in {table}: {why}")]
+    Corrupt { table: &'static str, row: String, why: String },
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What became of one decision of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    Done,
+    /// Somebody else moved one of its heads, or took one of its keys: decide again.
+    Stale,
+    /// Committed alone after its batch had failed, it failed again.
+    Failed(String),
+}
+
+/// One version as it is stored: the body is the JSON text to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub key: Key,
+    pub version: u32,
+    pub last_updated: Timestamp,
+    /// How this version came to be.
+    pub method: Method,
+    /// The JSON text; empty when deleted.
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Method {
+    /// The HTTP method that a history entry shows.
+    pub fn http(self) -> &'static str {
+        match self {
+            Self::Create => "POST",
+            Self::Update => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// One page of a search or a history.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    pub entries: Vec<Stored>,
+    /// Opaque; given back to read on. None at the end.
+    pub next: Option<String>,
+    /// Rows looked at to fill the page, for tests and metrics.
+    pub rows_read: u64,
+}
+
+/// What `_history` is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryOf {
+    pub kind: Kind,
+    /// None: of all resources of the type.
+    pub id: Option<String>,
+    pub since: Option<Timestamp>,
+    pub count: u32,
+    pub page: Option<String>,
+}
+
+/// Numbers for `/metrics`, counted by the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// (kind of work, status, how many) over open Tasks.
+    pub open_tasks: Vec<(String, String, u64)>,
+    pub outbox_depth: u64,
+    /// Age of the oldest message not yet sent.
+    pub outbox_age: Duration,
+    /// Timers overdue.
+    pub overdue_timers: u64,
+}
+
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// The scenes for a batch of needs, one for each, as of one moment, read in one round trip.
+    /// The moment is the database's time.
+    async fn load(&self, needs: &[Needs]) -> Result<(Vec<Scene>, Timestamp), Trouble>;
+
+    /// Commits a batch in one transaction and answers for each decision. One that is stale changes nothing and does
+    /// not touch its neighbours; one that is done is durable when this returns. With it come the ids of its outgoing
+    /// messages, in their order.
+    async fn commit(&self, decisions: &[Decision]) -> Result<Vec<(Committed, Vec<OutgoingId>)>, Trouble>;
+
+    /// Current versions; deleted and unknown ones are absent.
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Stored>, Trouble>;
+
+    /// One version, also a deletion. `version` None: the newest.
+    async fn version(&self, key: &Key, version: Option<u32>) -> Result<Option<Stored>, Trouble>;
+
+    async fn search(&self, query: &Query) -> Result<Page, Trouble>;
+
+    /// Newest first. Holds back what an open transaction may still precede.
+    async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble>;
+
+    /// The order (or, of what is no order, the resource itself) that a resource belongs to.
+    async fn root_of(&self, key: &Key) -> Result<Option<Uuid>, Trouble>;
+
+    /// All current Tasks of one order, in the order of their steps.
+    async fn tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble>;
+
+    /// Messages not yet sent, most urgent and oldest first, and not handed to anybody for `lease`.
+    async fn outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble>;
+
+    /// Forget these: they reached their queue, or are no longer wanted.
+    async fn sent(&self, ids: &[OutgoingId]) -> Result<(), Trouble>;
+
+    /// Puts a message for every Task that is on offer back into the outbox; how many.
+    /// For a transport that came up empty.
+    async fn republish(&self) -> Result<u64, Trouble>;
+
+    /// Timers that are due at `now` plus the clock's offset, not handed to anybody for `lease`.
+    async fn due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble>;
+
+    async fn figures(&self) -> Result<Figures, Trouble>;
+
+    /// A direct look at the database, for `/health/ready`.
+    async fn health(&self) -> Result<(), Trouble>;
+
+    /// Finishes what is under way and closes connections.
+    async fn close(&self);
+}

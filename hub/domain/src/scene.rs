@@ -1,0 +1,106 @@
+//! What a decision needs to see, and what it sees.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use schemas::plan::Plan;
+use schemas::resource::{Key, Kind, Resource};
+use schemas::time::Timestamp;
+use uuid::Uuid;
+
+use crate::plan::run::Run;
+
+/// A business identifier of a type of resource.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identifier {
+    pub kind: Kind,
+    pub system: String,
+    pub value: String,
+}
+
+/// What to load for one command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Heads by their root.
+    pub roots: Vec<Uuid>,
+    /// Current versions of resources, each with the head of the order it belongs to.
+    pub resources: Vec<Key>,
+    /// Only whether these exist: targets of references.
+    pub existence: Vec<Key>,
+    /// Receipts by their key.
+    pub receipts: Vec<String>,
+    /// Which resources carry these identifiers (at most two are told) and who holds the claim on them.
+    pub identifiers: Vec<Identifier>,
+}
+
+impl Needs {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn and(mut self, other: Self) -> Self {
+        self.roots.extend(other.roots);
+        self.resources.extend(other.resources);
+        self.existence.extend(other.existence);
+        self.receipts.extend(other.receipts);
+        self.identifiers.extend(other.identifiers);
+        self
+    }
+}
+
+/// The head row of one order (or of one resource that belongs to no order): its version is the truth that commits
+/// are checked against.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Head {
+    pub version: u64,
+    /// The last moment of a change; time never goes behind it.
+    pub last: Timestamp,
+    /// The state of its Tasks; none for a resource that is no order.
+    pub run: Option<Run>,
+}
+
+/// The saved answer to a submission that may be repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    pub key: String,
+    /// Hash of the body: the same key with another body is refused.
+    pub fingerprint: String,
+    /// The `Reply`, as JSON.
+    pub answer: String,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Scene {
+    pub heads: HashMap<Uuid, Head>,
+    pub resources: HashMap<Key, Resource>,
+    /// The root of each resource found.
+    pub roots: HashMap<Key, Uuid>,
+    pub deleted: HashSet<Key>,
+    pub existing: HashSet<Key>,
+    pub receipts: HashMap<String, Receipt>,
+    /// Ids of the resources that carry an identifier: the claim's holder first.
+    pub identified: HashMap<Identifier, Vec<String>>,
+    /// The plans that the heads name, by hash.
+    pub plans: HashMap<String, Arc<Plan>>,
+}
+
+impl Scene {
+    /// Adds what another round found. What is here already stays: it may be the work of an earlier decision of the
+    /// same batch.
+    pub fn add(&mut self, other: Self) {
+        fn keep<K: Eq + std::hash::Hash, V>(mine: &mut HashMap<K, V>, others: HashMap<K, V>) {
+            for (key, value) in others {
+                mine.entry(key).or_insert(value);
+            }
+        }
+        keep(&mut self.heads, other.heads);
+        keep(&mut self.resources, other.resources);
+        keep(&mut self.roots, other.roots);
+        keep(&mut self.receipts, other.receipts);
+        keep(&mut self.identified, other.identified);
+        keep(&mut self.plans, other.plans);
+        self.deleted.extend(other.deleted);
+        self.existing.extend(other.existing);
+    }
+}

@@ -1,0 +1,129 @@
+//! Which plan an order starts with.
+
+use std::sync::Arc;
+
+use schemas::outcome::{Issue, IssueType};
+use schemas::plan::{CodeFilter, Plan, Trigger};
+use schemas::resource::{Body, Kind};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::plan::check::check;
+
+/// The plans shipped with the hub: (file name, PlanDefinition).
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("referral.json", include_str!("../../../schemas/plans/referral.json")),
+    ("laboratory.json", include_str!("../../../schemas/plans/laboratory.json")),
+    ("prescription.json", include_str!("../../../schemas/plans/prescription.json")),
+];
+
+/// A plan that orders start with.
+#[derive(Debug, Clone)]
+pub struct Offered {
+    /// Of the content: an order names by it the plan that it started with.
+    pub hash: String,
+    pub plan: Arc<Plan>,
+    pub text: String,
+}
+
+impl Offered {
+    /// Reads and checks a plan. The faults' paths are those of the file.
+    pub fn read(text: &str) -> Result<Self, Vec<Issue>> {
+        let unreadable = |e| vec![Issue::error(IssueType::Structure, "", format!("not JSON: {e}"))];
+        let body: Body = serde_json::from_str(text).map_err(unreadable)?;
+        let plan = Plan::parse(&body)?;
+        let faults = check(&plan);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let digest = Sha256::digest(text.as_bytes());
+        let hash = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { hash, plan: Arc::new(plan), text: text.to_owned() })
+    }
+}
+
+/// All plans that orders may start with.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    plans: Vec<Offered>,
+}
+
+impl Catalogue {
+    /// Refuses two plans between which an order could not choose.
+    pub fn new(plans: Vec<Offered>) -> Result<Self, Vec<Issue>> {
+        let mut faults = Vec::new();
+        for (i, one) in plans.iter().enumerate() {
+            for other in &plans[i + 1..] {
+                let ties = |a: &Trigger| other.plan.triggers.iter().any(|b| is_tie(a, b));
+                if one.plan.triggers.iter().any(ties) {
+                    let text = format!(
+                        "{} and {} are started by the same orders: make one more specific, or remove it",
+                        one.plan.name, other.plan.name
+                    );
+                    faults.push(Issue::error(IssueType::Conflict, "PlanDefinition.action.trigger", text));
+                }
+            }
+        }
+        if faults.is_empty() { Ok(Self { plans }) } else { Err(faults) }
+    }
+
+    /// The plan of this order: of those whose trigger fits, the one with the most filters.
+    pub fn choose(&self, kind: Kind, request: &Body) -> Option<&Offered> {
+        let fits = |offered: &&Offered| specificity(&offered.plan, kind, request).is_some();
+        self.plans.iter().filter(fits).max_by_key(|offered| specificity(&offered.plan, kind, request))
+    }
+
+    pub fn find(&self, hash: &str) -> Option<&Offered> {
+        self.plans.iter().find(|offered| offered.hash == hash)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Offered> {
+        self.plans.iter()
+    }
+
+    /// Every kind of work that some plan needs: the queues there must be.
+    pub fn works(&self) -> Vec<String> {
+        fn collect(actions: &[schemas::plan::Action], into: &mut Vec<String>) {
+            for action in actions {
+                into.extend(action.work.clone());
+                collect(&action.actions, into);
+            }
+        }
+        let mut works = Vec::new();
+        self.plans.iter().for_each(|offered| collect(&offered.plan.actions, &mut works));
+        works.sort();
+        works.dedup();
+        works
+    }
+}
+
+fn specificity(plan: &Plan, kind: Kind, request: &Body) -> Option<usize> {
+    let fits = |trigger: &&Trigger| trigger.kind == kind && trigger.filters.iter().all(|f| carries(request, f));
+    plan.triggers.iter().filter(fits).map(|trigger| trigger.filters.len()).max()
+}
+
+/// Whether the element carries one of the codes.
+fn carries(request: &Body, filter: &CodeFilter) -> bool {
+    let concepts = match request.get(&filter.element) {
+        Some(Value::Array(concepts)) => concepts.iter().collect(),
+        Some(concept) => vec![concept],
+        None => return false,
+    };
+    let codings = concepts.into_iter().flat_map(|c| c["coding"].as_array().into_iter().flatten());
+    let wanted = |coding: &Value| {
+        filter.codes.iter().any(|(system, code)| {
+            coding["code"] == *code && system.as_ref().is_none_or(|system| coding["system"] == *system)
+        })
+    };
+    codings.into_iter().any(wanted)
+}
+
+/// Two triggers of the same weight that one order can meet. Different elements can always both be met.
+fn is_tie(a: &Trigger, b: &Trigger) -> bool {
+    a.kind == b.kind
+        && a.filters.len() == b.filters.len()
+        && a.filters.iter().all(|f| {
+            let same = b.filters.iter().find(|g| g.element == f.element);
+            same.is_none_or(|g| f.codes.iter().any(|code| g.codes.contains(code)))
+        })
+}

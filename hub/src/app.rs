@@ -1,0 +1,191 @@
+//! Opens the parts, starts the jobs, and ends them in order. Nothing is global.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use hub_domain::decide::{GENERAL_WORK, Policy};
+use hub_domain::registry::Registry;
+use hub_telemetry::Recorder;
+use hub_transport::{Place, Transport};
+use schemas::time::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Authenticator;
+use crate::config::{Config, References};
+use crate::engine::{self, Engine};
+use crate::interfaces;
+use crate::listener::Listener;
+use crate::relay::{self, Relay};
+use crate::{clock, plans};
+
+/// Batches that lanes may have committed before the relay takes them; what is beyond waits in the outbox.
+const FRESH_LIMIT_BATCHES: usize = 256;
+const RELAY_BATCH_LIMIT_MESSAGES: u32 = 500;
+const RELAY_POLL: Duration = Duration::from_secs(1);
+const RELAY_LEASE: Duration = Duration::from_secs(10);
+
+/// What the interfaces work with.
+pub struct Service {
+    pub config: Config,
+    pub engine: Engine,
+    pub registry: Arc<dyn Registry>,
+    pub transport: Arc<dyn Transport>,
+    pub authenticator: Authenticator,
+    pub metrics: Recorder,
+}
+
+/// A hub that is up.
+pub struct App {
+    pub service: Arc<Service>,
+    pub address: SocketAddr,
+    /// Stops taking in; what is under way goes on.
+    intake: CancellationToken,
+    /// Stops the relay, the last to go.
+    outlet: CancellationToken,
+    edges: TaskTracker,
+    jobs: TaskTracker,
+}
+
+impl App {
+    /// Opens everything a site configured, and listens.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("listen: {} cannot be listened on", config.listen))?;
+        Self::open_on(config, listener).await
+    }
+
+    /// The same, on a socket that is bound already.
+    pub async fn open_on(config: Config, listener: TcpListener) -> anyhow::Result<Self> {
+        let policy = Arc::new(policy(&config)?);
+        let metrics = hub_telemetry::metrics();
+        let authenticator = Authenticator::open(&config).await?;
+        let registry = hub_storage::open(config.database.reveal(), storage_options(&config))
+            .await
+            .with_context(|| format!("database: {} cannot be opened", config.database))?;
+        let transport = hub_transport::open(config.queue.reveal(), hub_transport::Options::hub())
+            .await
+            .with_context(|| format!("queue: {} cannot be opened", config.queue))?;
+        if let Err(trouble) = transport.ensure(&places(&config, &policy)?).await {
+            tracing::warn!(cause = %trouble, "the broker is away: its queues are made when it is back");
+        }
+        let (jobs, edges) = (TaskTracker::new(), TaskTracker::new());
+        let (intake, outlet) = (CancellationToken::new(), CancellationToken::new());
+        let (fresh, fresh_receiver) = mpsc::channel(FRESH_LIMIT_BATCHES);
+        let engine = Engine::start(registry.clone(), policy, engine_options(&config), fresh, &jobs);
+        let relay = Relay {
+            registry: registry.clone(),
+            transport: transport.clone(),
+            fresh: fresh_receiver,
+            options: relay_options(&config),
+        };
+        jobs.spawn(relay.run(outlet.clone()));
+        let reports = Listener { engine: engine.clone(), transport: transport.clone(), users: config.amqp_users.clone() };
+        edges.spawn(reports.run(intake.clone()));
+        edges.spawn(clock::run(registry.clone(), engine.clone(), intake.clone()));
+        let address = listener.local_addr()?;
+        let service = Arc::new(Service { config, engine, registry, transport, authenticator, metrics });
+        edges.spawn(serve(listener, service.clone(), intake.clone()));
+        tracing::info!(listen = %address, base = service.config.base, "the hub is ready");
+        Ok(Self { service, address, intake, outlet, edges, jobs })
+    }
+
+    /// The FHIR base as a caller on this machine reaches it.
+    pub fn base_url(&self) -> String {
+        format!("http://{}{}", self.address, self.service.config.base)
+    }
+
+    /// Drains: takes nothing new, lets what is under way finish (as long as configured), sends what was committed,
+    /// and closes.
+    pub async fn close(self) {
+        let drain = self.service.config.drain();
+        self.intake.cancel();
+        self.edges.close();
+        if tokio::time::timeout(drain, self.edges.wait()).await.is_err() {
+            tracing::warn!("work under way did not finish in time; what was not committed is not lost, but not done");
+        }
+        self.outlet.cancel();
+        let (registry, transport) = (self.service.registry.clone(), self.service.transport.clone());
+        // With the last engine the lanes end.
+        drop(self.service);
+        self.jobs.close();
+        if tokio::time::timeout(drain, self.jobs.wait()).await.is_err() {
+            tracing::warn!("a lane did not finish in time");
+        }
+        transport.close().await;
+        registry.close().await;
+        tracing::info!("the hub is closed");
+    }
+}
+
+async fn serve(listener: TcpListener, service: Arc<Service>, stop: CancellationToken) {
+    let router = axum::Router::new()
+        .merge(interfaces::operations::router())
+        .merge(interfaces::fhir::router(&service))
+        .layer(tower_http::catch_panic::CatchPanicLayer::new())
+        .with_state(service);
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(cause = %error, "the REST interface ended");
+    }
+}
+
+fn policy(config: &Config) -> anyhow::Result<Policy> {
+    Ok(Policy {
+        require_actionable: config.require_actionable,
+        strict_references: config.references == References::Strict,
+        require_if_match: config.require_if_match,
+        auto_complete_request: config.auto_complete_request,
+        offers_max: config.offers_max,
+        leases: config.lease.clone().into_parts(),
+        catalogue: plans::catalogue(config.plans.as_deref())?,
+    })
+}
+
+fn storage_options(config: &Config) -> hub_storage::Options {
+    let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let real = Timestamp(i64::try_from(real.as_micros()).unwrap_or(i64::MAX));
+    hub_storage::Options {
+        // One for each lane, one for the relay, one for the clock.
+        write_connections: u32::try_from(config.lanes).unwrap_or(u32::MAX).saturating_add(2),
+        search_timeout_ms: config.search_timeout_ms,
+        search_rows_limit: config.search_rows_limit,
+        clock_offset_us: config.clock_offset_us(real),
+        ..hub_storage::Options::default()
+    }
+}
+
+fn engine_options(config: &Config) -> engine::Options {
+    engine::Options {
+        // SQLite has one writer.
+        lanes: if config.database.reveal().starts_with("sqlite:") { 1 } else { config.lanes },
+        batch_limit_commands: config.batch_limit_commands,
+        queue_limit_commands: config.queue_limit_commands,
+    }
+}
+
+fn relay_options(config: &Config) -> relay::Options {
+    relay::Options {
+        batch_limit_messages: RELAY_BATCH_LIMIT_MESSAGES,
+        poll: RELAY_POLL,
+        lease: RELAY_LEASE,
+        performers: config.performers.iter().cloned().collect::<BTreeSet<String>>(),
+        payload: config.payload.clone(),
+    }
+}
+
+/// The queues there must be: one for each kind of work of a plan, and one for each registered performer.
+fn places(config: &Config, policy: &Policy) -> anyhow::Result<Vec<Place>> {
+    let works = policy.catalogue.works().into_iter().chain([GENERAL_WORK.to_owned()]);
+    let mut places = works.map(|work| Place::open(&work)).collect::<Result<Vec<_>, _>>()?;
+    for performer in &config.performers {
+        places.push(Place::performer(performer)?);
+    }
+    Ok(places)
+}

@@ -1,0 +1,41 @@
+//! The command line. One subcommand, one file.
+
+mod client;
+mod demo;
+mod serve;
+mod shutdown;
+mod track;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A broker for healthcare orders: takes in referrals, laboratory orders and prescriptions as FHIR, gives the work to
+/// those who do it over queues, and always knows where each one stands.
+#[derive(Debug, Parser)]
+#[command(name = "hub", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the hub
+    Serve(serve::Arguments),
+    /// Start a hub with simulated fillers, submit three orders, and show how they are fulfilled
+    Demo(demo::Arguments),
+    /// Show where an order stands
+    Track(track::Arguments),
+}
+
+impl Cli {
+    /// Runs the subcommand. An error is told to the person, and ends the process with 1.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Track(arguments) => track::run(arguments).await,
+        }
+    }
+}

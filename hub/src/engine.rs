@@ -1,0 +1,350 @@
+//! The one door: every change of the registry is a [`Command`] that runs in a lane.
+//!
+//! An order's root is hashed to a lane. A lane takes whatever has queued while its last commit was in flight, loads all
+//! scenes at once, decides one after another in memory, and commits all in one transaction. There is no artificial
+//! delay: under little load a batch is one command. Lanes are speed only; what makes several hubs on one database
+//! right is that a commit compares the versions of the heads.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use hub_domain::command::Command;
+use hub_domain::decide::{self, Moment, Policy, Verdict, lane_of};
+use hub_domain::decision::{Decision, Outgoing, Reply, Write};
+use hub_domain::refusal::Refusal;
+use hub_domain::registry::{Committed, Registry, Trouble};
+use hub_domain::scene::{Needs, Scene};
+use hub_telemetry::names;
+use schemas::resource::Resource;
+use schemas::time::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// How often a command that others overtook is decided again before its caller is told to come back later.
+const STALE_LIMIT: u32 = 16;
+/// How often a command may ask to see more.
+const MORE_LIMIT: usize = 4;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub lanes: usize,
+    /// Most commands of one commit.
+    pub batch_limit_commands: usize,
+    /// Most commands that wait for a lane.
+    pub queue_limit_commands: usize,
+}
+
+/// Why a command has no reply.
+#[derive(Debug, Clone)]
+pub enum Failure {
+    /// The caller's: told in full.
+    Refused(Refusal),
+    /// Ours: logged where it happened, under this id.
+    Trouble { id: Uuid, kind: TroubleKind },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// The database is away; come back.
+    Unavailable,
+    /// Too much is waiting; come back.
+    Overloaded,
+    /// Others were faster, again and again; come back.
+    Contended,
+    /// The query would read too much.
+    TooCostly,
+    /// A paging link that this hub did not write.
+    BadPage,
+    Broken,
+}
+
+impl Failure {
+    /// Logs what failed, once, and keeps its cause from the caller.
+    pub fn of(trouble: &Trouble) -> Self {
+        let id = Uuid::now_v7();
+        let kind = match trouble {
+            Trouble::Unavailable(_) => TroubleKind::Unavailable,
+            Trouble::TooCostly => TroubleKind::TooCostly,
+            Trouble::BadPage => TroubleKind::BadPage,
+            _ => TroubleKind::Broken,
+        };
+        if !matches!(kind, TroubleKind::TooCostly | TroubleKind::BadPage) {
+            tracing::error!(error.id = %id, error.kind = ?kind, cause = %trouble, "the registry failed");
+        }
+        Self::Trouble { id, kind }
+    }
+}
+
+struct Job {
+    command: Command,
+    answer: oneshot::Sender<Result<Done, Failure>>,
+    /// How often it was overtaken.
+    stale: u32,
+}
+
+/// A command that was committed.
+#[derive(Debug, Clone, Default)]
+pub struct Done {
+    pub reply: Reply,
+    /// The versions that it wrote; none for a repeat.
+    pub written: Vec<Resource>,
+}
+
+/// A command on its way: await it for the reply.
+pub type Pending = oneshot::Receiver<Result<Done, Failure>>;
+
+/// Hands commands to their lanes. Clones share the lanes; when the last is dropped the lanes finish and end.
+#[derive(Clone)]
+pub struct Engine {
+    lanes: Arc<[mpsc::Sender<Job>]>,
+}
+
+impl Engine {
+    /// Starts the lanes. What they commit for the queues they hand to `fresh`, which may be behind: then the outbox
+    /// has it.
+    pub fn start(
+        registry: Arc<dyn Registry>,
+        policy: Arc<Policy>,
+        options: Options,
+        fresh: mpsc::Sender<Vec<Outgoing>>,
+        jobs: &TaskTracker,
+    ) -> Self {
+        let start = |_| {
+            let (send, receive) = mpsc::channel(options.queue_limit_commands);
+            let lane = Lane { registry: registry.clone(), policy: policy.clone(), fresh: fresh.clone() };
+            jobs.spawn(lane.run(receive, options.batch_limit_commands));
+            send
+        };
+        Self { lanes: (0..options.lanes).map(start).collect() }
+    }
+
+    /// Puts a command into its lane. Commands of one order are decided in the order in which they are put.
+    pub async fn put(&self, command: Command) -> Pending {
+        let (answer, pending) = oneshot::channel();
+        let lane = self.lane(lane_of(&command));
+        // A lane that has ended drops the answer, and with it tells the caller.
+        let _ = lane.send(Job { command, answer, stale: 0 }).await;
+        pending
+    }
+
+    /// The same, for callers who can be told to come back: never waits for a full lane.
+    pub async fn execute(&self, command: Command) -> Result<Done, Failure> {
+        let (answer, pending) = oneshot::channel();
+        let lane = self.lane(lane_of(&command));
+        if lane.try_send(Job { command, answer, stale: 0 }).is_err() {
+            return Err(Failure::Trouble { id: Uuid::now_v7(), kind: TroubleKind::Overloaded });
+        }
+        settled(pending).await
+    }
+
+    fn lane(&self, root: Uuid) -> &mpsc::Sender<Job> {
+        let mut hasher = DefaultHasher::new();
+        root.hash(&mut hasher);
+        &self.lanes[(hasher.finish() % self.lanes.len() as u64) as usize]
+    }
+}
+
+/// The reply to a command that was put.
+pub async fn settled(pending: Pending) -> Result<Done, Failure> {
+    pending.await.unwrap_or_else(|_| Err(Failure::Trouble { id: Uuid::now_v7(), kind: TroubleKind::Unavailable }))
+}
+
+struct Lane {
+    registry: Arc<dyn Registry>,
+    policy: Arc<Policy>,
+    fresh: mpsc::Sender<Vec<Outgoing>>,
+}
+
+impl Lane {
+    async fn run(self, mut queue: mpsc::Receiver<Job>, batch_limit_commands: usize) {
+        let mut batch = Vec::with_capacity(batch_limit_commands);
+        loop {
+            // What was overtaken runs again, before anything newer.
+            let room = batch_limit_commands.saturating_sub(batch.len());
+            if batch.is_empty() {
+                if queue.recv_many(&mut batch, room).await == 0 {
+                    return;
+                }
+            } else {
+                while batch.len() < batch_limit_commands
+                    && let Ok(job) = queue.try_recv()
+                {
+                    batch.push(job);
+                }
+            }
+            metrics::histogram!(names::LANE_BATCH_COMMANDS).record(batch.len() as f64);
+            batch = self.batch(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    /// Runs a batch to its replies; what has to be decided again is returned.
+    async fn batch(&self, jobs: Vec<Job>) -> Vec<Job> {
+        match self.decide_all(&jobs).await {
+            Ok(decided) => self.commit_all(jobs, decided).await,
+            Err(trouble) => {
+                let failure = Failure::of(&trouble);
+                jobs.into_iter().for_each(|job| drop(job.answer.send(Err(failure.clone()))));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A decision or a refusal for each job, in order. A later one sees what an earlier one of its order decided.
+    async fn decide_all(&self, jobs: &[Job]) -> Result<Vec<Result<Decision, Refusal>>, Trouble> {
+        let needs: Vec<Needs> = jobs.iter().map(|job| decide::needs(&job.command, &self.policy)).collect();
+        let (mut scenes, now) = self.registry.load(&needs).await?;
+        let mut decided: Vec<Option<Result<Decision, Refusal>>> = jobs.iter().map(|_| None).collect();
+        for round in 0..=MORE_LIMIT {
+            let wanted = self.round(jobs, &mut scenes, &mut decided, now);
+            if wanted.is_empty() {
+                break;
+            }
+            if round == MORE_LIMIT {
+                return Err(Trouble::Failed("a decision asks to see more without end".into()));
+            }
+            let (which, needs): (Vec<usize>, Vec<Needs>) = wanted.into_iter().unzip();
+            let (found, _) = self.registry.load(&needs).await?;
+            which.into_iter().zip(found).for_each(|(n, scene)| scenes[n].add(scene));
+        }
+        let refused = || Err(Refusal::conflict("the order changed while this was decided"));
+        Ok(decided.into_iter().map(|decision| decision.unwrap_or_else(refused)).collect())
+    }
+
+    /// One pass over the jobs that are open. Who must see more holds up those behind it in its order.
+    fn round(
+        &self,
+        jobs: &[Job],
+        scenes: &mut [Scene],
+        decided: &mut [Option<Result<Decision, Refusal>>],
+        now: Timestamp,
+    ) -> Vec<(usize, Needs)> {
+        let mut wanted = Vec::new();
+        let mut waiting: HashSet<Uuid> = HashSet::new();
+        for n in 0..jobs.len() {
+            let order = lane_of(&jobs[n].command);
+            if decided[n].is_some() || waiting.contains(&order) {
+                continue;
+            }
+            let (earlier, _) = decided.split_at(n);
+            for decision in earlier.iter().flatten().flatten() {
+                overlay(&mut scenes[n], decision);
+            }
+            let now = scenes[n].heads.values().map(|head| head.last).fold(now, Timestamp::max);
+            match decide::decide(&scenes[n], &jobs[n].command, &Moment { now, policy: &self.policy }) {
+                Ok(Verdict::Decided(decision)) => decided[n] = Some(Ok(*decision)),
+                Ok(Verdict::More(needs)) => {
+                    waiting.insert(order);
+                    wanted.push((n, needs));
+                }
+                Err(refusal) => decided[n] = Some(Err(refusal)),
+            }
+        }
+        wanted
+    }
+
+    async fn commit_all(&self, jobs: Vec<Job>, decided: Vec<Result<Decision, Refusal>>) -> Vec<Job> {
+        let mut to_commit = Vec::new();
+        let mut waiting = Vec::new();
+        for (job, decided) in jobs.into_iter().zip(decided) {
+            match decided {
+                Err(refusal) => drop(job.answer.send(Err(Failure::Refused(refusal)))),
+                Ok(decision) if changes_nothing(&decision) => drop(job.answer.send(Ok(done(decision.reply, Vec::new())))),
+                Ok(decision) => {
+                    waiting.push(job);
+                    to_commit.push(decision);
+                }
+            }
+        }
+        if to_commit.is_empty() {
+            return Vec::new();
+        }
+        let begin = Instant::now();
+        let committed = self.registry.commit(&to_commit).await;
+        metrics::histogram!(names::COMMIT_SECONDS).record(begin.elapsed().as_secs_f64());
+        match committed {
+            Ok(results) => self.settle(waiting, to_commit, results),
+            Err(trouble) => {
+                let failure = Failure::of(&trouble);
+                waiting.into_iter().for_each(|job| drop(job.answer.send(Err(failure.clone()))));
+                Vec::new()
+            }
+        }
+    }
+
+    fn settle(
+        &self,
+        jobs: Vec<Job>,
+        decisions: Vec<Decision>,
+        results: Vec<(Committed, Vec<hub_domain::decision::OutgoingId>)>,
+    ) -> Vec<Job> {
+        let mut again = Vec::new();
+        let mut outgoing = Vec::new();
+        for ((mut job, decision), (result, ids)) in jobs.into_iter().zip(decisions).zip(results) {
+            match result {
+                Committed::Done => {
+                    count(&decision);
+                    let since = decision.writes.first().map_or(Timestamp::default(), |w| w.resource.last_updated);
+                    let sent = ids.into_iter().zip(decision.outbox);
+                    outgoing.extend(sent.map(|(id, message)| Outgoing { id, message, since }));
+                    drop(job.answer.send(Ok(done(decision.reply, decision.writes))));
+                }
+                Committed::Stale if job.stale < STALE_LIMIT => {
+                    job.stale += 1;
+                    again.push(job);
+                }
+                Committed::Stale => {
+                    let failure = Failure::Trouble { id: Uuid::now_v7(), kind: TroubleKind::Contended };
+                    drop(job.answer.send(Err(failure)));
+                }
+                Committed::Failed(why) => {
+                    let failure = Failure::of(&Trouble::Failed(why));
+                    drop(job.answer.send(Err(failure)));
+                }
+            }
+        }
+        if !outgoing.is_empty() {
+            // A relay that is behind finds them in the outbox.
+            let _ = self.fresh.try_send(outgoing);
+        }
+        again
+    }
+}
+
+fn done(reply: Reply, writes: Vec<Write>) -> Done {
+    Done { reply, written: writes.into_iter().map(|write| write.resource).collect() }
+}
+
+fn changes_nothing(decision: &Decision) -> bool {
+    decision.heads.is_empty()
+        && decision.writes.is_empty()
+        && decision.timers.is_empty()
+        && decision.timers_done.is_empty()
+        && decision.receipts.is_empty()
+}
+
+/// What an earlier decision of the batch did to something that this scene shows.
+fn overlay(scene: &mut Scene, decision: &Decision) {
+    let concerns = |root: &Uuid| scene.heads.contains_key(root) || scene.roots.values().any(|r| r == root);
+    let shown = decision.heads.iter().any(|head| concerns(&head.root))
+        || decision.receipts.iter().any(|receipt| receipt.key.is_empty() || scene.receipts.contains_key(&receipt.key));
+    if shown || decision.heads.iter().any(|head| head.expected.is_none()) {
+        decide::after(scene, decision);
+    }
+}
+
+fn count(decision: &Decision) {
+    use schemas::task::TaskStatus;
+    for write in &decision.writes {
+        let kind = write.resource.key.kind;
+        if kind.is_request() && write.method == hub_domain::registry::Method::Create {
+            metrics::counter!(names::ORDERS_TOTAL, "kind" => kind.name()).increment(1);
+        } else if kind == schemas::resource::Kind::TASK
+            && let Some(status) = TaskStatus::of(&write.resource.body)
+        {
+            metrics::counter!(names::TASK_TRANSITIONS_TOTAL, "to" => status.code()).increment(1);
+        }
+    }
+}

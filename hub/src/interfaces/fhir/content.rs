@@ -1,0 +1,202 @@
+//! What a request brings: its body, checked at the gate, and the headers that steer the answer.
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, IF_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use hub_domain::command::Repeat;
+use hub_domain::scene::Identifier;
+use schemas::gate;
+use schemas::outcome::{Issue, IssueType};
+use schemas::resource::{Body as Resource, Kind};
+use sha2::{Digest, Sha256};
+
+use super::answer::No;
+use crate::app::Service;
+
+/// The type in the path, when it is one that is kept here.
+pub(super) fn kind(name: &str) -> Result<Kind, No> {
+    let unknown = || {
+        let text = if gate::is_resource_type(name) {
+            format!("{name} is not kept by this hub; /metadata lists what is")
+        } else {
+            "there is no such resource type in FHIR R4".to_owned()
+        };
+        No::new(StatusCode::NOT_FOUND, IssueType::NotSupported, text)
+    };
+    Kind::parse(name).ok_or_else(unknown)
+}
+
+/// The body, no longer than the limit.
+pub(super) async fn bytes(service: &Service, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, No> {
+    let limit = service.config.body_limit_bytes;
+    let too_long = || {
+        let text = format!("the body is longer than {limit} bytes (body_limit_bytes)");
+        No::new(StatusCode::PAYLOAD_TOO_LARGE, IssueType::TooLong, text)
+    };
+    let announced = headers.get("content-length").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(too_long());
+    }
+    Ok(axum::body::to_bytes(body, limit).await.map_err(|_| too_long())?.to_vec())
+}
+
+/// The body as a resource of a type: not JSON is 400, against FHIR's structure 422.
+pub(super) fn resource(bytes: &[u8], expected: &str) -> Result<Resource, No> {
+    let resource = gate::parse(bytes, &gate::Limits::default()).map_err(No::bad_request)?;
+    gate::check(&resource, Some(expected)).map_err(|faults| No(StatusCode::UNPROCESSABLE_ENTITY, faults))?;
+    Ok(resource)
+}
+
+/// Refuses what is not sent as one of `types`.
+pub(super) fn demand_type(headers: &HeaderMap, types: &[&str]) -> Result<(), No> {
+    let sent = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let mut parts = sent.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let version = parts.find_map(|p| p.strip_prefix("fhirVersion=")).map(|v| v.trim_matches('"'));
+    if !types.contains(&media.as_str()) {
+        let text = format!("Content-Type must be {}", types.join(" or "));
+        return Err(No::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, IssueType::NotSupported, text));
+    }
+    check_version(version, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+}
+
+fn check_version(version: Option<&str>, status: StatusCode) -> Result<(), No> {
+    match version {
+        None | Some("4.0" | "4.0.1") => Ok(()),
+        Some(_) => Err(No::new(status, IssueType::NotSupported, "this base speaks FHIR 4.0")),
+    }
+}
+
+pub(super) const RESOURCE_TYPES: [&str; 2] = ["application/fhir+json", "application/json"];
+pub(super) const PATCH_TYPES: [&str; 1] = ["application/json-patch+json"];
+pub(super) const FORM_TYPES: [&str; 1] = ["application/x-www-form-urlencoded"];
+
+/// Refuses those who accept nothing that is spoken here.
+pub(super) fn demand_accept(headers: &HeaderMap, format: Option<&str>) -> Result<(), No> {
+    const SPOKEN: [&str; 6] =
+        ["application/fhir+json", "application/json", "text/json", "json", "*/*", "application/*"];
+    let accept = headers.get(ACCEPT).and_then(|v| v.to_str().ok());
+    let Some(accept) = format.or(accept).filter(|accept| !accept.is_empty()) else { return Ok(()) };
+    let mut spoken = accept.split(',').filter(|one| {
+        let media = one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        // A `+` in a query string that was not escaped has become a space.
+        SPOKEN.contains(&media.replace(' ', "+").as_str())
+    });
+    let Some(first) = spoken.next() else {
+        let text = "this hub speaks JSON: ask for application/fhir+json (XML is not spoken)";
+        return Err(No::new(StatusCode::NOT_ACCEPTABLE, IssueType::NotSupported, text));
+    };
+    let version = first.split(';').find_map(|p| p.trim().strip_prefix("fhirVersion="));
+    check_version(version.map(|v| v.trim_matches('"')), StatusCode::NOT_ACCEPTABLE)
+}
+
+/// `Prefer: return=…`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Return {
+    Minimal,
+    Representation,
+    OperationOutcome,
+}
+
+pub(super) fn prefer_return(headers: &HeaderMap) -> Return {
+    match preference(headers, "return") {
+        Some("minimal") => Return::Minimal,
+        Some("OperationOutcome") => Return::OperationOutcome,
+        _ => Return::Representation,
+    }
+}
+
+/// `Prefer: handling=lenient`: what is not understood is ignored, and said.
+pub(super) fn is_lenient(headers: &HeaderMap) -> bool {
+    preference(headers, "handling") == Some("lenient")
+}
+
+fn preference<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
+    let mut all = values.flat_map(|value| value.split([',', ';'])).filter_map(|one| one.trim().split_once('='));
+    all.find(|(key, _)| *key == name).map(|(_, value)| value.trim_matches('"'))
+}
+
+/// `If-Match: W/"3"`
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u32>, No> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let tag = value.to_str().unwrap_or_default().trim();
+    let version = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse().ok();
+    let text = "If-Match is the ETag of a version, for example W/\"3\"";
+    version.map(Some).ok_or_else(|| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text))
+}
+
+/// `Idempotency-Key`, bound to the caller and the interaction.
+pub(super) fn repeat(headers: &HeaderMap, caller: &str, interaction: &str, body: &[u8]) -> Result<Option<Repeat>, No> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    let Some(key) = key else {
+        let text = "Idempotency-Key is 1 to 255 printable ASCII characters";
+        return Err(No::new(StatusCode::BAD_REQUEST, IssueType::Value, text));
+    };
+    let digest = Sha256::digest(body);
+    let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some(Repeat { key: format!("{caller} {interaction} {key}"), fingerprint }))
+}
+
+/// `If-None-Exist: identifier=system|value`: the one condition by which the hub can promise that there is one.
+pub(super) fn if_none_exist(kind: Kind, query: Option<&str>, path: &str) -> Result<Option<Identifier>, No> {
+    let Some(query) = query else { return Ok(None) };
+    let mut parameters = form(query.trim_start_matches('?'));
+    let identifier = parameters.pop().filter(|(name, _)| name == "identifier" && parameters.is_empty());
+    let token = identifier.and_then(|(_, value)| {
+        let (system, value) = value.split_once('|')?;
+        Some(Identifier { kind, system: system.to_owned(), value: value.to_owned() })
+    });
+    let fault = || {
+        let text = "If-None-Exist takes one parameter: identifier=system|value";
+        No::bad_request(vec![Issue::error(IssueType::NotSupported, path, text)])
+    };
+    token.filter(|token| !token.value.is_empty()).map(Some).ok_or_else(fault)
+}
+
+/// The pairs of a query string or a form, decoded.
+pub(super) fn form(text: &str) -> Vec<(String, String)> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (decode(k), decode(v))).collect()
+}
+
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let hex = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok());
+        match (bytes[i], hex.and_then(|h| u8::from_str_radix(h, 16).ok())) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                i += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            (byte, _) => out.push(byte),
+        }
+        i += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Escapes a value for a query string.
+pub(super) fn encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'/' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
+/// The base as the caller sees it.
+pub(super) fn base_url(service: &Service, headers: &HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = text("x-forwarded-proto").filter(|s| matches!(*s, "http" | "https")).unwrap_or("http");
+    let host = text(HOST.as_str()).map_or_else(|| service.config.listen.to_string(), str::to_owned);
+    format!("{scheme}://{host}{}", service.config.base)
+}

@@ -1,0 +1,98 @@
+//! What every FHIR request passes: limits, who calls, a span, a time limit, and the figures.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hub_domain::command::Caller;
+use hub_telemetry::names;
+use schemas::outcome::IssueType;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::answer::No;
+use super::content::{demand_accept, form};
+use crate::app::Service;
+use crate::auth::AuthError;
+
+pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
+    let begin = Instant::now();
+    let method = request.method().as_str().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let id = request_id(request.headers());
+    let span = tracing::info_span!("http", otel.name = %format!("{method} {route}"), http.route = %route, request.id = %id);
+    hub_telemetry::continue_from(&span, request.headers().get("traceparent").and_then(|v| v.to_str().ok()));
+    let answer = async {
+        let admitted = admit(&service, request.headers(), request.uri()).await;
+        match admitted {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                let work = tokio::time::timeout(service.config.request_timeout(), next.run(request));
+                work.await.unwrap_or_else(|_| timed_out().into_response())
+            }
+            Err(no) => no,
+        }
+    };
+    let mut response = answer.instrument(span).await;
+    let status = response.status().as_u16().to_string();
+    metrics::counter!(names::HTTP_REQUESTS_TOTAL, "method" => method.clone(), "route" => route.clone(), "status" => status)
+        .increment(1);
+    metrics::histogram!(names::HTTP_REQUEST_SECONDS, "method" => method, "route" => route).record(begin.elapsed().as_secs_f64());
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+/// The caller's own id for the request, if it is fit to be repeated in a log, or one of ours.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+    let fit = |id: &&str| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    given.filter(fit).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+async fn admit(service: &Service, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response> {
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size + uri.to_string().len() > service.config.header_limit_bytes {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let text = format!("the headers are longer than {} bytes (header_limit_bytes)", service.config.header_limit_bytes);
+        return Err(No::new(status, IssueType::TooLong, text).into_response());
+    }
+    let format = form(uri.query().unwrap_or_default()).into_iter().find(|(name, _)| name == "_format");
+    demand_accept(headers, format.as_ref().map(|(_, value)| value.as_str())).map_err(IntoResponse::into_response)?;
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    service.authenticator.authenticate(authorization).await.map_err(|error| {
+        metrics::counter!(names::AUTH_REFUSED_TOTAL, "why" => error.kind()).increment(1);
+        let mut response = No::new(status_of(error), error.issue_type(), error.to_string()).into_response();
+        if let Some(challenge) = error.challenge().and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    })
+}
+
+fn status_of(error: AuthError) -> StatusCode {
+    match error {
+        AuthError::Missing | AuthError::Invalid(_) | AuthError::Expired => StatusCode::UNAUTHORIZED,
+        AuthError::Forbidden(_) => StatusCode::FORBIDDEN,
+        AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn timed_out() -> No {
+    let text = "the request took too long; it may still be done: ask again with the same Idempotency-Key";
+    No::new(StatusCode::SERVICE_UNAVAILABLE, IssueType::Timeout, text)
+}
+
+pub(super) async fn unknown_path() -> Response {
+    No::not_found("there is nothing at this path; /metadata lists what is here").into_response()
+}
+
+pub(super) async fn method_not_allowed() -> Response {
+    let text = "this path does not take this method; /metadata lists what is offered";
+    No::new(StatusCode::METHOD_NOT_ALLOWED, IssueType::NotSupported, text).into_response()
+}

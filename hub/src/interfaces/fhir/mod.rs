@@ -1,0 +1,44 @@
+//! FHIR over REST. Every route is on this screen; what a request passes on its way is in [`gatekeeper`].
+
+mod answer;
+mod bundle;
+mod content;
+mod gatekeeper;
+mod metadata;
+mod order_status;
+mod read;
+mod search;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+
+use crate::app::Service;
+
+pub use answer::trouble_status;
+
+pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
+    let resources = Router::new()
+        .route("/metadata", get(metadata::read))
+        .route("/", post(bundle::submit))
+        .route("/$order-status", get(order_status::by_identifier))
+        .route("/{kind}", post(write::create).get(search::by_get))
+        .route("/{kind}/_search", post(search::by_post))
+        .route("/{kind}/_history", get(read::history_of_type))
+        .route("/{kind}/$order-status", get(order_status::by_identifier_of_type))
+        .route("/{kind}/{id}", get(read::current).put(write::update).patch(write::patch).delete(write::delete))
+        .route("/{kind}/{id}/_history", get(read::history_of_one))
+        .route("/{kind}/{id}/_history/{version}", get(read::version))
+        .route("/{kind}/{id}/$order-status", get(order_status::of_one))
+        .fallback(gatekeeper::unknown_path)
+        .method_not_allowed_fallback(gatekeeper::method_not_allowed);
+    let base = service.config.base.clone();
+    Router::new()
+        .route(&format!("{base}/"), post(bundle::submit))
+        .nest(&base, resources)
+        .fallback(gatekeeper::unknown_path)
+        .layer(middleware::from_fn_with_state(service.clone(), gatekeeper::pass))
+}

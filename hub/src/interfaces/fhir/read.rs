@@ -1,0 +1,133 @@
+//! Read, vread, history.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use hub_domain::registry::{HistoryOf, Method, Stored};
+use schemas::outcome::IssueType;
+use schemas::resource::Key;
+use schemas::time::Timestamp;
+
+use super::answer::{self, No};
+use super::bundle::Writer;
+use super::content;
+use crate::app::Service;
+
+pub(super) async fn current(
+    State(service): State<Arc<Service>>,
+    Path((kind, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, No> {
+    let key = Key::new(content::kind(&kind)?, id);
+    let stored = found(service.registry.version(&key, None).await?, &key)?;
+    if is_unchanged(&headers, &stored) {
+        let mut response = answer::text(StatusCode::NOT_MODIFIED, Vec::new());
+        answer::version_headers(response.headers_mut(), stored.version, stored.last_updated);
+        return Ok(response);
+    }
+    Ok(resource(stored))
+}
+
+pub(super) async fn version(
+    State(service): State<Arc<Service>>,
+    Path((kind, id, version)): Path<(String, String, String)>,
+) -> Result<Response, No> {
+    let key = Key::new(content::kind(&kind)?, id);
+    let number = version.parse().map_err(|_| No::not_found(format!("{key} has no such version")))?;
+    Ok(resource(found(service.registry.version(&key, Some(number)).await?, &key)?))
+}
+
+fn found(stored: Option<Stored>, key: &Key) -> Result<Stored, No> {
+    match stored {
+        None => Err(No::not_found(format!("{key} is not here"))),
+        Some(stored) if stored.method == Method::Delete => {
+            Err(No::new(StatusCode::GONE, IssueType::Deleted, format!("{key} was deleted")))
+        }
+        Some(stored) => Ok(stored),
+    }
+}
+
+fn resource(stored: Stored) -> Response {
+    let mut response = answer::text(StatusCode::OK, stored.body);
+    answer::version_headers(response.headers_mut(), stored.version, stored.last_updated);
+    response
+}
+
+fn is_unchanged(headers: &HeaderMap, stored: &Stored) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
+    match (text(IF_NONE_MATCH), text(IF_MODIFIED_SINCE)) {
+        (Some(tags), _) => tags.split(',').any(|tag| {
+            let tag = tag.trim();
+            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"') == stored.version.to_string()
+        }),
+        // Whole seconds on both sides: equal text means unchanged since.
+        (None, Some(since)) => since == stored.last_updated.http_date(),
+        (None, None) => false,
+    }
+}
+
+pub(super) async fn history_of_type(
+    State(service): State<Arc<Service>>,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, No> {
+    history(&service, &kind, None, query, &headers).await
+}
+
+pub(super) async fn history_of_one(
+    State(service): State<Arc<Service>>,
+    Path((kind, id)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, No> {
+    history(&service, &kind, Some(id), query, &headers).await
+}
+
+async fn history(
+    service: &Service,
+    kind: &str,
+    id: Option<String>,
+    query: Option<String>,
+    headers: &HeaderMap,
+) -> Result<Response, No> {
+    let of = ask(service, kind, id, query.as_deref().unwrap_or_default())?;
+    let page = service.registry.history(&of).await?;
+    if let (Some(id), true, None) = (&of.id, page.entries.is_empty(), &of.since) {
+        return Err(No::not_found(format!("{}/{id} is not here", of.kind)));
+    }
+    let base = content::base_url(service, headers);
+    let path = of.id.as_ref().map_or_else(|| format!("{kind}/_history"), |id| format!("{kind}/{id}/_history"));
+    let mut bundle = Writer::new("history");
+    let since = of.since.map(|since| format!("&_since={since}")).unwrap_or_default();
+    bundle.link("self", &format!("{base}/{path}?_count={}{since}", of.count));
+    if let Some(next) = &page.next {
+        bundle.link("next", &format!("{base}/{path}?_count={}{since}&_page={}", of.count, content::encode(next)));
+    }
+    for stored in &page.entries {
+        bundle.history(&base, stored);
+    }
+    Ok(answer::text(StatusCode::OK, bundle.finish()))
+}
+
+fn ask(service: &Service, kind: &str, id: Option<String>, query: &str) -> Result<HistoryOf, No> {
+    let limit = service.config.page_entries_limit;
+    let kind = content::kind(kind)?;
+    let mut of = HistoryOf { kind, id, since: None, count: service.config.page_entries, page: None };
+    let bad = |text: &str| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text);
+    for (name, value) in content::form(query) {
+        match name.as_str() {
+            "_count" => of.count = value.parse::<u32>().map_err(|_| bad("_count is a number"))?.clamp(1, limit),
+            "_since" => {
+                of.since = Some(Timestamp::range(&value).ok_or_else(|| bad("_since is an instant or a date"))?.0);
+            }
+            "_page" => of.page = Some(value),
+            "_format" | "_pretty" => {}
+            _ => return Err(bad("a history takes _count and _since")),
+        }
+    }
+    Ok(of)
+}

@@ -1,0 +1,291 @@
+//! A query string becomes a `Query`, a page becomes a searchset.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use hub_domain::query::{
+    DateMatch, Filter, Param, ParamType, Prefix, Query, Sort, SortBy, SystemMatch, TokenMatch, find, params,
+};
+use schemas::ids::{Target, is_id};
+use schemas::outcome::{Issue, IssueType, operation_outcome};
+use schemas::resource::Kind;
+use schemas::time::Timestamp;
+
+use super::answer::{self, No};
+use super::bundle::Writer;
+use super::content::{self, FORM_TYPES};
+use crate::app::Service;
+
+/// Most values of one parameter, joined by commas.
+const VALUES_LIMIT: usize = 64;
+
+pub(super) async fn by_get(
+    State(service): State<Arc<Service>>,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, No> {
+    search(&service, &kind, content::form(query.as_deref().unwrap_or_default()), &headers).await
+}
+
+/// Parameters of the URL and of the body count alike.
+pub(super) async fn by_post(
+    State(service): State<Arc<Service>>,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, No> {
+    content::demand_type(&headers, &FORM_TYPES)?;
+    let bytes = content::bytes(&service, &headers, body).await?;
+    let mut parameters = content::form(query.as_deref().unwrap_or_default());
+    parameters.extend(content::form(&String::from_utf8_lossy(&bytes)));
+    search(&service, &kind, parameters, &headers).await
+}
+
+async fn search(
+    service: &Service,
+    kind: &str,
+    parameters: Vec<(String, String)>,
+    headers: &HeaderMap,
+) -> Result<Response, No> {
+    let kind = content::kind(kind)?;
+    let base = content::base_url(service, headers);
+    let mut reader = Reader::new(service, kind, &base);
+    parameters.iter().for_each(|(name, value)| reader.parameter(name, value));
+    let (query, ignored) = reader.finish(content::is_lenient(headers))?;
+    let page = service.registry.search(&query).await?;
+    let understood: Vec<String> = parameters
+        .iter()
+        .filter(|(name, _)| !ignored.iter().any(|issue| issue.path == *name) && name != "_page" && name != "_count")
+        .map(|(name, value)| format!("{}={}", content::encode(name), content::encode(value)))
+        .chain([format!("_count={}", query.count)])
+        .collect();
+    let mut bundle = Writer::new("searchset");
+    let url = format!("{base}/{kind}?{}", understood.join("&"));
+    bundle.link("self", &url);
+    match &page.next {
+        Some(next) => bundle.link("next", &format!("{url}&_page={}", content::encode(next))),
+        // All there is, when it begins and ends on one page.
+        None if query.page.is_none() => bundle.total(page.entries.len()),
+        None => {}
+    }
+    page.entries.iter().for_each(|stored| bundle.matched(&base, stored));
+    if !ignored.is_empty() {
+        bundle.outcome(&operation_outcome(&ignored));
+    }
+    Ok(answer::text(StatusCode::OK, bundle.finish()))
+}
+
+/// Reads parameters and collects faults. A fault's path is the parameter's name.
+pub(super) struct Reader<'a> {
+    base: &'a str,
+    count_limit: u32,
+    query: Query,
+    faults: Vec<Issue>,
+    unknown: Vec<Issue>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(service: &Service, kind: Kind, base: &'a str) -> Self {
+        let query =
+            Query { kind, filters: Vec::new(), sort: Vec::new(), count: service.config.page_entries, page: None };
+        Self { base, count_limit: service.config.page_entries_limit, query, faults: Vec::new(), unknown: Vec::new() }
+    }
+
+    /// The query, and what was ignored because the caller said that it may be.
+    fn finish(mut self, lenient: bool) -> Result<(Query, Vec<Issue>), No> {
+        if !lenient {
+            self.faults.append(&mut self.unknown);
+        }
+        if self.faults.is_empty() { Ok((self.query, self.unknown)) } else { Err(No::bad_request(self.faults)) }
+    }
+
+    fn fault(&mut self, name: &str, text: impl Into<String>) {
+        self.faults.push(Issue::error(IssueType::Value, name, text));
+    }
+
+    fn unknown(&mut self, name: &str, text: impl Into<String>) {
+        self.unknown.push(Issue::warning(IssueType::NotSupported, name, text));
+    }
+
+    pub(super) fn parameter(&mut self, name: &str, value: &str) {
+        match name {
+            "_count" => match value.parse::<u32>() {
+                Ok(count) => self.query.count = count.clamp(1, self.count_limit),
+                Err(_) => self.fault(name, "_count is a number"),
+            },
+            "_sort" => value.split(',').for_each(|by| self.sort(by)),
+            "_page" => self.query.page = Some(value.to_owned()),
+            "_format" | "_pretty" => {}
+            "_id" => {
+                let ids: Vec<String> = split(value);
+                if ids.iter().all(|id| is_id(id)) {
+                    self.filter(name, ids.len(), Filter::Id(ids));
+                } else {
+                    self.fault(name, "_id takes ids: letters, digits, - and .");
+                }
+            }
+            "_lastUpdated" => match date(value) {
+                Some(when) => self.query.filters.push(Filter::LastUpdated(when)),
+                None => self.fault(name, DATE),
+            },
+            _ => self.of_table(name, value),
+        }
+    }
+
+    fn filter(&mut self, name: &str, values: usize, filter: Filter) {
+        if values == 0 || values > VALUES_LIMIT {
+            return self.fault(name, format!("give 1 to {VALUES_LIMIT} values"));
+        }
+        self.query.filters.push(filter);
+    }
+
+    fn of_table(&mut self, name: &str, value: &str) {
+        let (plain, modifier) = name.split_once(':').map_or((name, None), |(plain, m)| (plain, Some(m)));
+        let kind = self.query.kind;
+        let Some(param) = find(kind, plain) else {
+            let known: Vec<&str> = params(kind).map(|param| param.name).collect();
+            let text = format!("{kind} is not searched by this; known: _id, _lastUpdated, {}", known.join(", "));
+            return self.unknown(name, text);
+        };
+        match (param.kind, modifier) {
+            (_, Some("missing")) => match value {
+                "true" | "false" => self.query.filters.push(Filter::Missing { param, missing: value == "true" }),
+                _ => self.fault(name, ":missing is true or false"),
+            },
+            (ParamType::Token, None) => self.tokens(name, value, |any| Filter::Token { param, any }),
+            (ParamType::Reference, Some("identifier")) => {
+                self.tokens(name, value, |any| Filter::ReferenceIdentifier { param, any });
+            }
+            (ParamType::Reference, None) => self.references(name, value, param, None),
+            (ParamType::Reference, Some(target)) if param.targets.contains(&target) => {
+                self.references(name, value, param, Some(target));
+            }
+            (ParamType::Date, None) => match date(value) {
+                Some(when) => self.query.filters.push(Filter::Date { param, when }),
+                None => self.fault(name, DATE),
+            },
+            (_, Some(modifier)) => self.unknown(name, format!("the modifier :{modifier} is not known here")),
+        }
+    }
+
+    fn tokens(&mut self, name: &str, value: &str, filter: impl FnOnce(Vec<TokenMatch>) -> Filter) {
+        let any: Vec<TokenMatch> = split(value).iter().map(|token| read_token(token)).collect();
+        if any.iter().any(|token| token.code.is_none() && !matches!(token.system, SystemMatch::Is(_))) {
+            return self.fault(name, "a token is code, system|code, |code or system|");
+        }
+        let values = any.len();
+        self.filter(name, values, filter(any));
+    }
+
+    fn references(&mut self, name: &str, value: &str, param: &'static Param, target: Option<&str>) {
+        let mut any = Vec::new();
+        for text in split(value) {
+            let local = text.strip_prefix(self.base).map(|rest| rest.trim_start_matches('/')).unwrap_or(&text);
+            match Target::parse(local) {
+                Target::Relative { kind, id, .. } => any.push(format!("{kind}/{id}")),
+                Target::Absolute(url) => any.push(url.to_owned()),
+                Target::Other(id) if is_id(id) => {
+                    let kinds = target.map_or_else(|| param.targets.to_vec(), |one| vec![one]);
+                    any.extend(kinds.iter().map(|kind| format!("{kind}/{id}")));
+                }
+                _ => return self.fault(name, "a reference is an id, Type/id or a URL"),
+            }
+        }
+        let values = any.len();
+        self.filter(name, values, Filter::Reference { param, any });
+    }
+
+    fn sort(&mut self, by: &str) {
+        let (name, descending) = by.strip_prefix('-').map_or((by, false), |name| (name, true));
+        let task = self.query.kind == Kind::TASK;
+        let known = match name {
+            "_lastUpdated" => Some(SortBy::LastUpdated),
+            "_id" => Some(SortBy::Id),
+            "priority" if task => Some(SortBy::Priority),
+            "status" if task => Some(SortBy::Status),
+            "modified" if task => Some(SortBy::Modified),
+            "authored-on" if task => Some(SortBy::Authored),
+            _ => None,
+        };
+        match known {
+            Some(by) => self.query.sort.push(Sort { by, descending }),
+            None => self.unknown("_sort", "sorted by _lastUpdated, _id and, Tasks, priority, status, authored-on, modified"),
+        }
+    }
+}
+
+const DATE: &str = "a date is [eq|ne|gt|lt|ge|le|sa|eb]YYYY[-MM[-DD[Thh:mm[:ss][zone]]]]";
+
+fn date(text: &str) -> Option<DateMatch> {
+    let (prefix, rest) = match text.get(..2)? {
+        "eq" => (Prefix::Eq, &text[2..]),
+        "ne" => (Prefix::Ne, &text[2..]),
+        "gt" => (Prefix::Gt, &text[2..]),
+        "lt" => (Prefix::Lt, &text[2..]),
+        "ge" => (Prefix::Ge, &text[2..]),
+        "le" => (Prefix::Le, &text[2..]),
+        "sa" => (Prefix::Sa, &text[2..]),
+        "eb" => (Prefix::Eb, &text[2..]),
+        _ => (Prefix::Eq, text),
+    };
+    // A `+` of a zone that was not escaped has become a space.
+    let (low, high) = Timestamp::range(&rest.replace(' ', "+"))?;
+    Some(DateMatch { prefix, low, high })
+}
+
+/// At commas that are not escaped; the escapes are taken away.
+fn split(text: &str) -> Vec<String> {
+    let (mut values, mut value, mut escaped) = (Vec::new(), String::new(), false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => {
+                // An escaped bar belongs to the code: kept apart from a real one until the token is read.
+                value.push(if c == '|' { ESCAPED_BAR } else { c });
+                escaped = false;
+            }
+            '\\' => escaped = true,
+            ',' => values.push(std::mem::take(&mut value)),
+            _ => value.push(c),
+        }
+    }
+    values.push(value);
+    values.retain(|value| !value.is_empty());
+    values
+}
+
+const ESCAPED_BAR: char = '\u{1}';
+
+pub(super) fn read_token(text: &str) -> TokenMatch {
+    let restore = |part: &str| part.replace(ESCAPED_BAR, "|");
+    let code = |part: &str| if part.is_empty() { None } else { Some(restore(part)) };
+    match text.split_once('|') {
+        None => TokenMatch { system: SystemMatch::Any, code: code(text) },
+        Some(("", rest)) => TokenMatch { system: SystemMatch::None, code: code(rest) },
+        Some((system, rest)) => TokenMatch { system: SystemMatch::Is(restore(system)), code: code(rest) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_and_bars_may_be_escaped() {
+        assert_eq!(split(r"a,b\,c"), ["a", "b,c"]);
+        let token = read_token(&split(r"sys|a\|b")[0]);
+        assert_eq!(token, TokenMatch { system: SystemMatch::Is("sys".into()), code: Some("a|b".into()) });
+    }
+
+    #[test]
+    fn dates_have_prefixes() {
+        assert_eq!(date("ge2026-01-01").unwrap().prefix, Prefix::Ge);
+        assert_eq!(date("2026").unwrap().prefix, Prefix::Eq);
+        assert!(date("xx2026").is_none());
+        assert!(date("é").is_none());
+    }
+}

@@ -1,0 +1,12 @@
+//! The hub: its edges, and putting the house together. What is decided is decided in `hub-domain`.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+mod clock;
+pub mod config;
+pub mod engine;
+pub mod interfaces;
+mod listener;
+mod plans;
+mod relay;

@@ -1,0 +1,71 @@
+//! What the drivers' errors mean to the engine.
+//!
+//! A database's message may quote a value, and a value may be a patient's: only codes and names of constraints leave.
+
+use hub_domain::registry::Trouble;
+use sqlx::error::ErrorKind;
+
+/// What to do about a failed commit.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Two transactions stood in each other's way: the same again may well succeed.
+    Again,
+    /// A row is there already that the decision takes to be new: it was decided on an old scene.
+    Taken,
+    Trouble(Trouble),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let database = error.as_database_error();
+        let code = database.and_then(|e| e.code()).unwrap_or_default();
+        match database.map(|e| e.kind()) {
+            _ if matches!(&*code, "40001" | "40P01") => Self::Again,
+            Some(ErrorKind::UniqueViolation) => Self::Taken,
+            _ => Self::Trouble(trouble(error)),
+        }
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+pub(crate) fn trouble(error: sqlx::Error) -> Trouble {
+    match &error {
+        sqlx::Error::Io(cause) => Trouble::Unavailable(cause.kind().to_string()),
+        sqlx::Error::Tls(_) => Trouble::Unavailable("TLS".into()),
+        sqlx::Error::PoolTimedOut => Trouble::Unavailable("no connection in time".into()),
+        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Trouble::Unavailable("closed".into()),
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default().into_owned();
+            let at = database.constraint().or(database.table()).unwrap_or_default();
+            told(&code, format!("database error {code} {at}").trim_end().to_owned())
+        }
+        sqlx::Error::ColumnDecode { index, .. } => Trouble::Failed(format!("column {index} has another type")),
+        sqlx::Error::Migrate(cause) => Trouble::Failed(format!("migration: {cause}")),
+        sqlx::Error::Protocol(_) => Trouble::Unavailable("the connection broke".into()),
+        _ => Trouble::Failed("the database driver failed".into()),
+    }
+}
+
+/// PostgreSQL's SQLSTATEs are five characters; SQLite's codes are numbers.
+fn told(code: &str, text: String) -> Trouble {
+    let class = code.get(..2).unwrap_or_default();
+    let gone = matches!(code, "57P01" | "57P02" | "57P03" | "53300") || (code.len() == 5 && matches!(class, "08" | "28"));
+    // busy, locked, I/O error, full, cannot open: the low byte is the primary code.
+    let sqlite = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|n| n & 0xff) };
+    if gone || matches!(sqlite, Some(5 | 6 | 10 | 13 | 14)) {
+        Trouble::Unavailable(text)
+    } else if code == "57014" {
+        Trouble::TooCostly
+    } else {
+        Trouble::Failed(text)
+    }
+}
+
+pub(crate) fn corrupt(table: &'static str, row: impl ToString, why: impl ToString) -> Trouble {
+    Trouble::Corrupt { table, row: row.to_string(), why: why.to_string() }
+}

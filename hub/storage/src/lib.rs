@@ -1,0 +1,39 @@
+//! The registry on a database: PostgreSQL for a site, SQLite for one machine and for tests.
+//!
+//! Every change is one [`commit`](hub_domain::registry::Registry::commit) of a batch of decisions: versions of
+//! resources, their history, what searches need of them, and the messages still to be sent, in one transaction. Both
+//! back ends share what is said about rows and searches here ([`rows`], [`batch`], [`search`]) and write their own SQL
+//! for locking and for many rows at once.
+//!
+//! To add a database: 1. a folder beside `postgres/` and `sqlite/` that implements `Registry`; 2. its migrations;
+//! 3. an arm in [`open`]; 4. `tests/contract.rs` says when it is done.
+
+mod batch;
+mod body;
+mod changes;
+mod clock;
+mod errors;
+mod history;
+mod load;
+mod metered;
+mod options;
+mod outcome;
+mod pages;
+mod queues;
+mod rows;
+mod sqlite;
+mod values;
+
+use std::sync::Arc;
+
+use hub_domain::registry::{Registry, Trouble};
+
+pub use options::Options;
+
+/// Opens the registry at `sqlite:PATH`, `sqlite::memory:` or `postgres://…`, its schema brought up to date.
+pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Registry>, Trouble> {
+    match url.split(':').next() {
+        Some("sqlite") => Ok(Arc::new(sqlite::Sqlite::open(url, options).await?)),
+        _ => Err(Trouble::Failed("a database is named sqlite:PATH or postgres://HOST/DATABASE".into())),
+    }
+}

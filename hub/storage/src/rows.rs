@@ -1,0 +1,287 @@
+//! From a resource to its row: the columns that searches ask, and the index rows beside them.
+
+use std::collections::BTreeSet;
+
+use hub_domain::decision::Write;
+use hub_domain::query::{self, IndexValue, Param};
+use hub_domain::registry::{Method, Stored, Trouble};
+use schemas::ids::TaskId;
+use schemas::resource::{Key, Kind, Resource};
+use schemas::task::{Priority, TaskStatus};
+use schemas::time::Timestamp;
+use uuid::Uuid;
+
+use crate::errors::corrupt;
+use crate::{body, values};
+
+/// One version with all that is written of it, made before the transaction begins.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) write: &'a Write,
+    pub(crate) body: Vec<u8>,
+    /// None when it is deleted.
+    pub(crate) current: Option<Current>,
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn new(write: &'a Write) -> Result<Self, Trouble> {
+        if write.method == Method::Delete {
+            return Ok(Self { write, body: Vec::new(), current: None });
+        }
+        let unwritable = |_| Trouble::Failed(format!("{} cannot be written as JSON", write.resource.key));
+        let text = serde_json::to_vec(&write.resource.body).map_err(unwritable)?;
+        Ok(Self { write, body: body::pack(&text), current: Some(Current::of(&write.resource, write.root)) })
+    }
+
+    pub(crate) fn key(&self) -> &'a Key {
+        &self.write.resource.key
+    }
+
+    pub(crate) fn version(&self) -> u32 {
+        self.write.resource.version
+    }
+}
+
+pub(crate) fn method_number(method: Method) -> i16 {
+    match method {
+        Method::Create => 1,
+        Method::Update => 2,
+        Method::Delete => 3,
+    }
+}
+
+/// The columns of `task` and `resource`. What a type does not have is none.
+#[derive(Debug, Default)]
+pub(crate) struct Current {
+    /// Only where the id does not carry it.
+    pub(crate) root: Option<Uuid>,
+    pub(crate) open: bool,
+    pub(crate) status: Option<String>,
+    pub(crate) owner: Option<String>,
+    pub(crate) requester: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) grouped: Option<String>,
+    pub(crate) priority: i16,
+    /// The largest number when it has none, so that it sorts last.
+    pub(crate) authored: i64,
+    pub(crate) authored_high: Option<i64>,
+    pub(crate) modified: Option<i64>,
+    pub(crate) modified_high: Option<i64>,
+    pub(crate) index: Index,
+}
+
+/// The index rows of a resource, in order and each once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) tokens: BTreeSet<TokenRow>,
+    pub(crate) dates: BTreeSet<DateRow>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TokenRow {
+    pub(crate) param: i32,
+    pub(crate) value: String,
+    pub(crate) system: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct DateRow {
+    pub(crate) param: i32,
+    pub(crate) low: i64,
+    pub(crate) high: i64,
+}
+
+impl Index {
+    /// A number that changes when the rows do: most versions leave them alone.
+    pub(crate) fn fingerprint(&self) -> i64 {
+        let mut bytes = Vec::new();
+        for row in &self.tokens {
+            bytes.extend_from_slice(&row.param.to_le_bytes());
+            bytes.extend_from_slice(row.value.as_bytes());
+            bytes.push(0);
+            bytes.extend_from_slice(row.system.as_bytes());
+            bytes.push(0);
+        }
+        for row in &self.dates {
+            bytes.extend_from_slice(&row.param.to_le_bytes());
+            bytes.extend_from_slice(&row.low.to_le_bytes());
+            bytes.extend_from_slice(&row.high.to_le_bytes());
+        }
+        values::fnv64(&bytes) as i64
+    }
+}
+
+/// The column of `task` that holds the first value of a parameter; the others get index rows.
+pub(crate) fn column(kind: Kind, param: &Param) -> Option<&'static str> {
+    if kind != Kind::TASK {
+        return None;
+    }
+    match param.name {
+        "status" => Some("status"),
+        "owner" => Some("owner"),
+        "requester" => Some("requester"),
+        // Both are of Task.for.
+        "subject" | "patient" => Some("subject"),
+        "code" => Some("code"),
+        "group-identifier" => Some("grouped"),
+        "priority" => Some("priority"),
+        "modified" => Some("modified"),
+        _ => None,
+    }
+}
+
+impl Current {
+    pub(crate) fn of(resource: &Resource, root: Uuid) -> Self {
+        let kind = resource.key.kind;
+        let status = resource.text("status").map(str::to_owned);
+        let mut row = Self {
+            root: carries_no_root(&resource.key, root).then_some(root),
+            open: TaskStatus::of(&resource.body).is_some_and(|status| !status.is_terminal()),
+            status: status.filter(|status| !status.contains('\0')),
+            priority: Priority::of(&resource.body).rank(),
+            authored: i64::MAX,
+            ..Self::default()
+        };
+        if let Some((low, high)) = resource.text("authoredOn").and_then(Timestamp::range) {
+            (row.authored, row.authored_high) = (low.0, Some(high.0));
+        }
+        for (param, value) in query::index(resource) {
+            row.put(kind, param, value);
+        }
+        row
+    }
+
+    fn put(&mut self, kind: Kind, param: &Param, value: IndexValue) {
+        let number = values::param(kind, param);
+        match value {
+            IndexValue::Token { system, code } => {
+                if self.fill(kind, param, &code) {
+                    return;
+                }
+                self.index.token(number, &code, system.as_deref());
+            }
+            IndexValue::Reference(to) => {
+                if !self.fill(kind, param, &to) {
+                    self.index.token(number, &to, None);
+                }
+            }
+            IndexValue::ReferenceIdentifier { system, value } => {
+                self.index.token(values::param_identifier(kind, param), &value, system.as_deref());
+            }
+            IndexValue::Date { low, high } if column(kind, param) == Some("modified") => {
+                (self.modified, self.modified_high) = (Some(low.0), Some(high.0));
+            }
+            IndexValue::Date { low, high } => {
+                self.index.dates.insert(DateRow { param: number, low: low.0, high: high.0 });
+            }
+        }
+    }
+
+    /// Puts a value into its column; false when it has none or that is taken by another value.
+    fn fill(&mut self, kind: Kind, param: &Param, value: &str) -> bool {
+        let place = match column(kind, param) {
+            Some("status" | "priority") => return true,
+            Some("owner") => &mut self.owner,
+            Some("requester") => &mut self.requester,
+            Some("subject") => &mut self.subject,
+            Some("code") => &mut self.code,
+            Some("grouped") => &mut self.grouped,
+            _ => return false,
+        };
+        let Some(key) = values::key(value) else { return true };
+        if place.is_none() {
+            *place = Some(key.into_owned());
+        }
+        place.as_deref() == values::key(value).as_deref()
+    }
+}
+
+impl Index {
+    fn token(&mut self, param: i32, value: &str, system: Option<&str>) {
+        if let Some((value, system)) = values::key(value).zip(values::key(system.unwrap_or_default())) {
+            self.tokens.insert(TokenRow { param, value: value.into_owned(), system: system.into_owned() });
+        }
+    }
+}
+
+/// Index rows to add and to remove, each with the number of its resource's row.
+#[derive(Default)]
+pub(crate) struct IndexChanges {
+    pub(crate) tokens: Vec<(i64, TokenRow)>,
+    pub(crate) dates: Vec<(i64, DateRow)>,
+    pub(crate) tokens_gone: Vec<(i64, TokenRow)>,
+    pub(crate) dates_gone: Vec<(i64, DateRow)>,
+}
+
+impl IndexChanges {
+    pub(crate) fn add(&mut self, seq: i64, index: &Index) {
+        self.replace(seq, &Index::default(), index);
+    }
+
+    /// Only what differs.
+    pub(crate) fn replace(&mut self, seq: i64, before: &Index, after: &Index) {
+        self.tokens.extend(after.tokens.difference(&before.tokens).map(|row| (seq, row.clone())));
+        self.dates.extend(after.dates.difference(&before.dates).map(|row| (seq, *row)));
+        self.tokens_gone.extend(before.tokens.difference(&after.tokens).map(|row| (seq, row.clone())));
+        self.dates_gone.extend(before.dates.difference(&after.dates).map(|row| (seq, *row)));
+    }
+}
+
+/// Whether the root of a Task has to be kept beside its id.
+fn carries_no_root(key: &Key, root: Uuid) -> bool {
+    key.kind == Kind::TASK && key.id.parse::<TaskId>().ok().is_none_or(|id| id.root != root)
+}
+
+/// A row of `version`.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct VersionRow {
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    pub(crate) version: i32,
+    pub(crate) root: Uuid,
+    pub(crate) method: i16,
+    pub(crate) updated: i64,
+    pub(crate) body: Vec<u8>,
+}
+
+impl VersionRow {
+    fn corrupt(&self, why: impl ToString) -> Trouble {
+        corrupt("version", format!("{}/{}/{}", self.kind, self.id, self.version), why)
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.method == method_number(Method::Delete)
+    }
+
+    pub(crate) fn key(&self) -> Result<Key, Trouble> {
+        let kind = Kind::parse(&self.kind).ok_or_else(|| self.corrupt("unknown type"))?;
+        Ok(Key::new(kind, self.id.clone()))
+    }
+
+    pub(crate) fn stored(&self) -> Result<Stored, Trouble> {
+        let method = match self.method {
+            1 => Method::Create,
+            2 => Method::Update,
+            3 => Method::Delete,
+            _ => return Err(self.corrupt("unknown method")),
+        };
+        Ok(Stored {
+            key: self.key()?,
+            version: self.number()?,
+            last_updated: Timestamp(self.updated),
+            method,
+            body: body::unpack(&self.body).map_err(|why| self.corrupt(why))?,
+        })
+    }
+
+    pub(crate) fn resource(&self) -> Result<Resource, Trouble> {
+        let text = body::unpack(&self.body).map_err(|why| self.corrupt(why))?;
+        let body = body::parse(&text).map_err(|why| self.corrupt(why))?;
+        Ok(Resource { key: self.key()?, version: self.number()?, last_updated: Timestamp(self.updated), body })
+    }
+
+    fn number(&self) -> Result<u32, Trouble> {
+        u32::try_from(self.version).map_err(|_| self.corrupt("negative version"))
+    }
+}

@@ -1,0 +1,164 @@
+//! The registry in one SQLite file: one writer, many readers, and the system's clock.
+
+mod commit;
+mod insert;
+mod load;
+mod queues;
+mod read;
+mod write;
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
+use hub_domain::query::Query;
+use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Registry, Stored, Trouble};
+use hub_domain::scene::{Needs, Scene};
+use schemas::resource::{Key, Kind};
+use schemas::time::Timestamp;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use uuid::Uuid;
+
+use crate::Options;
+use crate::clock::SystemClock;
+use crate::errors::trouble;
+use crate::history;
+use crate::load::PlanCache;
+use crate::metered::metered;
+use crate::outcome;
+
+/// How long a reader or the writer waits for a lock of another process, such as a backup.
+const BUSY: Duration = Duration::from_secs(5);
+/// Room for the multi-row inserts in each of their sizes.
+const STATEMENTS_KEPT: usize = 300;
+
+pub(crate) struct Sqlite {
+    /// One connection: SQLite has one writer, and waiting here is fairer than its lock.
+    writer: SqlitePool,
+    /// The writer's own when the database is in memory: another connection would be another database.
+    readers: SqlitePool,
+    options: Options,
+    clock: SystemClock,
+    plans: PlanCache,
+    /// Up to which moment each type was shown in the order of time. Nobody else writes here, so memory will do.
+    shown_us: Mutex<HashMap<Kind, i64>>,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(url: &str, options: Options) -> Result<Self, Trouble> {
+        let connect = SqliteConnectOptions::from_str(url)
+            .map_err(|_| Trouble::Failed("a SQLite database is named sqlite:PATH or sqlite::memory:".into()))?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY)
+            .statement_cache_capacity(STATEMENTS_KEPT);
+        // A database in memory lives as long as its connection.
+        let pool = SqlitePoolOptions::new()
+            .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false);
+        let writer = pool.clone().max_connections(1).connect_with(connect.clone()).await.map_err(trouble)?;
+        let mut migrations = sqlx::migrate!("migrations/sqlite");
+        migrations.set_ignore_missing(true).run(&writer).await.map_err(|error| trouble(error.into()))?;
+        let readers = if url.contains(":memory:") || url.contains("mode=memory") {
+            writer.clone()
+        } else {
+            pool.max_connections(options.read_connections.max(1)).connect_lazy_with(connect.read_only(true))
+        };
+        let (clock, plans, shown_us) = Default::default();
+        Ok(Self { writer, readers, options, clock, plans, shown_us })
+    }
+
+    fn now_us(&self) -> i64 {
+        self.clock.now_us().saturating_add(self.options.clock_offset_us)
+    }
+
+    fn shown_us(&self) -> HashMap<Kind, i64> {
+        self.shown_us.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Up to where `kind` may be read in the order of time: later nothing is committed behind it.
+    async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {
+        const NEWEST: &str = "-- newest\nSELECT max(updated) FROM version WHERE kind = $1";
+        // The writer's turn: no commit is under way.
+        let mut writer = self.writer.acquire().await.map_err(trouble)?;
+        let newest = sqlx::query_scalar::<_, Option<i64>>(NEWEST).bind(kind.name());
+        let newest = newest.fetch_one(&mut *writer).await.map_err(trouble)?.unwrap_or(0);
+        let mut shown = self.shown_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = shown.entry(kind).or_default();
+        *shown = newest.max(*shown);
+        Ok(*shown)
+    }
+}
+
+#[async_trait]
+impl Registry for Sqlite {
+    async fn load(&self, needs: &[Needs]) -> Result<(Vec<Scene>, Timestamp), Trouble> {
+        metered("load", self.load_scenes(needs)).await
+    }
+
+    async fn commit(&self, decisions: &[Decision]) -> Result<Vec<(Committed, Vec<OutgoingId>)>, Trouble> {
+        metrics::histogram!("hub_storage_batch_decisions").record(decisions.len() as f64);
+        metered("commit", outcome::commit(self, decisions)).await
+    }
+
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Stored>, Trouble> {
+        metered("read", self.read_current(keys)).await
+    }
+
+    async fn version(&self, key: &Key, version: Option<u32>) -> Result<Option<Stored>, Trouble> {
+        metered("version", self.read_version(key, version)).await
+    }
+
+    async fn root_of(&self, key: &Key) -> Result<Option<Uuid>, Trouble> {
+        let root = sqlx::query_scalar(history::ROOT).bind(key.kind.name()).bind(&key.id);
+        root.fetch_optional(&self.readers).await.map_err(trouble)
+    }
+
+    async fn search(&self, _query: &Query) -> Result<Page, Trouble> {
+        Err(Trouble::TooCostly)
+    }
+
+    async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
+        metered("history", self.read_history(of)).await
+    }
+
+    async fn tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
+        metered("tasks_of", self.read_tasks_of(root)).await
+    }
+
+    async fn outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
+        metered("outgoing", self.lease_outgoing(limit, lease)).await
+    }
+
+    async fn sent(&self, ids: &[OutgoingId]) -> Result<(), Trouble> {
+        metered("sent", self.forget_sent(ids)).await
+    }
+
+    async fn republish(&self) -> Result<u64, Trouble> {
+        metered("republish", self.republish_offers()).await
+    }
+
+    async fn due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble> {
+        metered("due", self.lease_due(limit, lease)).await
+    }
+
+    async fn figures(&self) -> Result<Figures, Trouble> {
+        self.count_figures().await
+    }
+
+    async fn health(&self) -> Result<(), Trouble> {
+        sqlx::query("-- health\nSELECT 1").execute(&self.readers).await.map(drop).map_err(trouble)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,65 @@
+//! Outbox and timers: rows to be handed to somebody, one at a time.
+
+use std::time::Duration;
+
+use hub_domain::decision::{Outgoing, OutgoingId, Timer};
+use hub_domain::registry::{Figures, Trouble};
+
+use super::Sqlite;
+use crate::errors::trouble;
+use crate::outcome::json;
+use crate::queues::{FigureRow, OutgoingRow, TimerRow, figures, lease_us};
+
+const OUTGOING: &str = "-- outgoing
+    UPDATE outbox SET leased_until = $2
+     WHERE id IN (SELECT id FROM outbox WHERE leased_until <= $1 ORDER BY priority, id LIMIT $3)
+    RETURNING id, task, version, work, step, owner, priority, traceparent, since";
+const SENT: &str = "-- sent\nDELETE FROM outbox WHERE id IN (SELECT value FROM json_each($1))";
+const REPUBLISH: &str = "-- republish
+    INSERT INTO outbox (task, version, work, step, owner, priority, traceparent, since, leased_until)
+    SELECT t.id, t.version, t.work, coalesce(t.step, ''), t.owner, t.priority, NULL, $1, $2
+      FROM task AS t
+     WHERE t.status IN ('requested', 'ready') AND t.open = 1 AND t.work IS NOT NULL
+       AND t.id NOT IN (SELECT task FROM outbox)
+     ORDER BY t.seq";
+const DUE: &str = "-- due
+    UPDATE timer SET leased_until = $2
+     WHERE (root, name) IN (SELECT root, name FROM timer WHERE due <= $1 AND leased_until <= $1
+                             ORDER BY due LIMIT $3)
+    RETURNING root, name, due";
+const FIGURES: &str = "-- figures
+    SELECT 'task' AS what, coalesce(work, '') AS work, status, count(*) AS number
+      FROM task WHERE open = 1 GROUP BY work, status
+    UNION ALL SELECT 'depth', '', '', count(*) FROM outbox
+    UNION ALL SELECT 'oldest', '', '', min(since) FROM outbox
+    UNION ALL SELECT 'overdue', '', '', count(*) FROM timer WHERE due <= $1";
+
+impl Sqlite {
+    pub(super) async fn lease_outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
+        let now_us = self.now_us();
+        let rows = sqlx::query_as::<_, OutgoingRow>(OUTGOING).bind(now_us).bind(now_us + lease_us(lease)).bind(limit);
+        OutgoingRow::in_order(rows.fetch_all(&self.writer).await.map_err(trouble)?)
+    }
+
+    pub(super) async fn forget_sent(&self, ids: &[OutgoingId]) -> Result<(), Trouble> {
+        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        sqlx::query(SENT).bind(json(&ids)).execute(&self.writer).await.map(drop).map_err(trouble)
+    }
+
+    pub(super) async fn republish_offers(&self) -> Result<u64, Trouble> {
+        let query = sqlx::query(REPUBLISH).bind(self.now_us()).bind(i64::MIN);
+        Ok(query.execute(&self.writer).await.map_err(trouble)?.rows_affected())
+    }
+
+    pub(super) async fn lease_due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble> {
+        let now_us = self.now_us();
+        let rows = sqlx::query_as::<_, TimerRow>(DUE).bind(now_us).bind(now_us + lease_us(lease)).bind(limit);
+        Ok(TimerRow::in_order(rows.fetch_all(&self.writer).await.map_err(trouble)?))
+    }
+
+    pub(super) async fn count_figures(&self) -> Result<Figures, Trouble> {
+        let now_us = self.now_us();
+        let rows = sqlx::query_as::<_, FigureRow>(FIGURES).bind(now_us);
+        Ok(figures(rows.fetch_all(&self.readers).await.map_err(trouble)?, now_us))
+    }
+}

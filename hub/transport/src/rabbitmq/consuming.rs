@@ -1,0 +1,313 @@
+//! Subscribes, hands out, takes the answers.
+//!
+//! There is no job behind a consumer: whoever awaits `next` also reconnects, so a consumer that nobody awaits does
+//! nothing, and the prefetch bounds what the broker sends to it meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, SelectAll, select_all};
+use futures_util::{FutureExt, StreamExt, future, stream};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Acker, Channel};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::topology::{self, short};
+use super::{Broker, link, wire};
+use crate::counters;
+use crate::queue::{Answered, Consumer, Delivery, PublishError, Receipt, Routing, Source, Tier, Trouble};
+use crate::turns::Turns;
+
+/// Before a delivery that could not be put off goes back, so that a full retry queue makes no busy loop.
+const PAUSE_BEFORE_BACK: Duration = Duration::from_secs(1);
+
+pub(super) struct BrokerConsumer {
+    broker: Arc<Broker>,
+    subscriptions: Vec<Subscription>,
+    prefetch: u16,
+    live: Option<Live>,
+    urgent: VecDeque<Delivery>,
+    routine: VecDeque<Delivery>,
+    turns: Turns,
+    failures: u32,
+    reply_address: Option<String>,
+}
+
+struct Subscription {
+    queue: String,
+    tier: Tier,
+    /// What every message of the queue is; `None` where that stands in the message.
+    routing: Option<Routing>,
+}
+
+/// One channel with its subscriptions.
+struct Live {
+    channel: Channel,
+    arriving: SelectAll<BoxStream<'static, Arrival>>,
+}
+
+/// From which subscription. `None` is the end of it, and ends the channel: a half-subscribed consumer would starve.
+type Arrival = (usize, Option<lapin::message::Delivery>);
+
+impl BrokerConsumer {
+    pub(super) async fn open(broker: Arc<Broker>, source: Source, prefetch: u16) -> BrokerConsumer {
+        let reply_address =
+            matches!(source, Source::Replies).then(|| format!("{}{}", topology::REPLIES_PREFIX, Uuid::new_v4()));
+        let mut consumer = BrokerConsumer {
+            subscriptions: subscriptions(&source, reply_address.as_deref()),
+            broker,
+            // To the broker 0 is "no limit".
+            prefetch: prefetch.max(1),
+            live: None,
+            urgent: VecDeque::new(),
+            routine: VecDeque::new(),
+            turns: Turns::default(),
+            failures: 0,
+            reply_address,
+        };
+        // At once when possible: whoever gives away a reply address wants the queue to be there.
+        if consumer.broker.link.connection().is_ok() {
+            consumer.try_to_subscribe().await;
+        }
+        consumer
+    }
+
+    async fn try_to_subscribe(&mut self) {
+        match self.subscribe().await {
+            Ok(live) => {
+                self.live = Some(live);
+                self.failures = 0;
+            }
+            Err(error) => {
+                // The first is worth a line; the rest of them say the same.
+                if self.failures == 0 {
+                    tracing::warn!(%error, "cannot subscribe yet");
+                }
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+    }
+
+    async fn subscribe(&mut self) -> Result<Live, Trouble> {
+        let channel = self.broker.link.channel().await?;
+        let subscribing = async {
+            channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+            if let Some(address) = &self.reply_address {
+                topology::declare_replies(&channel, address).await?;
+            }
+            let mut streams = Vec::with_capacity(self.subscriptions.len());
+            for (index, subscription) in self.subscriptions.iter().enumerate() {
+                let (queue, none) = (short(&subscription.queue), FieldTable::default());
+                let consumer = channel.basic_consume(queue, short(""), BasicConsumeOptions::default(), none).await?;
+                streams.push(arrivals(index, consumer));
+            }
+            Ok(select_all(streams))
+        };
+        let arriving = subscribing.await.map_err(|error| link::trouble(&error))?;
+        Ok(Live { channel, arriving })
+    }
+
+    async fn wait_to_subscribe(&mut self) {
+        if self.failures > 0 {
+            let pause = link::backoff(self.failures);
+            tokio::select! { () = sleep(pause) => {}, () = self.broker.link.closed() => return }
+        }
+        self.broker.link.up_or_closed().await;
+        if !self.broker.link.is_closed() {
+            self.try_to_subscribe().await;
+        }
+    }
+
+    /// Moves what has arrived to where it is handed out from.
+    fn take_in(&mut self) {
+        while let Some(live) = &mut self.live {
+            match live.arriving.next().now_or_never() {
+                Some(arrival) => self.arrived(arrival),
+                None => return,
+            }
+        }
+    }
+
+    fn arrived(&mut self, arrival: Option<Arrival>) {
+        let (Some((index, Some(delivery))), Some(live)) = (arrival, &self.live) else {
+            // The channel is gone, and what was not handed out with it: the broker sends it again.
+            self.live = None;
+            self.urgent.clear();
+            self.routine.clear();
+            return;
+        };
+        let subscription = &self.subscriptions[index];
+        let delivery = opened(&self.broker, &live.channel, subscription, delivery);
+        match subscription.tier {
+            Tier::Urgent => self.urgent.push_back(delivery),
+            Tier::Routine => self.routine.push_back(delivery),
+        }
+    }
+
+    fn hand_out(&mut self) -> Option<Delivery> {
+        for tier in self.turns.order() {
+            let held = match tier {
+                Tier::Urgent => &mut self.urgent,
+                Tier::Routine => &mut self.routine,
+            };
+            if let Some(delivery) = held.pop_front() {
+                self.turns.handed_out(tier);
+                return Some(delivery);
+            }
+        }
+        None
+    }
+}
+
+fn subscriptions(source: &Source, reply_address: Option<&str>) -> Vec<Subscription> {
+    let routine = |queue: &str, routing| Subscription { queue: queue.to_owned(), tier: Tier::Routine, routing };
+    match source {
+        Source::Reports => vec![routine(topology::REPORTS, Some(Routing::Reports))],
+        Source::Parked => vec![routine(topology::PARKED, None)],
+        Source::Replies => reply_address.map(|address| routine(address, Some(Routing::Reply))).into_iter().collect(),
+        Source::Work { places } => {
+            let both =
+                places.iter().flat_map(|place| Tier::BOTH.map(|tier| (Routing::work(place.clone(), tier), tier)));
+            both.map(|(routing, tier)| Subscription {
+                queue: topology::queue_of(&routing),
+                tier,
+                routing: Some(routing),
+            })
+            .collect()
+        }
+    }
+}
+
+fn arrivals(index: usize, consumer: lapin::Consumer) -> BoxStream<'static, Arrival> {
+    let end = stream::once(future::ready((index, None)));
+    consumer.map(move |delivery| (index, delivery.ok())).chain(end).boxed()
+}
+
+fn opened(
+    broker: &Arc<Broker>,
+    channel: &Channel,
+    from: &Subscription,
+    mut delivery: lapin::message::Delivery,
+) -> Delivery {
+    let opened = wire::open(&mut delivery, from.routing.as_ref(), &broker.user);
+    let receipt = BrokerReceipt {
+        broker: broker.clone(),
+        channel: channel.clone(),
+        acker: delivery.acker,
+        queue: from.queue.clone(),
+    };
+    let mut given = Delivery::new(opened.message, Box::new(receipt));
+    given.attempts = opened.attempts;
+    given.user_id = opened.user_id;
+    given.parked_why = opened.parked_why;
+    given.redelivered = delivery.redelivered;
+    given
+}
+
+#[async_trait]
+impl Consumer for BrokerConsumer {
+    async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            if self.broker.link.is_closed() {
+                return None;
+            }
+            self.take_in();
+            if let Some(delivery) = self.hand_out() {
+                return Some(delivery);
+            }
+            let Some(live) = &mut self.live else {
+                self.wait_to_subscribe().await;
+                continue;
+            };
+            tokio::select! {
+                arrival = live.arriving.next() => self.arrived(arrival),
+                () = self.broker.link.closed() => return None,
+            }
+        }
+    }
+
+    async fn next_batch(&mut self, max: usize) -> Vec<Delivery> {
+        let mut batch: Vec<Delivery> = self.next().await.into_iter().collect();
+        while !batch.is_empty() && batch.len() < max {
+            self.take_in();
+            let Some(delivery) = self.hand_out() else { break };
+            batch.push(delivery);
+        }
+        batch
+    }
+
+    fn reply_address(&self) -> Option<&str> {
+        self.reply_address.as_deref()
+    }
+}
+
+/// lapin's acknowledger, which works once and knows whether its channel still lives.
+struct BrokerReceipt {
+    broker: Arc<Broker>,
+    /// Held open: a delivery may be answered after its consumer was dropped.
+    channel: Channel,
+    acker: Acker,
+    queue: String,
+}
+
+impl BrokerReceipt {
+    async fn settle(&self) {
+        // A failure means that the channel is gone; then the broker delivers again, which everybody expects.
+        if let Err(error) = self.acker.ack(BasicAckOptions::default()).await {
+            tracing::debug!(%error, "an acknowledgement was too late");
+        }
+    }
+
+    /// Settled only when it is safe elsewhere. Otherwise the receipt is dropped, and so the delivery goes back.
+    async fn settle_if(&self, moved: Result<(), PublishError>, id: &str, count: fn()) {
+        match moved {
+            Ok(()) => {
+                count();
+                self.settle().await;
+            }
+            Err(error) => {
+                tracing::warn!(message.id = id, %error, "a delivery goes back to its queue");
+                sleep(PAUSE_BEFORE_BACK).await;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Receipt for BrokerReceipt {
+    async fn done(self: Box<Self>) {
+        self.settle().await;
+    }
+
+    async fn again(self: Box<Self>, delivery: Answered<'_>, after: Duration) {
+        let attempts = delivery.attempts.saturating_add(1);
+        let envelope = wire::envelope_again(&delivery, attempts, None, &self.broker.user)
+            .map(|envelope| envelope.for_exchange(&topology::retry_exchange(after), &self.queue));
+        let moved = self.broker.channels.publish_one(&self.broker.link, envelope).await;
+        self.settle_if(moved, &delivery.message.id, counters::retried).await;
+    }
+
+    async fn park(self: Box<Self>, delivery: Answered<'_>, why: &str) {
+        let envelope = wire::envelope_again(&delivery, delivery.attempts, Some(why), &self.broker.user)
+            .map(|envelope| envelope.for_exchange(topology::PARKED, &self.queue));
+        let moved = self.broker.channels.publish_one(&self.broker.link, envelope).await;
+        self.settle_if(moved, &delivery.message.id, counters::parked).await;
+    }
+}
+
+impl Drop for BrokerReceipt {
+    fn drop(&mut self) {
+        if self.acker.usable() {
+            let (acker, channel) = (self.acker.clone(), self.channel.clone());
+            self.broker.runtime.spawn(async move {
+                // Too late is as good: a closed channel gives back everything.
+                let _ = acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await;
+                drop(channel);
+            });
+        }
+    }
+}

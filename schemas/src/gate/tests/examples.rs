@@ -1,0 +1,30 @@
+//! The official examples, where they are at hand: what HL7 publishes as right must pass.
+
+use super::gate;
+use std::path::PathBuf;
+
+/// Examples that are wrong, and why.
+const WRONG: &[(&str, &str)] = &[];
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that saw nothing must say so")]
+fn the_official_examples_pass() {
+    let shared = std::env::var_os("HUB_SHARED")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    let Ok(folder) = std::fs::read_dir(shared.join("examples/r4")) else {
+        eprintln!("skipped: no official examples in {}", shared.display());
+        return;
+    };
+    let mut refused = Vec::new();
+    for path in folder.map(|entry| entry.expect("a readable folder").path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let body = std::fs::read_to_string(&path).expect("a readable file");
+        let wrong = WRONG.iter().any(|(known, _)| *known == name);
+        match gate(&body) {
+            Err(issues) if !wrong => refused.push(format!("{name}: {issues:#?}")),
+            Ok(_) if wrong => refused.push(format!("{name} is listed as wrong, but passes")),
+            _ => {}
+        }
+    }
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+}

@@ -1,0 +1,123 @@
+//! Ids and references, and the one id shape that carries its order: `<root uuid>.<step>[.<occurrence>]`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+/// True for FHIR's `id`: 1 to 64 letters, digits, `-` and `.`.
+pub fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+}
+
+/// The id of a Task that the hub spawned: which order, which step of its plan, which offer of that step.
+/// Step 0 is the fulfilment Task; the first offer is not written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId {
+    pub root: Uuid,
+    pub step: u32,
+    pub occurrence: u32,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.root, self.step)?;
+        if self.occurrence > 1 { write!(f, ".{}", self.occurrence) } else { Ok(()) }
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = ();
+
+    /// Only the exact form is taken, so that one Task has one id.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('.');
+        let mut next = || parts.next().ok_or(());
+        let root = Uuid::try_parse(next()?).map_err(|_| ())?;
+        let step = next()?.parse().map_err(|_| ())?;
+        let occurrence = parts.next().map_or(Ok(1), str::parse).map_err(|_| ())?;
+        let id = Self { root, step, occurrence };
+        if id.to_string() == text { Ok(id) } else { Err(()) }
+    }
+}
+
+/// What a `Reference.reference` points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// `Type/id`, optionally `/_history/version`.
+    Relative { kind: &'a str, id: &'a str, version: Option<&'a str> },
+    /// `#id`: a contained resource; `#` alone is the container.
+    Contained(&'a str),
+    /// `urn:uuid:` or `urn:oid:`: an entry of the same Bundle.
+    Urn(&'a str),
+    /// A URL somewhere else.
+    Absolute(&'a str),
+    /// Nothing of these.
+    Other(&'a str),
+}
+
+impl<'a> Target<'a> {
+    pub fn parse(text: &'a str) -> Self {
+        if let Some(id) = text.strip_prefix('#') {
+            return Self::Contained(id);
+        }
+        if text.starts_with("urn:uuid:") || text.starts_with("urn:oid:") {
+            return Self::Urn(text);
+        }
+        if text.contains("://") {
+            return Self::Absolute(text);
+        }
+        let mut parts = text.split('/');
+        let (kind, id, history, version) = (parts.next(), parts.next(), parts.next(), parts.next());
+        match (kind, id, history, version, parts.next()) {
+            (Some(kind), Some(id), None, None, None) if is_kind(kind) && is_id(id) => {
+                Self::Relative { kind, id, version: None }
+            }
+            (Some(kind), Some(id), Some("_history"), Some(v), None) if is_kind(kind) && is_id(id) && is_id(v) => {
+                Self::Relative { kind, id, version: Some(v) }
+            }
+            _ => Self::Other(text),
+        }
+    }
+}
+
+fn is_kind(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spawned_task_names_its_order_its_step_and_its_offer() {
+        let root = Uuid::from_u128(7);
+        for (occurrence, text) in [(1, format!("{root}.3")), (2, format!("{root}.3.2"))] {
+            let id = TaskId { root, step: 3, occurrence };
+            assert_eq!(id.to_string(), text);
+            assert_eq!(text.parse(), Ok(id));
+            assert!(is_id(&text));
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_the_same_task_is_not_its_id() {
+        let root = Uuid::from_u128(7);
+        for text in [format!("{root}.03"), format!("{root}.3.1"), format!("{root}"), "12.3".into()] {
+            assert_eq!(text.parse::<TaskId>(), Err(()));
+        }
+    }
+
+    #[test]
+    fn references_are_told_apart() {
+        assert_eq!(Target::parse("Patient/1"), Target::Relative { kind: "Patient", id: "1", version: None });
+        assert_eq!(
+            Target::parse("Task/1/_history/2"),
+            Target::Relative { kind: "Task", id: "1", version: Some("2") }
+        );
+        assert_eq!(Target::parse("#med"), Target::Contained("med"));
+        assert!(matches!(Target::parse("urn:uuid:1"), Target::Urn(_)));
+        assert!(matches!(Target::parse("https://a.example/Patient/1"), Target::Absolute(_)));
+        assert!(matches!(Target::parse("Patient"), Target::Other(_)));
+    }
+}

@@ -1,0 +1,152 @@
+//! A resource: a typed head over its JSON body. The body is kept as it came; the hub writes only `id` and `meta`.
+
+use serde_json::{Map, Value, json};
+
+use crate::time::Timestamp;
+
+pub type Body = Map<String, Value>;
+
+/// A type of resource that the hub keeps. One row of [`Kind::ALL`] is all a further type needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kind(&'static str);
+
+impl Kind {
+    pub const TASK: Kind = Kind("Task");
+    pub const SERVICE_REQUEST: Kind = Kind("ServiceRequest");
+    pub const MEDICATION_REQUEST: Kind = Kind("MedicationRequest");
+
+    /// Every type kept here. Requests first: they can become orders.
+    pub const ALL: &'static [Kind] = &[
+        Kind::SERVICE_REQUEST,
+        Kind::MEDICATION_REQUEST,
+        Kind("DeviceRequest"),
+        Kind("NutritionOrder"),
+        Kind("SupplyRequest"),
+        Kind("VisionPrescription"),
+        Kind("CommunicationRequest"),
+        Kind::TASK,
+        Kind("Patient"),
+        Kind("Practitioner"),
+        Kind("PractitionerRole"),
+        Kind("Organization"),
+        Kind("Location"),
+        Kind("HealthcareService"),
+        Kind("Encounter"),
+        Kind("Condition"),
+        Kind("Observation"),
+        Kind("Specimen"),
+        Kind("DiagnosticReport"),
+        Kind("DocumentReference"),
+        Kind("Medication"),
+        Kind("MedicationDispense"),
+        Kind("Appointment"),
+        Kind("Provenance"),
+    ];
+
+    const REQUESTS: usize = 7;
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.0 == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+
+    /// Requests are what an order is made of.
+    pub fn is_request(self) -> bool {
+        Self::ALL[..Self::REQUESTS].contains(&self)
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// What a resource is called: `Task/1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub kind: Kind,
+    pub id: String,
+}
+
+impl Key {
+    pub fn new(kind: Kind, id: impl Into<String>) -> Self {
+        Self { kind, id: id.into() }
+    }
+
+    pub fn task(id: impl ToString) -> Self {
+        Self { kind: Kind::TASK, id: id.to_string() }
+    }
+
+    /// The key that a relative reference names, when it is of a type kept here.
+    pub fn of_reference(reference: &str) -> Option<Self> {
+        match crate::ids::Target::parse(reference) {
+            crate::ids::Target::Relative { kind, id, .. } => Some(Self::new(Kind::parse(kind)?, id)),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind, self.id)
+    }
+}
+
+/// One version of a resource, its body complete with `id` and `meta`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    pub key: Key,
+    /// 1 for the first; no gaps.
+    pub version: u32,
+    pub last_updated: Timestamp,
+    pub body: Body,
+}
+
+impl Resource {
+    /// The version of `body` that is stored now. What the sender wrote into `id`, `meta.versionId` and
+    /// `meta.lastUpdated` is replaced, as FHIR demands of a server; the rest of `meta` stays.
+    pub fn new(key: Key, version: u32, last_updated: Timestamp, body: Body) -> Self {
+        let mut sent = body;
+        let mut meta = Map::new();
+        meta.insert("versionId".into(), version.to_string().into());
+        meta.insert("lastUpdated".into(), last_updated.to_string().into());
+        if let Some(Value::Object(old)) = sent.shift_remove("meta") {
+            meta.extend(old.into_iter().filter(|(name, _)| !matches!(name.as_str(), "versionId" | "lastUpdated")));
+        }
+        let mut body = Map::with_capacity(sent.len() + 2);
+        body.insert("resourceType".into(), key.kind.name().into());
+        body.insert("id".into(), key.id.clone().into());
+        body.insert("meta".into(), Value::Object(meta));
+        body.extend(sent.into_iter().filter(|(name, _)| !matches!(name.as_str(), "resourceType" | "id")));
+        Self { key, version, last_updated, body }
+    }
+
+    /// The version after this one, with another body.
+    pub fn next(&self, now: Timestamp, body: Body) -> Self {
+        Self::new(self.key.clone(), self.version + 1, now, body)
+    }
+
+    /// `{"reference": "Task/1"}`
+    pub fn reference(&self) -> Value {
+        json!({ "reference": self.key.to_string() })
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.body.get(name)?.as_str()
+    }
+}
+
+/// The string at a path of object members, e.g. `["owner", "reference"]`.
+pub fn text_at<'a>(body: &'a Body, path: &[&str]) -> Option<&'a str> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(body.get(*first)?, |value, name| value.get(name))?.as_str()
+}
+
+/// The members of a repeating element; nothing when it is absent.
+pub fn list<'a>(body: &'a Body, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    body.get(name).and_then(Value::as_array).into_iter().flatten()
+}

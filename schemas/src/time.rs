@@ -1,0 +1,140 @@
+//! Points in time, and FHIR's dates, which keep their precision and their zone.
+
+use std::fmt;
+
+use time::format_description::well_known::Rfc3339;
+use time::{Date, Month, OffsetDateTime};
+
+/// A point in time: microseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub i64);
+
+const MICROS: i64 = 1_000_000;
+
+impl Timestamp {
+    pub const MAX: Self = Self(i64::MAX);
+
+    pub fn plus(self, duration: std::time::Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// Seconds from `earlier` to this, never negative.
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        (self.0.saturating_sub(earlier.0)).max(0) as f64 / MICROS as f64
+    }
+
+    fn date_time(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// The form of an HTTP `Last-Modified` header.
+    pub fn http_date(self) -> String {
+        let t = self.date_time();
+        format!(
+            "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
+            &t.weekday().to_string()[..3],
+            t.day(),
+            &t.month().to_string()[..3],
+            t.year(),
+            t.hour(),
+            t.minute(),
+            t.second()
+        )
+    }
+
+    /// The first and the last instant that a FHIR date, dateTime or instant may mean.
+    /// A time without a zone, as search values may be, is read as UTC.
+    pub fn range(text: &str) -> Option<(Self, Self)> {
+        if let Ok(exact) = OffsetDateTime::parse(text, &Rfc3339) {
+            let low = Self(i64::try_from(exact.unix_timestamp_nanos() / 1000).ok()?);
+            let width = if text.contains('.') { 1 } else { MICROS };
+            return Some((low, Self(low.0 + width - 1)));
+        }
+        if text.contains('T') {
+            // A search value may stop at minutes, or leave the zone out.
+            for completed in [format!("{text}Z"), format!("{text}:00Z")] {
+                if OffsetDateTime::parse(&completed, &Rfc3339).is_ok() {
+                    let (low, high) = Self::range(&completed)?;
+                    let minute_only = completed.ends_with(":00Z") && !text.ends_with(":00");
+                    return Some((low, if minute_only { Self(low.0 + 60 * MICROS - 1) } else { high }));
+                }
+            }
+            return None;
+        }
+        let mut parts = text.splitn(3, '-');
+        let year: i32 = parts.next().filter(|y| y.len() == 4)?.parse().ok()?;
+        let month = parts.next().map(two_digits);
+        let day = parts.next().map(two_digits);
+        let (first, last) = match (month, day) {
+            (None, _) => (midnight(year, 1, 1)?, midnight(year + 1, 1, 1)?),
+            (Some(m), None) => {
+                let m = m?;
+                let next = if m == 12 { midnight(year + 1, 1, 1) } else { midnight(year, m + 1, 1) };
+                (midnight(year, m, 1)?, next?)
+            }
+            (Some(m), Some(d)) => {
+                let start = midnight(year, m?, d?)?;
+                (start, Self(start.0 + 86_400 * MICROS))
+            }
+        };
+        Some((first, Self(last.0 - 1)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// FHIR's instant, always in UTC with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let t = self.date_time();
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+            t.year(),
+            u8::from(t.month()),
+            t.day(),
+            t.hour(),
+            t.minute(),
+            t.second(),
+            t.millisecond()
+        )
+    }
+}
+
+fn two_digits(text: &str) -> Option<u8> {
+    if text.len() == 2 { text.parse().ok() } else { None }
+}
+
+fn midnight(year: i32, month: u8, day: u8) -> Option<Timestamp> {
+    let date = Date::from_calendar_date(year, Month::try_from(month).ok()?, day).ok()?;
+    Some(Timestamp(date.midnight().assume_utc().unix_timestamp() * MICROS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_means_every_instant_of_its_day() {
+        let (low, high) = Timestamp::range("2026-02-28").unwrap();
+        assert_eq!(low.to_string(), "2026-02-28T00:00:00.000Z");
+        assert_eq!(high.0 - low.0, 86_400 * MICROS - 1);
+    }
+
+    #[test]
+    fn a_year_and_a_month_are_ranges_too() {
+        assert_eq!(Timestamp::range("2026-12").unwrap().1.to_string(), "2026-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::range("2026").unwrap().0.to_string(), "2026-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn zones_are_honoured_and_nonsense_is_not() {
+        assert_eq!(Timestamp::range("2026-01-01T01:00:00+01:00").unwrap().0.to_string(), "2026-01-01T00:00:00.000Z");
+        assert!(Timestamp::range("2026-13-45").is_none());
+        assert!(Timestamp::range("yesterday").is_none());
+    }
+
+    #[test]
+    fn last_modified_has_the_form_of_http() {
+        assert_eq!(Timestamp(784_111_777 * MICROS).http_date(), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+}
