@@ -76,9 +76,14 @@ impl Relay {
         match self.registry.republish().await {
             Ok(tasks) => {
                 tracing::info!(queue.tasks = tasks, "the transport is empty: every Task on offer is published again");
-                if let Err(trouble) = self.transport.filled().await {
-                    tracing::warn!(cause = %trouble, "the transport could not be marked as filled");
-                }
+                // They are in the outbox: whatever dies now, they will be sent. A broker takes its time to be sure of
+                // its new queues, which nothing here waits for.
+                let transport = self.transport.clone();
+                tokio::spawn(async move {
+                    if let Err(trouble) = transport.filled().await {
+                        tracing::warn!(cause = %trouble, "the transport could not be marked as filled");
+                    }
+                });
             }
             Err(trouble) => {
                 tracing::warn!(cause = %trouble, "Tasks on offer could not be put into the outbox; trying again");

@@ -15,6 +15,7 @@ pub const WORK: &str = "urn:fhir-workflow-hub:work";
 pub struct Plan {
     /// `url|version`, or the name where there is no url: what a message may call it.
     pub name: String,
+    pub title: Option<String>,
     pub triggers: Vec<Trigger>,
     pub actions: Vec<Action>,
 }
@@ -117,7 +118,8 @@ impl Plan {
             (Some(url), None) => url.to_owned(),
             _ => text("name").or(text("id")).unwrap_or("plan").to_owned(),
         };
-        if reader.issues.is_empty() { Ok(Self { name, triggers, actions }) } else { Err(reader.issues) }
+        let title = text("title").map(str::to_owned);
+        if reader.issues.is_empty() { Ok(Self { name, title, triggers, actions }) } else { Err(reader.issues) }
     }
 }
 

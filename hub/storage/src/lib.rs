@@ -21,6 +21,7 @@ mod outcome;
 mod pages;
 mod queues;
 mod rows;
+mod search;
 mod sqlite;
 mod values;
 

@@ -15,14 +15,17 @@ pub(crate) fn write(numbers: &[i64]) -> String {
 }
 
 pub(crate) fn read<const N: usize>(token: &str) -> Result<[i64; N], Trouble> {
+    numbers(token)?.try_into().map_err(|_| Trouble::BadPage)
+}
+
+pub(crate) fn numbers(token: &str) -> Result<Vec<i64>, Trouble> {
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| Trouble::BadPage)?;
     let (numbers, sum) = bytes.split_last_chunk::<4>().ok_or(Trouble::BadPage)?;
-    if fnv64(numbers).to_be_bytes()[..4] != *sum {
+    let (words, rest) = numbers.as_chunks::<8>();
+    if fnv64(numbers).to_be_bytes()[..4] != *sum || !rest.is_empty() {
         return Err(Trouble::BadPage);
     }
-    let (numbers, _) = numbers.as_chunks::<8>();
-    let numbers: Vec<i64> = numbers.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect();
-    numbers.try_into().map_err(|_| Trouble::BadPage)
+    Ok(words.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect())
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The transport over RabbitMQ (AMQP 0-9-1), for 3.10 and later.
 //!
 //! `link` keeps one connection, `topology` says which exchanges and queues there are, `publishing` waits for confirms,
-//! `consuming` subscribes and takes the answers, `wire` turns our message into the broker's and back.
+//! `consuming` subscribes and hands out, `receipt` takes the answers, `wire` turns our message into the broker's and
+//! back.
 
 mod consuming;
 mod link;
 mod publishing;
+mod receipt;
 mod topology;
 mod wire;
 

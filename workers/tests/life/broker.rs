@@ -1,39 +1,56 @@
-//! The same hub at a RabbitMQ: one worker of ours and the one in Python, which knows the contract and none of our code.
-//!
-//! `HUB_TEST_AMQP=amqp://... cargo test -p workers --test life -- --ignored`, with a broker that nobody else uses, and
-//! `WORKER_PYTHON` naming a Python that has what `examples/requirements.txt` lists.
+//! The same hub at a RabbitMQ: our worker, and the one in Python, which knows the contract and none of our code.
 
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub_transport::{Place, Routing, Tier};
+use hub_transport::{Place, Routing, Tier, Transport};
 use schemas::message::{Act, WorkOrder};
+use services::RabbitMq;
 use tokio::process::{Child, Command};
+use tokio::task::spawn_blocking;
 use workers::{Options, Shutdown, fillers, run};
 
+use crate::filler::Ending;
 use crate::hub::{Heard, Hub, order};
+use crate::{Worker, options};
 
 const PERFORMER: &str = "Organization/lab-1";
-/// One at a time: both workers would take from the same queues.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// A queue that is killed before its second is over does not come back.
+const SETTLING: Duration = Duration::from_secs(2);
 
-fn url() -> String {
-    std::env::var("HUB_TEST_AMQP").expect("HUB_TEST_AMQP names a RabbitMQ")
+async fn broker() -> RabbitMq {
+    spawn_blocking(RabbitMq::start).await.unwrap()
+}
+
+async fn killed(mut broker: RabbitMq) -> RabbitMq {
+    let killing = move || {
+        broker.kill();
+        broker
+    };
+    spawn_blocking(killing).await.unwrap()
+}
+
+async fn restarted(mut broker: RabbitMq) -> RabbitMq {
+    let restarting = move || {
+        broker.restart();
+        broker
+    };
+    spawn_blocking(restarting).await.unwrap()
+}
+
+async fn worker_at(broker: &RabbitMq) -> Arc<dyn Transport> {
+    hub_transport::open(&broker.url(), hub_transport::Options::worker()).await.unwrap()
 }
 
 #[tokio::test]
-#[ignore = "needs a RabbitMQ"]
 async fn our_worker_keeps_the_contract_at_a_broker() {
-    let _alone = ALONE.lock().await;
-    let mut hub = Hub::at(&url()).await;
+    let broker = broker().await;
+    let mut hub = Hub::at(&broker.url()).await;
     fill(&hub).await;
-    let options = hub_transport::Options::worker();
-    let transport = hub_transport::open(&url(), options).await.unwrap();
     let laboratory = fillers::simulated("laboratory", Duration::from_millis(50)).unwrap();
-    let options = Options { performer: Some(PERFORMER.into()), concurrency: 1, ..Options::default() };
     let shutdown = Shutdown::default();
-    let running = tokio::spawn(run(Arc::clone(&transport), laboratory, options, shutdown.clone()));
+    let running = tokio::spawn(run(worker_at(&broker).await, laboratory, options(), shutdown.clone()));
     empty(&mut hub).await;
     shutdown.drain.cancel();
     running.await.unwrap().unwrap();
@@ -41,25 +58,70 @@ async fn our_worker_keeps_the_contract_at_a_broker() {
 }
 
 #[tokio::test]
-#[ignore = "needs a RabbitMQ and a Python with pika"]
+async fn granted_work_outlives_the_broker() {
+    let broker = broker().await;
+    let mut hub = Hub::at(&broker.url()).await;
+    let transport = worker_at(&broker).await;
+    let mut worker = Worker::start(&transport, Options { concurrency: 2, ..options() });
+    hub.order(order("a", 2, "routine")).await;
+    hub.grant_next().await;
+    worker.begins().await;
+    tokio::time::sleep(SETTLING).await;
+
+    let broker = killed(broker).await;
+    worker.ends(Ending::Complete);
+    let _broker = restarted(broker).await;
+
+    let begun = hub.hear_act(Act::InProgress).await.report;
+    let completed = hub.hear_act(Act::Completed).await.report;
+    assert_eq!((begun.sequence, completed.sequence), (2, 3));
+    // And the worker takes and claims as before, with its old reply address.
+    hub.order(order("b", 1, "routine")).await;
+    hub.grant_next().await;
+    assert_eq!(worker.begins().await, "b");
+}
+
+#[tokio::test]
+#[ignore = "needs a Python, WORKER_PYTHON or python3, with what examples/requirements.txt lists"]
 async fn python_worker_keeps_the_contract_at_a_broker() {
-    let _alone = ALONE.lock().await;
-    let mut hub = Hub::at(&url()).await;
+    let broker = broker().await;
+    let mut hub = Hub::at(&broker.url()).await;
     fill(&hub).await;
-    let mut worker = python(&["--count", "2"]);
+    let mut worker = python(&broker, &["--count", "2"]);
     empty(&mut hub).await;
     assert!(worker.wait().await.unwrap().success());
-    // It ended with its second Task, and left what waited behind that.
-    let mut worker = python(&["--idle-seconds", "1"]);
+    // It ended with its second Task; whatever waited behind that is no work.
+    let mut worker = python(&broker, &["--idle-seconds", "1"]);
     worker.wait().await.unwrap();
     left(&hub).await;
 }
 
-fn python(more: &[&str]) -> Child {
+#[tokio::test]
+#[ignore = "needs a Python, WORKER_PYTHON or python3, with what examples/requirements.txt lists"]
+async fn granted_work_in_python_outlives_the_broker() {
+    let broker = broker().await;
+    let mut hub = Hub::at(&broker.url()).await;
+    let mut worker = python(&broker, &["--count", "2"]);
+    tokio::time::sleep(SETTLING).await;
+    hub.order(order("a", 2, "routine")).await;
+    hub.grant_next().await;
+    hub.hear_act(Act::InProgress).await;
+    let _broker = restarted(killed(broker).await).await;
+    let completed = hub.hear_act(Act::Completed).await.report;
+    assert_eq!((completed.task_id.as_str(), completed.sequence), ("a", 3));
+
+    hub.order(order("b", 1, "routine")).await;
+    hub.grant_next().await;
+    hub.hear_act(Act::InProgress).await;
+    hub.hear_act(Act::Completed).await;
+    assert!(worker.wait().await.unwrap().success());
+}
+
+fn python(broker: &RabbitMq, more: &[&str]) -> Child {
     let interpreter = std::env::var("WORKER_PYTHON").unwrap_or_else(|_| "python3".into());
     Command::new(interpreter)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/worker.py"))
-        .args(["--url", &url(), "--work", "laboratory", "--performer", PERFORMER])
+        .args(["--url", &broker.url(), "--work", "laboratory", "--performer", PERFORMER])
         .args(more)
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -115,7 +177,7 @@ async fn left(hub: &Hub) {
     let why = parked.parked_why.as_deref().unwrap();
     assert!(why.starts_with("not a work order"), "{why}");
     parked.done().await;
-    // The broker counts a moment later.
+    // An acknowledgement takes a moment.
     for _ in 0..50 {
         if hub.waiting().await == 0 {
             return;

@@ -81,10 +81,13 @@ impl<'a> Asked<'a> {
         task
     }
 
-    pub(crate) fn fulfilment(&self, id: TaskId, now: Timestamp) -> Body {
+    pub(crate) fn fulfilment(&self, id: TaskId, title: Option<&str>, now: Timestamp) -> Body {
         let mut task = self.common(id, TaskStatus::Requested, None, now);
         task.insert("intent".into(), "order".into());
         task.insert("code".into(), task_code("fulfill"));
+        if let Some(title) = title {
+            task.insert("description".into(), title.into());
+        }
         task
     }
 

@@ -159,7 +159,7 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
         return Err(Refusal::rule("Task.status", format!("the Task is {from}: it does not change any more")).into());
     }
     let takes = from.is_offered() && !to.is_terminal();
-    if takes && draft.run_of(root).is_some_and(|run| run.held) {
+    if takes && task::is_held(draft, root, &before.body) {
         return Err(Refusal::conflict("the request is on hold: nothing is granted now").into());
     }
     if from != to {

@@ -3,13 +3,14 @@
 use schemas::ids::TaskId;
 use schemas::order::{RequestStatus, can_complete};
 use schemas::resource::{Body, Key, Resource};
-use schemas::task::{Priority, TaskStatus, has_task_code, owner, reason};
+use schemas::task::{Priority, TaskStatus, owner, reason};
 use schemas::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::bodies::{Asked, Step, asking, offered_again, set_status};
 use super::draft::Draft;
+use super::task::asked_code;
 use super::{Stop, task_id};
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, Standing};
@@ -55,13 +56,15 @@ impl<'d, 'a> Order<'d, 'a> {
             ..Run::default()
         });
         let mut order = Self { draft, root, graph, cause: None };
-        order.create_fulfilment()?;
+        order.create_fulfilment(plan.plan.title.as_deref())?;
+        // What waits for nothing is on offer from its first version on.
+        order.go_on()?;
         for leaf in order.graph.leaves().collect::<Vec<_>>() {
-            if order.graph.is_certain(leaf) {
+            if order.graph.is_certain(leaf) && order.state(leaf).status.is_none() {
                 order.create_step(leaf, TaskStatus::Draft)?;
             }
         }
-        order.go_on()
+        Ok(())
     }
 
     // ---- reading
@@ -95,12 +98,12 @@ impl<'d, 'a> Order<'d, 'a> {
 
     // ---- writing Tasks
 
-    fn create_fulfilment(&mut self) -> Result<(), Stop> {
+    fn create_fulfilment(&mut self, title: Option<&str>) -> Result<(), Stop> {
         let requests = self.requests()?;
         let asked = Asked::new(requests.iter().collect());
         let id = TaskId { root: self.root, step: 0, occurrence: 1 };
         let open = asked.performer().is_none();
-        let body = asked.fulfilment(id, self.draft.now());
+        let body = asked.fulfilment(id, title, self.draft.now());
         self.draft.create(self.root, Key::task(id), body);
         *self.state(0) = TaskState { status: Some(TaskStatus::Requested), occurrence: 1, open, ..TaskState::default() };
         Ok(())
@@ -166,7 +169,7 @@ impl<'d, 'a> Order<'d, 'a> {
     /// The step's name and its queue.
     fn names(&self, step: usize, task: &Resource) -> (String, String) {
         let action = self.graph.nodes.get(step).and_then(|node| node.action.as_ref());
-        let name = action.map_or_else(|| asked_code(&task.body).to_owned(), |action| action.id.clone());
+        let name = action.map_or_else(|| asked_code(&task.body).unwrap_or("task").to_owned(), |action| action.id.clone());
         (name, super::task::work_of(&task.body))
     }
 
@@ -239,9 +242,9 @@ impl<'d, 'a> Order<'d, 'a> {
         let state = self.state(step);
         let (current, same) = (state.status, state.occurrence == target.occurrence);
         let (to, actor) = match asked_code(asked) {
-            "abort" => (TaskStatus::Cancelled, Actor::Hub),
-            "suspend" => (TaskStatus::OnHold, Actor::Owner),
-            "resume" => (TaskStatus::InProgress, Actor::Owner),
+            Some("abort") => (TaskStatus::Cancelled, Actor::Hub),
+            Some("suspend") => (TaskStatus::OnHold, Actor::Owner),
+            Some("resume") => (TaskStatus::InProgress, Actor::Owner),
             _ => return Ok(()),
         };
         if !same || !Matrix::of_work().allows(current, to, &[actor]) {
@@ -274,6 +277,11 @@ impl<'d, 'a> Order<'d, 'a> {
             if wanted.is_empty() {
                 break;
             }
+            let touched = wanted.iter().filter_map(|step| match step {
+                Move::Release(leaf) | Move::Cancel(leaf, _) => Some(*leaf),
+                _ => None,
+            });
+            self.look_at(&touched.collect::<Vec<_>>())?;
             for step in wanted {
                 if !self.follow(step)? {
                     return Ok(());
@@ -336,6 +344,24 @@ impl<'d, 'a> Order<'d, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Asks for all Tasks that are going to be written at once, not one after another.
+    fn look_at(&mut self, steps: &[usize]) -> Result<(), Stop> {
+        let mut keys = Vec::with_capacity(steps.len());
+        for step in steps {
+            let state = self.state(*step);
+            if state.occurrence > 0 && state.status.is_some_and(|status| !status.is_terminal()) {
+                keys.push(Key::task(self.id_of(*step)));
+            }
+        }
+        self.draft.get_all(&keys).map(drop)
+    }
+
+    fn look_at_all(&mut self) -> Result<Vec<usize>, Stop> {
+        let leaves: Vec<usize> = self.graph.leaves().collect();
+        self.look_at(&[&[0], leaves.as_slice()].concat())?;
+        Ok(leaves)
     }
 
     // ---- the fulfilment Task
@@ -403,7 +429,7 @@ impl<'d, 'a> Order<'d, 'a> {
     /// The named performer of the whole declines before anything has started.
     pub(crate) fn decline(&mut self, why: Option<Value>) -> Result<(), Stop> {
         self.cause = why;
-        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+        for leaf in self.look_at_all()? {
             self.cancel(leaf, "declined")?;
         }
         let cause = self.cause.clone();
@@ -420,7 +446,7 @@ impl<'d, 'a> Order<'d, 'a> {
     /// Requests were revoked (or entered in error): their steps end; with the last of them, the order.
     pub(crate) fn revoke(&mut self, items: &[usize], all: bool, why: &str) -> Result<(), Stop> {
         self.cause = Some(reason(why, "the request was withdrawn"));
-        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+        for leaf in self.look_at_all()? {
             let concerned = all || self.graph.nodes[leaf].item.is_some_and(|item| items.contains(&item));
             if concerned && self.state(leaf).status.is_none_or(|status| !status.is_terminal()) {
                 self.state(leaf).withdrawn = true;
@@ -434,7 +460,7 @@ impl<'d, 'a> Order<'d, 'a> {
     /// The placer declared the order complete: nothing else begins.
     pub(crate) fn close(&mut self) -> Result<(), Stop> {
         self.cause = Some(reason("request-completed", "the placer declared the request complete"));
-        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+        for leaf in self.look_at_all()? {
             if self.state(leaf).status.is_some_and(|status| !status.is_terminal() && !status.is_started()) {
                 self.cancel(leaf, "request-completed")?;
             }
@@ -446,7 +472,7 @@ impl<'d, 'a> Order<'d, 'a> {
     /// On hold: nothing is released or granted, and who has started is asked to pause.
     pub(crate) fn hold(&mut self) -> Result<(), Stop> {
         self.run().held = true;
-        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+        for leaf in self.look_at_all()? {
             if self.state(leaf).status == Some(TaskStatus::InProgress) {
                 self.ask(leaf, "suspend")?;
             }
@@ -457,7 +483,7 @@ impl<'d, 'a> Order<'d, 'a> {
     /// Active again: what was on offer is published once more, and who paused is asked to go on.
     pub(crate) fn resume(&mut self) -> Result<(), Stop> {
         self.run().held = false;
-        for leaf in self.graph.leaves().collect::<Vec<_>>() {
+        for leaf in self.look_at_all()? {
             match self.state(leaf).status {
                 Some(TaskStatus::OnHold) => self.ask(leaf, "resume")?,
                 Some(status) if status.is_offered() => {
@@ -487,10 +513,6 @@ impl<'d, 'a> Order<'d, 'a> {
         let id = self.id_of(step);
         TimerId { root: self.root, name: format!("lease.{}.{}", id.step, id.occurrence) }
     }
-}
-
-fn asked_code(task: &Body) -> &str {
-    ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code)).unwrap_or("task")
 }
 
 impl Draft<'_> {

@@ -38,7 +38,8 @@ pub(super) fn decide(
     });
     let status = task::status_of(&task.body)?;
     let owns = owner(&task.body) == Some(report.performer.as_str());
-    if owns && (seen || (report.act == Act::Claim && !status.is_terminal())) {
+    let has_it = !status.is_offered() && !status.is_terminal();
+    if owns && (seen || (report.act == Act::Claim && has_it)) {
         // A repeat, a latecomer, or the owner claiming once more after a redelivery.
         return if report.act == Act::Claim { granted_again(draft, report, root, &task, status) } else { Ok(unchanged(&task)) };
     }
@@ -93,7 +94,7 @@ fn claim(
     if task.body.contains_key("owner") && owner(&task.body) != Some(report.performer.as_str()) {
         return Err(Refusal::conflict("the Task is another performer's").into());
     }
-    if draft.run_of(root).is_some_and(|run| run.held) {
+    if task::is_held(draft, root, &task.body) {
         return Err(Refusal::conflict("the request is on hold: nothing is granted now").into());
     }
     // A ready Task needs no acceptance: the claim only names its owner.

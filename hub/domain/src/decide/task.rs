@@ -3,7 +3,7 @@
 use schemas::outcome::IssueType;
 use schemas::plan::WORK;
 use schemas::resource::{Body, Key, Resource, list};
-use schemas::task::{TaskStatus, owner};
+use schemas::task::{TaskStatus, has_task_code, owner};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -154,6 +154,16 @@ pub(super) fn is_current(run: &Run, key: &Key) -> bool {
         Some(id) => run.tasks.get(id.step as usize).is_some_and(|state| state.occurrence.max(1) == id.occurrence),
         None => true,
     }
+}
+
+/// On hold no work is granted; to pause or stop what is under way is no work.
+pub(super) fn is_held(draft: &Draft, root: Uuid, task: &Body) -> bool {
+    draft.run_of(root).is_some_and(|run| run.held) && asked_code(task).is_none()
+}
+
+/// What a Task asks the owner of another Task for: `abort`, `suspend` or `resume`.
+pub(super) fn asked_code(task: &Body) -> Option<&'static str> {
+    ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code))
 }
 
 pub(super) fn state_of<'r>(run: &'r mut Run, key: &Key) -> Option<&'r mut TaskState> {

@@ -5,6 +5,7 @@ mod insert;
 mod load;
 mod queues;
 mod read;
+mod search;
 mod write;
 
 use std::collections::HashMap;
@@ -82,19 +83,6 @@ impl Sqlite {
     fn shown_us(&self) -> HashMap<Kind, i64> {
         self.shown_us.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    /// Up to where `kind` may be read in the order of time: later nothing is committed behind it.
-    async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {
-        const NEWEST: &str = "-- newest\nSELECT max(updated) FROM version WHERE kind = $1";
-        // The writer's turn: no commit is under way.
-        let mut writer = self.writer.acquire().await.map_err(trouble)?;
-        let newest = sqlx::query_scalar::<_, Option<i64>>(NEWEST).bind(kind.name());
-        let newest = newest.fetch_one(&mut *writer).await.map_err(trouble)?.unwrap_or(0);
-        let mut shown = self.shown_us.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown = shown.entry(kind).or_default();
-        *shown = newest.max(*shown);
-        Ok(*shown)
-    }
 }
 
 #[async_trait]
@@ -121,8 +109,8 @@ impl Registry for Sqlite {
         root.fetch_optional(&self.readers).await.map_err(trouble)
     }
 
-    async fn search(&self, _query: &Query) -> Result<Page, Trouble> {
-        Err(Trouble::TooCostly)
+    async fn search(&self, query: &Query) -> Result<Page, Trouble> {
+        metered("search", self.read_search(query)).await
     }
 
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {

@@ -52,7 +52,7 @@ impl Sqlite {
     }
 
     async fn read_type_history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
-        let page = TypePage::of(of, self.horizon_us(of.kind).await?)?;
+        let page = TypePage::of(of, self.show_us(of.kind).await?)?;
         let rows = sqlx::query_as(history::TYPE).bind(of.kind.name()).bind(page.before_us).bind(page.before_seq);
         let rows = rows.bind(page.since_us).bind(page.limit);
         page.cut(rows.fetch_all(&self.readers).await.map_err(trouble)?)

@@ -1,29 +1,25 @@
-//! Subscribes, hands out, takes the answers.
+//! Subscribes and hands out.
 //!
 //! There is no job behind a consumer: whoever awaits `next` also reconnects, so a consumer that nobody awaits does
 //! nothing, and the prefetch bounds what the broker sends to it meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, SelectAll, select_all};
 use futures_util::{FutureExt, StreamExt, future, stream};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::Channel;
+use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Acker, Channel};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::receipt::BrokerReceipt;
 use super::topology::{self, short};
 use super::{Broker, link, wire};
-use crate::counters;
-use crate::queue::{Answered, Consumer, Delivery, PublishError, Receipt, Routing, Source, Tier, Trouble};
+use crate::queue::{Consumer, Delivery, Routing, Source, Tier, Trouble};
 use crate::turns::Turns;
-
-/// Before a delivery that could not be put off goes back, so that a full retry queue makes no busy loop.
-const PAUSE_BEFORE_BACK: Duration = Duration::from_secs(1);
 
 pub(super) struct BrokerConsumer {
     broker: Arc<Broker>,
@@ -194,12 +190,7 @@ fn opened(
     mut delivery: lapin::message::Delivery,
 ) -> Delivery {
     let opened = wire::open(&mut delivery, from.routing.as_ref(), &broker.user);
-    let receipt = BrokerReceipt {
-        broker: broker.clone(),
-        channel: channel.clone(),
-        acker: delivery.acker,
-        queue: from.queue.clone(),
-    };
+    let receipt = BrokerReceipt::new(broker.clone(), channel.clone(), delivery.acker, from.queue.clone());
     let mut given = Delivery::new(opened.message, Box::new(receipt));
     given.attempts = opened.attempts;
     given.user_id = opened.user_id;
@@ -242,72 +233,5 @@ impl Consumer for BrokerConsumer {
 
     fn reply_address(&self) -> Option<&str> {
         self.reply_address.as_deref()
-    }
-}
-
-/// lapin's acknowledger, which works once and knows whether its channel still lives.
-struct BrokerReceipt {
-    broker: Arc<Broker>,
-    /// Held open: a delivery may be answered after its consumer was dropped.
-    channel: Channel,
-    acker: Acker,
-    queue: String,
-}
-
-impl BrokerReceipt {
-    async fn settle(&self) {
-        // A failure means that the channel is gone; then the broker delivers again, which everybody expects.
-        if let Err(error) = self.acker.ack(BasicAckOptions::default()).await {
-            tracing::debug!(%error, "an acknowledgement was too late");
-        }
-    }
-
-    /// Settled only when it is safe elsewhere. Otherwise the receipt is dropped, and so the delivery goes back.
-    async fn settle_if(&self, moved: Result<(), PublishError>, id: &str, count: fn()) {
-        match moved {
-            Ok(()) => {
-                count();
-                self.settle().await;
-            }
-            Err(error) => {
-                tracing::warn!(message.id = id, %error, "a delivery goes back to its queue");
-                sleep(PAUSE_BEFORE_BACK).await;
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl Receipt for BrokerReceipt {
-    async fn done(self: Box<Self>) {
-        self.settle().await;
-    }
-
-    async fn again(self: Box<Self>, delivery: Answered<'_>, after: Duration) {
-        let attempts = delivery.attempts.saturating_add(1);
-        let envelope = wire::envelope_again(&delivery, attempts, None, &self.broker.user)
-            .map(|envelope| envelope.for_exchange(&topology::retry_exchange(after), &self.queue));
-        let moved = self.broker.channels.publish_one(&self.broker.link, envelope).await;
-        self.settle_if(moved, &delivery.message.id, counters::retried).await;
-    }
-
-    async fn park(self: Box<Self>, delivery: Answered<'_>, why: &str) {
-        let envelope = wire::envelope_again(&delivery, delivery.attempts, Some(why), &self.broker.user)
-            .map(|envelope| envelope.for_exchange(topology::PARKED, &self.queue));
-        let moved = self.broker.channels.publish_one(&self.broker.link, envelope).await;
-        self.settle_if(moved, &delivery.message.id, counters::parked).await;
-    }
-}
-
-impl Drop for BrokerReceipt {
-    fn drop(&mut self) {
-        if self.acker.usable() {
-            let (acker, channel) = (self.acker.clone(), self.channel.clone());
-            self.broker.runtime.spawn(async move {
-                // Too late is as good: a closed channel gives back everything.
-                let _ = acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await;
-                drop(channel);
-            });
-        }
     }
 }

@@ -229,8 +229,6 @@ pub(super) async fn two_thousand_are_pipelined(transport: Open) {
             delivery.done().await;
         }
     }
-
-    eprintln!("2000 published in {published:?}, all {:?}", begun.elapsed());
     // One after the other, each with its fsync, they would take many times as long.
     assert!(published < PATIENCE / 2, "{published:?}");
     nothing_comes(&mut consumer).await;

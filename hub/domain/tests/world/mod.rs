@@ -1,0 +1,269 @@
+//! A registry in memory, as simple as can be.
+
+use std::collections::BTreeMap;
+
+use hub_domain::command::{Act, Caller, Command, Entry};
+use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
+use hub_domain::decision::{Decision, Message, Timer};
+use hub_domain::refusal::Refusal;
+use hub_domain::scene::{Head, Needs, Scene};
+use hub_domain::task_machine::TABLE;
+use hub_domain::workflow::{BUILT_IN, Catalogue, Offered};
+use schemas::message::{Act as Reported, StatusReport};
+use schemas::resource::{Key, Kind, Resource, text_at};
+use schemas::time::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub(crate) struct World {
+    policy: Policy,
+    now: Timestamp,
+    heads: BTreeMap<Uuid, Head>,
+    current: BTreeMap<Key, (Uuid, Resource)>,
+    versions: Vec<Resource>,
+    outbox: Vec<Message>,
+    timers: Vec<Timer>,
+    commands: u128,
+}
+
+impl World {
+    pub(crate) fn policy() -> Policy {
+        let plans = BUILT_IN.iter().map(|(_, text)| Offered::read(text).unwrap()).collect();
+        Policy { catalogue: Catalogue::new(plans).unwrap(), ..Policy::default() }
+    }
+
+    pub(crate) fn new() -> Self {
+        Self::with(Self::policy())
+    }
+
+    pub(crate) fn with(policy: Policy) -> Self {
+        Self {
+            policy,
+            now: Timestamp(1_790_000_000_000_000),
+            heads: BTreeMap::new(),
+            current: BTreeMap::new(),
+            versions: Vec::new(),
+            outbox: Vec::new(),
+            timers: Vec::new(),
+            commands: 0,
+        }
+    }
+
+    /// Submits requests together; the `Type/id` of the first.
+    pub(crate) fn submit(&mut self, requests: Vec<Value>) -> String {
+        let entry = |request: Value| {
+            let Value::Object(body) = request else { panic!("a request is an object") };
+            let kind = Kind::parse(text_at(&body, &["resourceType"]).unwrap()).unwrap();
+            Entry { kind, body, full_url: None, if_none_exist: None, path: String::new() }
+        };
+        let entries = requests.into_iter().map(entry).collect();
+        self.commands(Act::Submit(entries), Caller::Local).unwrap().reply.entries[0].reference.clone()
+    }
+
+    /// Claims a step's newest Task, starts it, completes it.
+    pub(crate) fn does(&mut self, order: &str, step: u32, who: &str) {
+        for (n, act) in [Reported::Claim, Reported::InProgress, Reported::Completed].into_iter().enumerate() {
+            self.report(order, step, who, act, n as u32 + 1).unwrap();
+        }
+    }
+
+    pub(crate) fn report(&mut self, order: &str, step: u32, who: &str, act: Reported, sequence: u32) -> Result<(), Refusal> {
+        self.report_offer(order, step, 1, who, act, sequence)
+    }
+
+    pub(crate) fn report_offer(
+        &mut self,
+        order: &str,
+        step: u32,
+        offer: u32,
+        who: &str,
+        act: Reported,
+        sequence: u32,
+    ) -> Result<(), Refusal> {
+        let report = StatusReport {
+            report_id: format!("{who} {step} {offer} {sequence} {act:?}"),
+            task_id: self.task(order, step, offer).key.id.clone(),
+            sequence,
+            performer: who.to_owned(),
+            act,
+            task_version: None,
+            business_status: None,
+            status_reason: None,
+            output: Vec::new(),
+        };
+        self.commands(Act::Report(report), Caller::Local).map(drop)
+    }
+
+    pub(crate) fn set_status(&mut self, reference: &str, status: &str) -> Result<(), Refusal> {
+        let key = Key::of_reference(reference).unwrap();
+        let mut body = self.current[&key].1.body.clone();
+        body.insert("status".into(), status.into());
+        self.commands(Act::Update { key, body, if_match: None }, Caller::Local).map(drop)
+    }
+
+    /// Moves a Task as a caller does who sends it back with another status.
+    pub(crate) fn move_task(&mut self, order: &str, step: u32, status: &str) -> Result<(), Refusal> {
+        let name = self.task(order, step, 1).key.to_string();
+        self.set_status(&name, status)
+    }
+
+    /// Seconds pass, and what is due fires.
+    pub(crate) fn passes(&mut self, seconds: u64) {
+        self.now = self.now.plus(std::time::Duration::from_secs(seconds));
+        let due: Vec<Timer> = self.timers.iter().filter(|timer| timer.due <= self.now).cloned().collect();
+        for timer in due {
+            self.commands(Act::Fire(timer.id), Caller::Hub).unwrap();
+        }
+    }
+
+    fn commands(&mut self, act: Act, caller: Caller) -> Result<Decision, Refusal> {
+        self.commands += 1;
+        self.now = self.now.plus(std::time::Duration::from_millis(1));
+        let id = Uuid::from_u128(self.commands << 64);
+        let command = Command { id, caller, act, repeat: None, traceparent: None };
+        let mut scene = self.scene(&needs(&command, &self.policy));
+        for _ in 0..5 {
+            match decide(&scene, &command, &Moment { now: self.now, policy: &self.policy })? {
+                Verdict::Decided(decision) => {
+                    self.keep(&decision);
+                    return Ok(*decision);
+                }
+                Verdict::More(needs) => scene.add(self.scene(&needs)),
+            }
+        }
+        panic!("asks for more without end");
+    }
+
+    /// What was asked for, and no more.
+    fn scene(&self, needs: &Needs) -> Scene {
+        let mut scene = Scene::default();
+        for key in &needs.resources {
+            if let Some((root, resource)) = self.current.get(key) {
+                scene.resources.insert(key.clone(), resource.clone());
+                scene.roots.insert(key.clone(), *root);
+                scene.heads.insert(*root, self.heads[root].clone());
+            }
+        }
+        let heads = needs.roots.iter().filter_map(|root| Some((*root, self.heads.get(root)?.clone())));
+        scene.heads.extend(heads);
+        scene.existing = needs.existence.iter().filter(|key| self.current.contains_key(key)).cloned().collect();
+        scene
+    }
+
+    fn keep(&mut self, decision: &Decision) {
+        for write in &decision.heads {
+            assert_eq!(self.heads.get(&write.root).map(|head| head.version), write.expected);
+            self.heads.insert(write.root, write.head.clone());
+        }
+        for write in &decision.writes {
+            self.versions.push(write.resource.clone());
+            self.current.insert(write.resource.key.clone(), (write.root, write.resource.clone()));
+        }
+        self.outbox.extend(decision.outbox.iter().cloned());
+        let replaced = |timer: &Timer| decision.timers.iter().any(|new| new.id == timer.id);
+        self.timers.retain(|timer| !replaced(timer) && !decision.timers_done.contains(&timer.id));
+        self.timers.extend(decision.timers.iter().cloned());
+    }
+
+    // ---- looking
+
+    fn root(&self, order: &str) -> Uuid {
+        self.current[&Key::of_reference(order).unwrap()].0
+    }
+
+    fn tasks(&self, order: &str) -> Vec<(u32, u32, &Resource)> {
+        let root = self.root(order);
+        let mine = self.current.iter().filter(|(key, (of, _))| key.kind == Kind::TASK && *of == root);
+        let numbered = mine.map(|(key, (_, task))| {
+            let id: schemas::ids::TaskId = key.id.parse().unwrap();
+            (id.step, id.occurrence, task)
+        });
+        let mut tasks: Vec<_> = numbered.collect();
+        tasks.sort_by_key(|(step, occurrence, _)| (*step, *occurrence));
+        tasks
+    }
+
+    fn task(&self, order: &str, step: u32, offer: u32) -> &Resource {
+        self.tasks(order).into_iter().find(|(s, o, _)| (*s, *o) == (step, offer)).unwrap().2
+    }
+
+    /// `0 requested, 2 draft, 2.2 requested`: each Task by its step.
+    pub(crate) fn states(&self, order: &str) -> String {
+        let tell = |(step, occurrence, task): &(u32, u32, &Resource)| {
+            let name = if *occurrence > 1 { format!("{step}.{occurrence}") } else { step.to_string() };
+            format!("{name} {}", task.text("status").unwrap())
+        };
+        self.tasks(order).iter().map(tell).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn status_of(&self, reference: &str) -> String {
+        self.current[&Key::of_reference(reference).unwrap()].1.text("status").unwrap().to_owned()
+    }
+
+    pub(crate) fn owner(&self, order: &str, step: u32) -> Option<String> {
+        schemas::task::owner(&self.task(order, step, 1).body).map(str::to_owned)
+    }
+
+    pub(crate) fn requests(&self, order: &str) -> Vec<String> {
+        self.heads[&self.root(order)].run.as_ref().unwrap().requests.clone()
+    }
+
+    pub(crate) fn history(&self, order: &str, step: u32) -> Vec<String> {
+        let key = self.task(order, step, 1).key.clone();
+        let versions = self.versions.iter().filter(|version| version.key == key);
+        versions.map(|version| version.text("status").unwrap().to_owned()).collect()
+    }
+
+    /// `laboratory collect`: kind of work and step of what was published.
+    pub(crate) fn published(&self) -> Vec<String> {
+        self.outbox.iter().map(|message| format!("{} {}", message.work, message.step)).collect()
+    }
+
+    /// Every Task's history is a walk through the published table, without a gap in its versions.
+    pub(crate) fn check_histories(&self) {
+        let table: Value = serde_json::from_str(TABLE).unwrap();
+        let mut last: BTreeMap<&Key, (&str, u32)> = BTreeMap::new();
+        for version in self.versions.iter().filter(|version| version.key.kind == Kind::TASK) {
+            let status = version.text("status").unwrap();
+            let part = if version.key.id.ends_with(".0") { "derived" } else { "transitions" };
+            if let Some((from, number)) = last.get(&version.key) {
+                assert_eq!(version.version, number + 1, "{}", version.key);
+                let rows = table[part].as_array().unwrap();
+                let legal = rows.iter().any(|row| row["from"] == *from && row["to"] == status && row["off"] != true);
+                assert!(*from == status || legal, "{}: {from} to {status}", version.key);
+            }
+            last.insert(&version.key, (status, version.version));
+        }
+    }
+}
+
+pub(crate) fn referral() -> Vec<Value> {
+    vec![json!({
+        "resourceType": "ServiceRequest",
+        "status": "active",
+        "intent": "order",
+        "code": { "text": "Referral to cardiology" },
+        "subject": { "reference": "Patient/1" },
+    })]
+}
+
+pub(crate) fn laboratory() -> Vec<Value> {
+    let mut order = referral();
+    order[0]["category"] = json!([{ "coding": [{ "system": "http://snomed.info/sct", "code": "108252007" }] }]);
+    order
+}
+
+pub(crate) fn prescription(items: usize) -> Vec<Value> {
+    let item = |n: usize| {
+        json!({
+            "resourceType": "MedicationRequest",
+            "status": "active",
+            "intent": "order",
+            "medicationCodeableConcept": { "text": format!("Item {n}") },
+            "subject": { "reference": "Patient/1" },
+            "groupIdentifier": { "system": "urn:prescription", "value": "A-1" },
+        })
+    };
+    (1..=items).map(item).collect()
+}
+

@@ -1,0 +1,340 @@
+//! How a query is read: which filter drives, in which order, and what else could drive when that one reads too much.
+
+use hub_domain::query::{DateMatch, Filter, Param, Prefix, Query, Sort, SortBy, SystemMatch, TokenMatch};
+use schemas::resource::Kind;
+use schemas::task::{Priority, TaskStatus};
+
+use super::sql::{Arm, Is};
+use crate::rows::column;
+use crate::values;
+
+/// Arms a statement: each value of a list times each status is one.
+const ARMS_MAX: usize = 100;
+/// A range of a date wider than this is coarse, and indexed apart.
+pub(super) const COARSE_US: i64 = 1_000_000;
+/// No FHIR date means more than a year.
+const WIDEST_US: i64 = 366 * 86_400 * 1_000_000;
+/// Of `_lastUpdated`: so near to the newest that reading on from there is the shortest way.
+const RECENT_US: i64 = 3_600 * 1_000_000;
+
+/// The order in which candidates come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Newest first, by creation.
+    Created,
+    Updated { descending: bool },
+    /// By lastModified.
+    Modified,
+    /// By the low end of a date of `search_date`.
+    Date,
+    /// By priority, then age; over open Tasks.
+    Urgency { descending: bool },
+}
+
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) order: Order,
+    pub(super) arms: Vec<Arm>,
+    /// Read all candidates and sort them here, by these: no index has the order.
+    pub(super) gather: Vec<Sort>,
+}
+
+impl Plan {
+    fn walk(order: Order, arms: Vec<Arm>) -> Self {
+        Self { order, arms, gather: Vec::new() }
+    }
+}
+
+/// The plans for a query, the best first. `horizon_us` is set when it reads in the order of time.
+pub(super) fn plans(query: &Query, horizon_us: Option<i64>) -> Vec<Plan> {
+    let mut drives = drives(query, horizon_us);
+    drives.sort_by_key(|(rank, _)| *rank);
+    let drives = drives.into_iter().map(|(_, plan)| plan);
+    let everything = Plan::walk(Order::Created, vec![all(query.kind)]);
+    if query.sort.is_empty() {
+        return drives.chain([everything]).collect();
+    }
+    if let Some(plan) = in_order(query) {
+        return vec![plan];
+    }
+    let by_time = match query.sort[..] {
+        [Sort { by: SortBy::LastUpdated, descending }] => {
+            Some(Plan::walk(Order::Updated { descending }, vec![updated(query, horizon_us)]))
+        }
+        _ => None,
+    };
+    if by_time.is_some() && query.filters.iter().all(|filter| matches!(filter, Filter::LastUpdated(_))) {
+        return by_time.into_iter().collect();
+    }
+    let gathered = drives.chain(by_time.is_none().then_some(everything));
+    let gathered = gathered.map(|plan| Plan { gather: query.sort.clone(), ..plan });
+    gathered.chain(by_time).collect()
+}
+
+/// Whether a search reads in the order of time, so that late commits must not be skipped.
+pub(super) fn is_feed(query: &Query) -> bool {
+    let after = |filter: &Filter| match filter {
+        Filter::LastUpdated(when) => matches!(when.prefix, Prefix::Gt | Prefix::Ge | Prefix::Sa),
+        _ => false,
+    };
+    query.sort.iter().any(|sort| sort.by == SortBy::LastUpdated) || query.filters.iter().any(after)
+}
+
+/// Priority, then age, of open Tasks with given statuses and perhaps owners.
+fn in_order(query: &Query) -> Option<Plan> {
+    let descending = match query.sort[..] {
+        [Sort { by: SortBy::Priority, descending }] => descending,
+        [Sort { by: SortBy::Priority, descending }, Sort { by: SortBy::Authored, descending: also }]
+            if descending == also =>
+        {
+            descending
+        }
+        _ => return None,
+    };
+    let statuses = statuses(query)?;
+    let open = |status: &String| TaskStatus::parse(status).is_some_and(|status| !status.is_terminal());
+    if query.kind != Kind::TASK || !statuses.iter().all(open) {
+        return None;
+    }
+    let owners = query.filters.iter().find_map(|filter| match filter {
+        Filter::Reference { param, any } if param.name == "owner" => Some(keys(any)),
+        _ => None,
+    });
+    let owners = owners.map_or(vec![None], |owners| owners.into_iter().map(Some).collect());
+    let arms = owners.iter().flat_map(|owner| {
+        statuses.iter().map(move |status| {
+            let owner = owner.iter().map(|owner| Is::Text("owner", owner.clone()));
+            Arm::new("task", owner.chain([Is::Text("status", status.clone()), Is::Literal("open = 1")]).collect())
+        })
+    });
+    let arms: Vec<Arm> = arms.collect();
+    (arms.len() <= ARMS_MAX).then(|| Plan::walk(Order::Urgency { descending }, arms))
+}
+
+/// Every filter that can drive, with how good it is at it: 0 is best.
+fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
+    let statuses = statuses(query);
+    let all_statuses = || TaskStatus::ALL.map(|status| status.code().to_owned()).to_vec();
+    let with_statuses = statuses.clone().unwrap_or_else(all_statuses);
+    let mut drives = Vec::new();
+    for filter in &query.filters {
+        let drive = match filter {
+            Filter::Id(ids) => Some((0, Plan::walk(Order::Created, by_id(query.kind, ids)))),
+            Filter::LastUpdated(when) => last_updated(query, when, horizon_us),
+            Filter::Date { param, when } => by_date(query.kind, param, when),
+            Filter::Missing { param, missing: true } => {
+                let column = column(query.kind, param).filter(|column| !matches!(*column, "status" | "priority" | "grouped" | "modified"));
+                let arms = column.map(|column| by_status(&with_statuses, || vec![Is::Null(column)]));
+                arms.map(|arms| (if statuses.is_some() { 6 } else { 16 }, Plan::walk(Order::Created, arms)))
+            }
+            _ => by_value(query.kind, filter, &with_statuses),
+        };
+        drives.extend(drive.filter(|(_, plan)| plan.arms.len() <= ARMS_MAX));
+    }
+    drives
+}
+
+/// How few resources a value of this parameter usually has.
+fn rank(name: &str) -> u8 {
+    match name {
+        "identifier" => 1,
+        "focus" | "based-on" | "part-of" | "encounter" | "replaces" | "requisition" | "group-identifier" => 2,
+        "subject" | "patient" => 4,
+        "owner" | "requester" | "performer" | "intended-dispenser" | "intended-performer" => 6,
+        "code" => 7,
+        "business-status" | "category" => 8,
+        "priority" => 9,
+        "status" => 10,
+        _ => 11,
+    }
+}
+
+fn by_value(kind: Kind, filter: &Filter, statuses: &[String]) -> Option<(u8, Plan)> {
+    let (rank, arms) = match filter {
+        Filter::Token { param, any } => (rank(param.name), by_token(kind, param, any, statuses)?),
+        Filter::Reference { param, any } => {
+            let owned = keys(any);
+            let arms = match column(kind, param) {
+                Some(column) => {
+                    owned.iter().flat_map(|to| by_status(statuses, || vec![Is::Text(column, to.clone())])).collect()
+                }
+                None => owned.iter().map(|to| token_arm(values::param(kind, param), to, None)).collect(),
+            };
+            (rank(param.name), arms)
+        }
+        Filter::ReferenceIdentifier { param, any } => (3, token_arms(values::param_identifier(kind, param), any)?),
+        _ => return None,
+    };
+    Some((rank, Plan::walk(Order::Created, arms)))
+}
+
+/// None when a value names only a system: no index has that.
+fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) -> Option<Vec<Arm>> {
+    let number = values::param(kind, param);
+    let arms = match column(kind, param) {
+        None => return token_arms(number, any),
+        Some("status") => {
+            let codes = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.clone());
+            let codes = codes.collect::<Option<Vec<_>>>()?;
+            codes.into_iter().map(|code| Arm::new("task", vec![Is::Text("status", code)])).collect()
+        }
+        Some("priority") => {
+            let ranks = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
+            let ranks = ranks.collect::<Option<Vec<_>>>()?.into_iter().map(|code| i64::from(Priority::parse(code).rank()));
+            ranks.flat_map(|rank| by_status(statuses, || vec![Is::Number("priority", "=", rank)])).collect()
+        }
+        Some(column) => {
+            // Of several codings the first has the column.
+            let mut arms = token_arms(number, any)?;
+            for code in any.iter().filter_map(|wanted| values::key(wanted.code.as_deref()?)) {
+                arms.extend(by_status(statuses, || vec![Is::Text(column, code.clone().into_owned())]));
+            }
+            arms
+        }
+    };
+    Some(arms)
+}
+
+fn by_status(statuses: &[String], first: impl Fn() -> Vec<Is>) -> Vec<Arm> {
+    let arm = |status: &String| {
+        let mut conditions = first();
+        conditions.push(Is::Text("status", status.clone()));
+        Arm::new("task", conditions)
+    };
+    statuses.iter().map(arm).collect()
+}
+
+fn token_arms(param: i32, any: &[TokenMatch]) -> Option<Vec<Arm>> {
+    let codes = any.iter().map(|wanted| Some((wanted.code.as_deref()?, &wanted.system)));
+    let codes = codes.collect::<Option<Vec<_>>>()?;
+    let keys = codes.into_iter().filter_map(|(code, system)| Some((values::key(code)?, system)));
+    Some(keys.map(|(code, system)| token_arm(param, &code, Some(system))).collect())
+}
+
+fn token_arm(param: i32, value: &str, system: Option<&SystemMatch>) -> Arm {
+    let mut conditions = vec![Is::Number("param", "=", i64::from(param)), Is::Text("value", value.to_owned())];
+    conditions.extend(system.and_then(stored_system).map(|system| Is::Text("system", system)));
+    Arm::new("search_token", conditions)
+}
+
+/// A system as index rows have it; None for any.
+pub(super) fn stored_system(system: &SystemMatch) -> Option<String> {
+    match system {
+        SystemMatch::Any => None,
+        SystemMatch::None => Some(String::new()),
+        SystemMatch::Is(system) => Some(values::key(system).unwrap_or_default().into_owned()),
+    }
+}
+
+fn by_id(kind: Kind, ids: &[String]) -> Vec<Arm> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let arm = |id: String| {
+        all(kind).and(Is::Text("id", id))
+    };
+    ids.into_iter().map(arm).collect()
+}
+
+fn last_updated(query: &Query, when: &DateMatch, horizon_us: Option<i64>) -> Option<(u8, Plan)> {
+    if when.prefix == Prefix::Ne {
+        return None;
+    }
+    let starts = matches!(when.prefix, Prefix::Gt | Prefix::Ge | Prefix::Sa);
+    let recent = starts && horizon_us.is_some_and(|horizon| when.low.0 > horizon - RECENT_US);
+    let plan = Plan::walk(Order::Updated { descending: false }, vec![updated(query, horizon_us)]);
+    Some((if recent { 3 } else { 12 }, plan))
+}
+
+/// The part of the type between the bounds that the filters set to `_lastUpdated`.
+fn updated(query: &Query, horizon_us: Option<i64>) -> Arm {
+    let mut arm = all(query.kind);
+    for filter in &query.filters {
+        if let Filter::LastUpdated(when) = filter {
+            let (low, high) = bounds(when);
+            arm.conditions.extend(low.map(|low| Is::Number("updated", ">=", low)));
+            arm.conditions.extend(high.map(|high| Is::Number("updated", "<=", high)));
+        }
+    }
+    arm.conditions.extend(horizon_us.map(|horizon| Is::Number("updated", "<=", horizon)));
+    arm
+}
+
+fn by_date(kind: Kind, param: &Param, when: &DateMatch) -> Option<(u8, Plan)> {
+    if when.prefix == Prefix::Ne {
+        return None;
+    }
+    let modified = column(kind, param) == Some("modified");
+    let (table, low_end, order) =
+        if modified { ("task", "modified", Order::Modified) } else { ("search_date", "low", Order::Date) };
+    let base = if modified { vec![] } else { vec![Is::Number("param", "=", i64::from(values::param(kind, param)))] };
+    let (low, high) = bounds(when);
+    let arm = |from: Option<i64>, to: Option<i64>| {
+        let mut conditions = base.clone();
+        // A NULL passes no bound, so that one is always set.
+        conditions.push(Is::Number(low_end, ">=", from.unwrap_or(i64::MIN)));
+        conditions.extend(to.map(|to| Is::Number(low_end, "<=", to)));
+        Arm::new(table, conditions)
+    };
+    let mut arms = vec![arm(low, high)];
+    if let (Some(low), Prefix::Gt | Prefix::Ge) = (low, when.prefix) {
+        // What began before, and means a time so long that it reaches beyond.
+        let mut coarse = arm(Some(low - WIDEST_US), Some(low));
+        coarse.conditions.push(Is::Literal(if modified {
+            "modified_high - modified > 1000000"
+        } else {
+            "high - low > 1000000"
+        }));
+        arms.push(coarse);
+    }
+    Some((13, Plan::walk(order, arms)))
+}
+
+/// Between which instants the low end of a date lies that matches and is not coarse.
+fn bounds(when: &DateMatch) -> (Option<i64>, Option<i64>) {
+    match when.prefix {
+        Prefix::Eq => (Some(when.low.0), Some(when.high.0)),
+        Prefix::Gt => (Some(when.high.0.saturating_sub(COARSE_US)), None),
+        Prefix::Ge => (Some(when.low.0.saturating_sub(COARSE_US)), None),
+        Prefix::Sa => (Some(when.high.0), None),
+        Prefix::Lt | Prefix::Eb => (None, Some(when.low.0)),
+        Prefix::Le => (None, Some(when.high.0)),
+        Prefix::Ne => (None, None),
+    }
+}
+
+fn all(kind: Kind) -> Arm {
+    if kind == Kind::TASK {
+        return Arm::new("task", vec![]);
+    }
+    Arm::new("resource", vec![Is::Text("kind", kind.name().to_owned())])
+}
+
+/// The statuses that a Task search names, when it does.
+fn statuses(query: &Query) -> Option<Vec<String>> {
+    let any = query.filters.iter().find_map(|filter| match filter {
+        Filter::Token { param, any } if column(query.kind, param) == Some("status") => Some(any),
+        _ => None,
+    })?;
+    let mut statuses = any
+        .iter()
+        .filter(|wanted| has_no_system(wanted))
+        .map(|wanted| wanted.code.clone())
+        .collect::<Option<Vec<_>>>()?;
+    statuses.sort_unstable();
+    statuses.dedup();
+    Some(statuses)
+}
+
+/// A code element has no system: who asks for one finds nothing.
+pub(super) fn has_no_system(wanted: &TokenMatch) -> bool {
+    !matches!(wanted.system, SystemMatch::Is(_))
+}
+
+/// The index keys of references, each once.
+fn keys(any: &[String]) -> Vec<String> {
+    let mut keys: Vec<String> = any.iter().filter_map(|to| Some(values::key(to)?.into_owned())).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}

@@ -1,0 +1,247 @@
+//! From a plan to a page.
+
+use std::collections::HashMap;
+
+use hub_domain::query::{Query, Sort, SortBy};
+use hub_domain::registry::{Page, Stored, Trouble};
+
+use super::plan::{Order, Plan, is_feed, plans};
+use super::sql::{Arm, Is, Place, Statement, is_exact};
+use super::{Candidate, Source, exact};
+use crate::pages;
+
+/// Candidates asked for at once, at most.
+const CHUNK_ROWS_MAX: u64 = 1_000;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Rows to look at for one page.
+    pub(crate) rows: u64,
+}
+
+pub(crate) async fn search(source: &dyn Source, query: &Query, limits: Limits) -> Result<Page, Trouble> {
+    let horizon_us = if is_feed(query) { Some(source.horizon_us(query.kind).await?) } else { None };
+    let plans = plans(query, horizon_us);
+    let token = query.page.as_deref().map(pages::numbers).transpose()?;
+    let mut reader = Reader { source, query, limits, horizon_us, exact: is_exact(query), rows_read: 0 };
+    let Some(token) = token else { return reader.first(&plans).await };
+    // A later page is read as the first was.
+    let (number, place) = token.split_first().ok_or(Trouble::BadPage)?;
+    let plan = usize::try_from(*number).ok().and_then(|number| plans.get(number)).ok_or(Trouble::BadPage)?;
+    reader.page(plan, *number, Some(place)).await
+}
+
+struct Reader<'a> {
+    source: &'a dyn Source,
+    query: &'a Query,
+    limits: Limits,
+    horizon_us: Option<i64>,
+    /// The database's tests say all.
+    exact: bool,
+    rows_read: u64,
+}
+
+impl Reader<'_> {
+    /// By the first plan that does not read too much.
+    async fn first(&mut self, plans: &[Plan]) -> Result<Page, Trouble> {
+        for (number, plan) in (0..).zip(plans) {
+            self.rows_read = 0;
+            match self.page(plan, number, None).await {
+                Err(Trouble::TooCostly) => {}
+                page => return page,
+            }
+        }
+        Err(Trouble::TooCostly)
+    }
+
+    async fn page(&mut self, plan: &Plan, number: i64, after: Option<&[i64]>) -> Result<Page, Trouble> {
+        if plan.gather.is_empty() { self.walk(plan, number, after).await } else { self.gather(plan, number, after).await }
+    }
+
+    /// Candidates come in the order of the answer: read until the page is full.
+    async fn walk(&mut self, plan: &Plan, number: i64, after: Option<&[i64]>) -> Result<Page, Trouble> {
+        let wanted = self.query.count as usize;
+        let mut trail = Trail::new(plan, after, self.horizon_us)?;
+        let mut hits: Vec<(Stored, Place)> = Vec::new();
+        let mut chunk_rows = u64::from(self.query.count) + 1;
+        loop {
+            let rows = self.chunk(trail.plan(), trail.after, chunk_rows).await?;
+            let ended = (rows.len() as u64) < chunk_rows;
+            trail.after = rows.last().map(Candidate::place).or(trail.after);
+            hits.extend(self.confirmed(rows).await?);
+            if hits.len() > wanted {
+                hits.truncate(wanted);
+                break;
+            }
+            if ended && !trail.turn() {
+                let entries = hits.into_iter().map(|(stored, _)| stored).collect();
+                return Ok(Page { entries, next: None, rows_read: self.rows_read });
+            }
+            chunk_rows = (chunk_rows * 2).min(CHUNK_ROWS_MAX).min(self.left()?);
+        }
+        let next = hits.last().map(|(_, place)| trail.token(number, *place));
+        Ok(Page { entries: hits.into_iter().map(|(stored, _)| stored).collect(), next, rows_read: self.rows_read })
+    }
+
+    /// No index has the order: read all candidates, then sort.
+    async fn gather(&mut self, plan: &Plan, number: i64, after: Option<&[i64]>) -> Result<Page, Trouble> {
+        let mut all: Vec<Candidate> = Vec::new();
+        let mut place = None;
+        loop {
+            let chunk_rows = CHUNK_ROWS_MAX.min(self.left()?);
+            let rows = self.chunk(plan, place, chunk_rows).await?;
+            let ended = (rows.len() as u64) < chunk_rows;
+            place = rows.last().map(Candidate::place).or(place);
+            all.extend(rows.into_iter().filter(|row| row.passes != 0));
+            if ended {
+                break;
+            }
+        }
+        let mut sorted: Vec<(Vec<i64>, Candidate)> = all.into_iter().map(|row| (row.key(&plan.gather), row)).collect();
+        sorted.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        sorted.dedup_by(|(one, _), (other, _)| one == other);
+        let rest = sorted.into_iter().filter(|(key, _)| after.is_none_or(|after| key.as_slice() > after));
+        let mut rest = rest.peekable();
+        let wanted = self.query.count as usize;
+        let (mut entries, mut last) = (Vec::new(), Vec::new());
+        while entries.len() < wanted && rest.peek().is_some() {
+            let rows: Vec<(Vec<i64>, Candidate)> = rest.by_ref().take(wanted - entries.len()).collect();
+            last = rows.last().map(|(key, _)| key.clone()).unwrap_or(last);
+            entries.extend(self.confirmed(rows.into_iter().map(|(_, row)| row).collect()).await?);
+        }
+        let entries = entries.into_iter().map(|(stored, _)| stored).collect();
+        let next = rest.peek().is_some().then(|| {
+            let numbers: Vec<i64> = [number].into_iter().chain(last).collect();
+            pages::write(&numbers)
+        });
+        Ok(Page { entries, next, rows_read: self.rows_read })
+    }
+
+    /// Rows that may still be looked at.
+    fn left(&self) -> Result<u64, Trouble> {
+        let left = self.limits.rows.saturating_sub(self.rows_read);
+        if left == 0 { Err(Trouble::TooCostly) } else { Ok(left) }
+    }
+
+    /// The next candidates, in order, each once.
+    async fn chunk(&mut self, plan: &Plan, after: Option<Place>, rows: u64) -> Result<Vec<Candidate>, Trouble> {
+        if plan.arms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = Statement::of(self.query, plan, after, self.horizon_us, rows);
+        let mut found = self.source.candidates(statement).await?;
+        self.rows_read += found.len() as u64;
+        found.sort_unstable_by_key(|row| (row.a, row.b, row.seq));
+        if plan.order.is_descending() {
+            found.reverse();
+        }
+        Ok(found)
+    }
+
+    /// Those that are what was asked for, with their bodies.
+    async fn confirmed(&self, rows: Vec<Candidate>) -> Result<Vec<(Stored, Place)>, Trouble> {
+        let mut rows: Vec<Candidate> = rows.into_iter().filter(|row| row.passes != 0).collect();
+        // Two arms may name the same row.
+        rows.dedup_by_key(|row| row.seq);
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted: Vec<(String, i32)> = rows.iter().map(|row| (row.id.clone(), row.version)).collect();
+        let versions = self.source.versions(self.query.kind, &wanted).await?;
+        let mut versions: HashMap<String, _> = versions.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let mut confirmed = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(version) = versions.remove(&row.id) else { continue };
+            if self.exact || exact::matches(&version.resource()?, &self.query.filters) {
+                confirmed.push((version.stored()?, row.place()));
+            }
+        }
+        Ok(confirmed)
+    }
+}
+
+/// Where a walk is. One against the direction of change has a second leg: back to the end, over what moved past it.
+struct Trail<'a> {
+    plan: &'a Plan,
+    back: Option<Plan>,
+    on_the_way_back: bool,
+    /// Up to where time had come when the walk began.
+    began_us: i64,
+    after: Option<Place>,
+}
+
+impl<'a> Trail<'a> {
+    fn new(plan: &'a Plan, after: Option<&[i64]>, horizon_us: Option<i64>) -> Result<Self, Trouble> {
+        let horizon = horizon_us.unwrap_or(0);
+        let back = (plan.order == Order::Updated { descending: true }).then(|| {
+            let order = Order::Updated { descending: false };
+            let upto = |arm: &Arm| Arm::clone(arm).and(Is::Number("updated", "<=", horizon));
+            Plan { order, arms: plan.arms.iter().map(upto).collect(), gather: Vec::new() }
+        });
+        let Some(after) = after else {
+            return Ok(Self { plan, back, on_the_way_back: false, began_us: horizon, after: None });
+        };
+        let [leg, began_us, a, b, seq] = after.try_into().map_err(|_| Trouble::BadPage)?;
+        if leg != 0 && back.is_none() {
+            return Err(Trouble::BadPage);
+        }
+        Ok(Self { plan, back, on_the_way_back: leg != 0, began_us, after: Some(Place { a, b, seq }) })
+    }
+
+    fn plan(&self) -> &Plan {
+        self.back.as_ref().filter(|_| self.on_the_way_back).unwrap_or(self.plan)
+    }
+
+    /// Begins the second leg; false when there is none left.
+    fn turn(&mut self) -> bool {
+        if self.back.is_none() || self.on_the_way_back {
+            return false;
+        }
+        self.on_the_way_back = true;
+        self.after = Some(Place { a: self.began_us, b: 0, seq: i64::MAX });
+        true
+    }
+
+    fn token(&self, number: i64, place: Place) -> String {
+        let leg = i64::from(self.on_the_way_back);
+        pages::write(&[number, leg, self.began_us, place.a, place.b, place.seq])
+    }
+}
+
+impl Candidate {
+    fn place(&self) -> Place {
+        Place { a: self.a, b: self.b, seq: self.seq }
+    }
+
+    /// Numbers that compare as the sort wants it; the newest first among equals.
+    fn key(&self, sort: &[Sort]) -> Vec<i64> {
+        let mut key = Vec::new();
+        for sort in sort {
+            let from = key.len();
+            match sort.by {
+                SortBy::LastUpdated => key.push(self.updated),
+                SortBy::Id => key.extend(text_key::<8>(&self.id)),
+                SortBy::Priority => key.push(i64::from(self.priority)),
+                SortBy::Status => key.extend(text_key::<2>(self.status.as_deref().unwrap_or_default())),
+                SortBy::Authored => key.push(self.authored),
+                SortBy::Modified => key.push(self.modified.unwrap_or(i64::MAX)),
+            }
+            if sort.descending {
+                key[from..].iter_mut().for_each(|number| *number = !*number);
+            }
+        }
+        key.push(!self.seq);
+        key
+    }
+}
+
+/// The beginning of a text as numbers in the same order: an id has at most 64 bytes, a status 16.
+fn text_key<const N: usize>(text: &str) -> [i64; N] {
+    let mut key = [i64::MIN; N];
+    for (number, bytes) in key.iter_mut().zip(text.as_bytes().chunks(8)) {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        *number = (u64::from_be_bytes(word) ^ (1 << 63)) as i64;
+    }
+    key
+}

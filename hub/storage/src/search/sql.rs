@@ -1,0 +1,293 @@
+//! The text of a search: arms that name candidates through an index, merged in their order, and the tests on each.
+
+use hub_domain::query::{DateMatch, Filter, Param, Prefix, Query, TokenMatch};
+use schemas::resource::Kind;
+use schemas::task::Priority;
+
+use super::plan::{Order, Plan, has_no_system, stored_system};
+use crate::rows::column;
+use crate::values;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Arg {
+    Text(String),
+    Number(i64),
+}
+
+/// SQL for both databases, with `$1`, `$2`, …
+#[derive(Debug, Default)]
+pub(crate) struct Statement {
+    pub(crate) text: String,
+    pub(crate) args: Vec<Arg>,
+}
+
+/// Candidates of one table that all lie in one stretch of one index.
+#[derive(Debug, Clone)]
+pub(super) struct Arm {
+    table: &'static str,
+    pub(super) conditions: Vec<Is>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Is {
+    Text(&'static str, String),
+    Number(&'static str, &'static str, i64),
+    Null(&'static str),
+    /// As it stands in the definition of a partial index.
+    Literal(&'static str),
+}
+
+/// A place between two candidates, in some order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) a: i64,
+    pub(super) b: i64,
+    pub(super) seq: i64,
+}
+
+impl Arm {
+    pub(super) fn new(table: &'static str, conditions: Vec<Is>) -> Self {
+        Self { table, conditions }
+    }
+
+    pub(super) fn and(mut self, condition: Is) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+}
+
+impl Order {
+    /// The columns that it sorts by before the row's number.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Created => &[],
+            Self::Updated { .. } => &["updated"],
+            Self::Modified => &["modified"],
+            Self::Date => &["low"],
+            Self::Urgency { .. } => &["priority", "authored"],
+        }
+    }
+
+    pub(super) fn is_descending(self) -> bool {
+        match self {
+            Self::Created => true,
+            Self::Updated { descending } | Self::Urgency { descending } => descending,
+            Self::Modified | Self::Date => false,
+        }
+    }
+}
+
+impl Statement {
+    /// The next `limit` candidates of a plan after a place.
+    pub(super) fn of(query: &Query, plan: &Plan, after: Option<Place>, horizon_us: Option<i64>, limit: u64) -> Self {
+        let mut statement = Self::default();
+        let arms: Vec<String> = plan.arms.iter().map(|arm| statement.arm(arm, plan.order, after)).collect();
+        let tests = statement.tests(query, horizon_us);
+        let (table, modified) =
+            if query.kind == Kind::TASK { ("task", "r.modified") } else { ("resource", "CAST(NULL AS BIGINT)") };
+        let direction = if plan.order.is_descending() { "DESC" } else { "ASC" };
+        let order: Vec<String> = sorted(plan.order).iter().map(|key| format!("{key} {direction}")).collect();
+        statement.text = format!(
+            "-- search\nSELECT CAST(k.a AS BIGINT) AS a, CAST(k.b AS BIGINT) AS b, k.seq, r.id, r.version, r.updated, \
+             r.status, r.priority, r.authored, {modified} AS modified, CASE WHEN {tests} THEN 1 ELSE 0 END AS passes\n\
+             FROM ({} ORDER BY {} LIMIT {limit}) AS k JOIN {table} AS r ON r.seq = k.seq",
+            arms.join("\nUNION ALL "),
+            order.join(", "),
+        );
+        statement
+    }
+
+    fn arm(&mut self, arm: &Arm, order: Order, after: Option<Place>) -> String {
+        let keys = order.keys();
+        let key = |i: usize| keys.get(i).copied().unwrap_or("0");
+        let mut conditions: Vec<String> = arm.conditions.iter().map(|is| self.condition("", is)).collect();
+        if let Some(after) = after {
+            let than = if order.is_descending() { "<" } else { ">" };
+            let values: Vec<String> = [after.a, after.b].into_iter().take(keys.len()).map(|n| self.number(n)).collect();
+            let seq = self.number(after.seq);
+            conditions.push(if keys.is_empty() {
+                format!("seq {than} {seq}")
+            } else {
+                format!("({}, seq) {than} ({}, {seq})", keys.join(", "), values.join(", "))
+            });
+        }
+        let given = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        format!("SELECT {} AS a, {} AS b, seq FROM {}{given}", key(0), key(1), arm.table)
+    }
+
+    fn condition(&mut self, of: &str, is: &Is) -> String {
+        match is {
+            Is::Text(column, text) => format!("{of}{column} = {}", self.text(text)),
+            Is::Number(column, than, number) => format!("{of}{column} {than} {}", self.number(*number)),
+            Is::Null(column) => format!("{of}{column} IS NULL"),
+            Is::Literal(condition) => (*condition).to_owned(),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        self.args.push(Arg::Text(text.to_owned()));
+        format!("${}", self.args.len())
+    }
+
+    fn number(&mut self, number: i64) -> String {
+        self.args.push(Arg::Number(number));
+        format!("${}", self.args.len())
+    }
+
+    /// Every filter as far as a row can tell.
+    fn tests(&mut self, query: &Query, horizon_us: Option<i64>) -> String {
+        let mut tests: Vec<String> =
+            query.filters.iter().filter_map(|filter| self.test(query.kind, filter)).collect();
+        if let Some(horizon) = horizon_us {
+            let horizon = self.number(horizon);
+            tests.push(format!("r.updated <= {horizon}"));
+        }
+        if tests.is_empty() { "1 = 1".into() } else { tests.join(" AND ") }
+    }
+
+    fn test(&mut self, kind: Kind, filter: &Filter) -> Option<String> {
+        match filter {
+            Filter::Id(ids) => Some(self.one_of("r.id", ids.iter().map(String::as_str))),
+            Filter::LastUpdated(when) => Some(self.date(when, "r.updated", "r.updated")),
+            Filter::Date { param, when } if param.path == "authoredOn" => {
+                Some(self.date(when, "r.authored", "r.authored_high"))
+            }
+            Filter::Date { param, when } if column(kind, param) == Some("modified") => {
+                Some(self.date(when, "r.modified", "r.modified_high"))
+            }
+            Filter::Date { .. } | Filter::Missing { missing: false, .. } => None,
+            Filter::Missing { param, .. } => {
+                let column = column(kind, param).filter(|column| !matches!(*column, "status" | "priority"));
+                column.map(|column| format!("r.{column} IS NULL"))
+            }
+            Filter::Reference { param, any } => Some(match column(kind, param) {
+                Some(column) => {
+                    let keys: Vec<_> = any.iter().filter_map(|to| values::key(to)).collect();
+                    self.one_of(&format!("r.{column}"), keys.iter().map(|key| &**key))
+                }
+                None => {
+                    let number = values::param(kind, param);
+                    self.any(any, |statement, to| Some(statement.has_token(number, to, None)))
+                }
+            }),
+            Filter::ReferenceIdentifier { param, any } => {
+                let number = values::param_identifier(kind, param);
+                self.tokens(any, |statement, code, wanted| statement.has_token(number, code, stored_system(&wanted.system)))
+            }
+            Filter::Token { param, any } => self.token(kind, param, any),
+        }
+    }
+
+    fn token(&mut self, kind: Kind, param: &Param, any: &[TokenMatch]) -> Option<String> {
+        let number = values::param(kind, param);
+        match column(kind, param) {
+            None => self.tokens(any, |s, code, wanted| s.has_token(number, code, stored_system(&wanted.system))),
+            Some("status") => {
+                let codes = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
+                let codes = codes.collect::<Option<Vec<_>>>()?;
+                Some(self.one_of("r.status", codes.into_iter()))
+            }
+            Some("priority") => self.tokens(any, |statement, code, _| {
+                let rank = statement.number(i64::from(Priority::parse(code).rank()));
+                format!("r.priority = {rank}")
+            }),
+            Some(column) => self.tokens(any, |statement, code, wanted| {
+                let key = values::key(code).unwrap_or_default();
+                let first = statement.text(&key);
+                let other = statement.has_token(number, code, stored_system(&wanted.system));
+                format!("(r.{column} = {first} OR {other})")
+            }),
+        }
+    }
+
+    /// One of the codes; None when a value names only a system.
+    fn tokens(
+        &mut self,
+        any: &[TokenMatch],
+        test: impl Fn(&mut Self, &str, &TokenMatch) -> String,
+    ) -> Option<String> {
+        if any.iter().any(|wanted| wanted.code.is_none()) {
+            return None;
+        }
+        Some(self.any(any, |statement, wanted| Some(test(statement, wanted.code.as_deref()?, wanted))))
+    }
+
+    fn any<T>(&mut self, any: &[T], test: impl Fn(&mut Self, &T) -> Option<String>) -> String {
+        let tests: Vec<String> = any.iter().filter_map(|value| test(self, value)).collect();
+        if tests.is_empty() { "1 = 0".into() } else { format!("({})", tests.join(" OR ")) }
+    }
+
+    fn one_of<'a>(&mut self, column: &str, texts: impl Iterator<Item = &'a str>) -> String {
+        let marks: Vec<String> = texts.map(|text| self.text(text)).collect();
+        if marks.is_empty() { "1 = 0".into() } else { format!("{column} IN ({})", marks.join(", ")) }
+    }
+
+    fn has_token(&mut self, param: i32, value: &str, system: Option<String>) -> String {
+        let Some(key) = values::key(value) else { return "1 = 0".into() };
+        let (param, value) = (self.number(i64::from(param)), self.text(&key));
+        let system = system.map(|system| format!(" AND x.system = {}", self.text(&system))).unwrap_or_default();
+        format!(
+            "EXISTS (SELECT 1 FROM search_token AS x \
+             WHERE x.param = {param} AND x.value = {value} AND x.seq = r.seq{system})"
+        )
+    }
+
+    fn date(&mut self, when: &DateMatch, low: &str, high: &str) -> String {
+        let (from, to) = (self.number(when.low.0), self.number(when.high.0));
+        let test = match when.prefix {
+            Prefix::Eq => format!("{low} >= {from} AND {high} <= {to}"),
+            Prefix::Ne => format!("{low} < {from} OR {high} > {to}"),
+            Prefix::Gt => format!("{high} > {to}"),
+            Prefix::Lt => format!("{low} < {from}"),
+            Prefix::Ge => format!("{high} > {to} OR {low} >= {from}"),
+            Prefix::Le => format!("{low} < {from} OR {high} <= {to}"),
+            Prefix::Sa => format!("{low} > {to}"),
+            Prefix::Eb => format!("{high} < {from}"),
+        };
+        // Both numbers are named, so that both have a type; and without a date there is no high end.
+        format!("({test}) AND {high} IS NOT NULL AND {from} <= {to}")
+    }
+}
+
+/// What candidates are sorted by, as the arms name it.
+fn sorted(order: Order) -> Vec<&'static str> {
+    let mut names = vec!["a", "b"];
+    names.truncate(order.keys().len());
+    names.push("seq");
+    names
+}
+
+/// Whether the tests say all that the filters mean; else the resource itself is asked.
+pub(super) fn is_exact(query: &Query) -> bool {
+    query.filters.iter().all(|filter| match filter {
+        Filter::Id(_) | Filter::LastUpdated(_) => true,
+        Filter::Date { param, .. } => param.path == "authoredOn" || column(query.kind, param) == Some("modified"),
+        Filter::Missing { .. } => false,
+        Filter::Reference { param, any } => {
+            let of_patient = |to: &String| to.starts_with("Patient/") || to.contains("://");
+            (param.name != "patient" || any.iter().all(of_patient)) && any.iter().all(|to| is_short(to))
+        }
+        Filter::ReferenceIdentifier { any, .. } => any.iter().all(is_whole),
+        Filter::Token { param, any } => match column(query.kind, param) {
+            None => any.iter().all(is_whole),
+            Some("status") => any.iter().all(|wanted| wanted.code.is_some()),
+            // A Task without a priority has the rank of a routine one.
+            Some("priority") => {
+                let urgent = |code: &str| Priority::parse(code) != Priority::Routine;
+                any.iter().all(|wanted| has_no_system(wanted) && wanted.code.as_deref().is_some_and(urgent))
+            }
+            Some(_) => any.iter().all(|wanted| {
+                is_whole(wanted) && matches!(wanted.system, hub_domain::query::SystemMatch::Any)
+            }),
+        },
+    })
+}
+
+/// Whether an index row has the whole value.
+fn is_whole(wanted: &TokenMatch) -> bool {
+    wanted.code.as_deref().is_some_and(is_short)
+}
+
+fn is_short(value: &str) -> bool {
+    matches!(values::key(value), Some(std::borrow::Cow::Borrowed(_)))
+}

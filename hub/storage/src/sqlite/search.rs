@@ -1,0 +1,64 @@
+//! Searches on one file.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hub_domain::query::Query;
+use hub_domain::registry::{Page, Trouble};
+use schemas::resource::Kind;
+use sqlx::AssertSqlSafe;
+
+use super::Sqlite;
+use crate::errors::trouble;
+use crate::outcome::json;
+use crate::rows::VersionRow;
+use crate::search::{self, Arg, Candidate, Limits, Source, Statement};
+
+const VERSIONS: &str = "-- search_bodies
+    SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
+      FROM json_each($2) AS wanted CROSS JOIN version AS v
+     WHERE v.kind = $1 AND v.id = wanted.value ->> 0 AND v.version = wanted.value ->> 1";
+const NEWEST: &str = "-- newest\nSELECT max(updated) FROM version WHERE kind = $1";
+
+impl Sqlite {
+    pub(super) async fn read_search(&self, query: &Query) -> Result<Page, Trouble> {
+        let limits = Limits { rows: u64::from(self.options.search_rows_limit) };
+        let timeout = Duration::from_millis(self.options.search_timeout_ms);
+        let page = tokio::time::timeout(timeout, search::search(self, query, limits));
+        page.await.unwrap_or(Err(Trouble::TooCostly))
+    }
+
+    /// Up to where `kind` may be read in the order of time: later nothing is committed behind it.
+    pub(super) async fn show_us(&self, kind: Kind) -> Result<i64, Trouble> {
+        // The writer's turn: no commit is under way.
+        let mut writer = self.writer.acquire().await.map_err(trouble)?;
+        let newest = sqlx::query_scalar::<_, Option<i64>>(NEWEST).bind(kind.name());
+        let newest = newest.fetch_one(&mut *writer).await.map_err(trouble)?.unwrap_or(0);
+        let mut shown = self.shown_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = shown.entry(kind).or_default();
+        *shown = newest.max(*shown);
+        Ok(*shown)
+    }
+}
+
+#[async_trait]
+impl Source for Sqlite {
+    async fn candidates(&self, statement: Statement) -> Result<Vec<Candidate>, Trouble> {
+        let query = sqlx::query_as(AssertSqlSafe(statement.text));
+        let query = statement.args.into_iter().fold(query, |query, arg| match arg {
+            Arg::Text(text) => query.bind(text),
+            Arg::Number(number) => query.bind(number),
+        });
+        query.fetch_all(&self.readers).await.map_err(trouble)
+    }
+
+    async fn versions(&self, kind: Kind, wanted: &[(String, i32)]) -> Result<Vec<VersionRow>, Trouble> {
+        let query = sqlx::query_as(VERSIONS).bind(kind.name()).bind(json(wanted));
+        query.fetch_all(&self.readers).await.map_err(trouble)
+    }
+
+    async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {
+        self.show_us(kind).await
+    }
+}
