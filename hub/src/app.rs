@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context;
 use hub_domain::decide::{GENERAL_WORK, Policy};
 use hub_domain::registry::Registry;
 use hub_telemetry::Recorder;
 use hub_transport::{Place, Transport};
-use schemas::time::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -86,7 +85,8 @@ impl App {
             options: relay_options(&config),
         };
         jobs.spawn(relay.run(outlet.clone()));
-        let reports = Listener { engine: engine.clone(), transport: transport.clone(), users: config.amqp_users.clone() };
+        let reports =
+            Listener { engine: engine.clone(), transport: transport.clone(), users: config.amqp_users.clone() };
         edges.spawn(reports.run(intake.clone()));
         edges.spawn(clock::run(registry.clone(), engine.clone(), intake.clone()));
         let address = listener.local_addr()?;
@@ -149,14 +149,12 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
 }
 
 fn storage_options(config: &Config) -> hub_storage::Options {
-    let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let real = Timestamp(i64::try_from(real.as_micros()).unwrap_or(i64::MAX));
     hub_storage::Options {
         // One for each lane, one for the relay, one for the clock.
         write_connections: u32::try_from(config.lanes).unwrap_or(u32::MAX).saturating_add(2),
         search_timeout_ms: config.search_timeout_ms,
         search_rows_limit: config.search_rows_limit,
-        clock_offset_us: config.clock_offset_us(real),
+        clock_offset_us: config.clock_offset_us(clock::now()),
         ..hub_storage::Options::default()
     }
 }

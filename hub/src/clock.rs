@@ -1,10 +1,12 @@
 //! Durable timers: what is due becomes a `Command`, and its decision deletes it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hub_domain::command::{Act, Caller, Command};
 use hub_domain::registry::Registry;
+use hub_telemetry::names;
+use schemas::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,6 +17,12 @@ const TICK: Duration = Duration::from_millis(500);
 const BATCH_LIMIT_TIMERS: u32 = 256;
 /// How long a timer that was taken is this hub's.
 const LEASE: Duration = Duration::from_secs(30);
+
+/// This machine's time, for what is not decided by it: everything else goes by the registry's.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
 
 pub(crate) async fn run(registry: Arc<dyn Registry>, engine: Engine, stop: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
@@ -27,6 +35,7 @@ pub(crate) async fn run(registry: Arc<dyn Registry>, engine: Engine, stop: Cance
         match registry.due(BATCH_LIMIT_TIMERS, LEASE).await {
             Ok(timers) => {
                 let mut fired = Vec::with_capacity(timers.len());
+                metrics::counter!(names::TIMERS_FIRED_TOTAL).increment(timers.len() as u64);
                 for timer in timers {
                     let act = Act::Fire(timer.id);
                     let command =

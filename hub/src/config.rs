@@ -29,6 +29,9 @@ pub(crate) use setting::is_organization;
 pub use setting::{Address, ByWork, KeySource, Leases, Payloads, References};
 use sources::Sources;
 
+/// So long the claim of a worker that died keeps others from the work.
+const LEASE: Duration = Duration::from_secs(30 * 60);
+
 /// All that a site decides. Printing it shows no password.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -48,9 +51,11 @@ pub struct Config {
     pub require_if_match: bool,
     /// Whether a request is completed when all its Tasks are. Default `true`.
     pub auto_complete_request: bool,
-    /// How often a step is offered again after it was rejected, failed or lost its lease; offers. Default 3.
+    /// How often an open step is offered, counting the first time, before a rejection or failure ends it; offers.
+    /// Default 3.
     pub offers_max: u32,
-    /// How long a claim holds without a sign of life, by kind of work. Default `none`: until its owner ends it.
+    /// How long a claim over the queue holds without a sign of life, by kind of work; `none`: until its owner ends it.
+    /// Claims over REST, which people make, have none. Default 30 minutes: workers renew theirs at half of it.
     pub lease: Leases,
     /// How much of a patient's data goes over the broker, by kind of work. Default `full`.
     pub payload: Payloads,
@@ -173,7 +178,7 @@ fn read(given: &mut Given) -> Config {
         require_if_match: given.field("require_if_match", "false", setting::yes_or_no),
         auto_complete_request: given.field("auto_complete_request", "true", setting::yes_or_no),
         offers_max: given.number("offers_max", 3, 1..=100),
-        lease: Leases::new(given.table("lease", setting::kind_of_work, setting::lease), None),
+        lease: Leases::new(given.table("lease", setting::kind_of_work, setting::lease), Some(LEASE)),
         payload: Payloads::new(given.table("payload", setting::kind_of_work, setting::payload), Payload::Full),
         performers: given.list("performers", setting::performer),
         plans: given.optional("plans", setting::directory),

@@ -72,6 +72,7 @@ impl Failure {
             _ => TroubleKind::Broken,
         };
         if !matches!(kind, TroubleKind::TooCostly | TroubleKind::BadPage) {
+            metrics::counter!(names::TROUBLES_TOTAL, "where" => "registry").increment(1);
             tracing::error!(error.id = %id, error.kind = ?kind, cause = %trouble, "the registry failed");
         }
         Self::Trouble { id, kind }
@@ -112,9 +113,14 @@ impl Engine {
         fresh: mpsc::Sender<Vec<Outgoing>>,
         jobs: &TaskTracker,
     ) -> Self {
-        let start = |_| {
+        let start = |number: usize| {
             let (send, receive) = mpsc::channel(options.queue_limit_commands);
-            let lane = Lane { registry: registry.clone(), policy: policy.clone(), fresh: fresh.clone() };
+            let lane = Lane {
+                name: number.to_string(),
+                registry: registry.clone(),
+                policy: policy.clone(),
+                fresh: fresh.clone(),
+            };
             jobs.spawn(lane.run(receive, options.batch_limit_commands));
             send
         };
@@ -153,6 +159,8 @@ pub async fn settled(pending: Pending) -> Result<Done, Failure> {
 }
 
 struct Lane {
+    /// Its number, for a metric's label.
+    name: String,
     registry: Arc<dyn Registry>,
     policy: Arc<Policy>,
     fresh: mpsc::Sender<Vec<Outgoing>>,
@@ -176,6 +184,7 @@ impl Lane {
                 }
             }
             metrics::histogram!(names::LANE_BATCH_COMMANDS).record(batch.len() as f64);
+            metrics::gauge!(names::LANE_WAITING_COMMANDS, "lane" => self.name.clone()).set(queue.len() as f64);
             batch = self.batch(std::mem::take(&mut batch)).await;
         }
     }
@@ -195,7 +204,9 @@ impl Lane {
     /// A decision or a refusal for each job, in order. A later one sees what an earlier one of its order decided.
     async fn decide_all(&self, jobs: &[Job]) -> Result<Vec<Result<Decision, Refusal>>, Trouble> {
         let needs: Vec<Needs> = jobs.iter().map(|job| decide::needs(&job.command, &self.policy)).collect();
+        let begin = Instant::now();
         let (mut scenes, now) = self.registry.load(&needs).await?;
+        metrics::histogram!(names::LOAD_SECONDS).record(begin.elapsed().as_secs_f64());
         let mut decided: Vec<Option<Result<Decision, Refusal>>> = jobs.iter().map(|_| None).collect();
         for round in 0..=MORE_LIMIT {
             let wanted = self.round(jobs, &mut scenes, &mut decided, now);
@@ -207,7 +218,10 @@ impl Lane {
             }
             let (which, needs): (Vec<usize>, Vec<Needs>) = wanted.into_iter().unzip();
             let (found, _) = self.registry.load(&needs).await?;
-            which.into_iter().zip(found).for_each(|(n, scene)| scenes[n].add(scene));
+            for ((n, needs), scene) in which.into_iter().zip(needs).zip(found) {
+                scenes[n].add(scene);
+                scenes[n].asked.extend(needs.existence);
+            }
         }
         let refused = || Err(Refusal::conflict("the order changed while this was decided"));
         Ok(decided.into_iter().map(|decision| decision.unwrap_or_else(refused)).collect())
@@ -250,8 +264,14 @@ impl Lane {
         let mut waiting = Vec::new();
         for (job, decided) in jobs.into_iter().zip(decided) {
             match decided {
-                Err(refusal) => drop(job.answer.send(Err(Failure::Refused(refusal)))),
-                Ok(decision) if changes_nothing(&decision) => drop(job.answer.send(Ok(done(decision.reply, Vec::new())))),
+                Err(refusal) => {
+                    let issue = refusal.issues.first().map_or("none", |issue| issue.code.code());
+                    metrics::counter!(names::REFUSALS_TOTAL, "issue" => issue).increment(1);
+                    drop(job.answer.send(Err(Failure::Refused(refusal))));
+                }
+                Ok(decision) if changes_nothing(&decision) => {
+                    drop(job.answer.send(Ok(done(decision.reply, Vec::new()))))
+                }
                 Ok(decision) => {
                     waiting.push(job);
                     to_commit.push(decision);
@@ -292,6 +312,7 @@ impl Lane {
                     drop(job.answer.send(Ok(done(decision.reply, decision.writes))));
                 }
                 Committed::Stale if job.stale < STALE_LIMIT => {
+                    metrics::counter!(names::STALE_TOTAL).increment(1);
                     job.stale += 1;
                     again.push(job);
                 }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hub_domain::command::{Act, Caller, Command, Role};
-use hub_domain::decision::{ReportReply, Reply};
+use hub_domain::decision::Reply;
 use hub_domain::refusal::RefusalKind;
 use hub_telemetry::names;
 use hub_transport::{Consumer, Delivery, Message, Routing, Source, Transport};
-use schemas::message::{
-    Answer, CLAIM_REPLY, CONTENT_TYPE, ClaimReply, CloudEvent, STATUS_REPORT, StatusReport,
-};
+use schemas::message::{self, Answer, CLAIM_REPLY, CONTENT_TYPE, ClaimReply, CloudEvent, STATUS_REPORT, StatusReport};
 use schemas::time::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::engine::{Engine, Failure, Pending, settled};
@@ -34,6 +33,8 @@ pub(crate) struct Listener {
 
 /// A report that reads well, and its delivery.
 struct Read {
+    /// Lasts from the reading to the acknowledgement.
+    span: Span,
     delivery: Delivery,
     report: StatusReport,
     pending: Pending,
@@ -67,19 +68,20 @@ impl Listener {
         let mut read = Vec::with_capacity(batch.len());
         for delivery in batch {
             match self.read(&delivery) {
-                Ok((command, report)) => {
+                Ok((command, report, span)) => {
                     let pending = self.engine.put(command).await;
-                    read.push(Read { delivery, report, pending });
+                    read.push(Read { span, delivery, report, pending });
                 }
                 Err(why) => park(delivery, &why).await,
             }
         }
         for one in read {
-            self.answer(one).await;
+            let span = one.span.clone();
+            self.answer(one).instrument(span).await;
         }
     }
 
-    fn read(&self, delivery: &Delivery) -> Result<(Command, StatusReport), String> {
+    fn read(&self, delivery: &Delivery) -> Result<(Command, StatusReport, Span), String> {
         let event: CloudEvent<StatusReport> =
             serde_json::from_slice(&delivery.message.body).map_err(|error| shape(&error))?;
         if event.kind != STATUS_REPORT {
@@ -88,8 +90,12 @@ impl Listener {
         let report = event.data;
         let traceparent = event.traceparent.or_else(|| delivery.message.header("traceparent").map(str::to_owned));
         let caller = self.caller(delivery.user_id.as_deref())?;
+        let span =
+            tracing::info_span!("report", otel.kind = "consumer", task.id = report.task_id, report.act = ?report.act);
+        hub_telemetry::continue_from(&span, traceparent.as_deref());
+        let traceparent = span.in_scope(hub_telemetry::current_traceparent).or(traceparent);
         let act = Act::Report(report.clone());
-        Ok((Command { id: Uuid::now_v7(), caller, act, repeat: None, traceparent }, report))
+        Ok((Command { id: Uuid::now_v7(), caller, act, repeat: None, traceparent }, report, span))
     }
 
     /// Whom the broker says the worker is; without a list of users a worker is who it says.
@@ -103,7 +109,7 @@ impl Listener {
     }
 
     async fn answer(&self, one: Read) {
-        let Read { delivery, report, pending } = one;
+        let Read { delivery, report, pending, .. } = one;
         match settled(pending).await {
             Ok(done) => {
                 count("taken");
@@ -129,11 +135,16 @@ impl Listener {
     }
 
     async fn reply(&self, delivery: &Delivery, report: &StatusReport, outcome: Result<&Reply, &str>) {
+        if report.act == message::Act::Claim {
+            let answer = if outcome.is_ok() { "granted" } else { "refused" };
+            metrics::counter!(names::CLAIMS_TOTAL, "outcome" => answer).increment(1);
+        }
         let Some(to) = &delivery.message.reply_to else { return };
         let reply = claim_reply(report, outcome);
         let id = Uuid::now_v7().to_string();
-        let time = Timestamp::default().to_string();
-        let event = CloudEvent::new(CLAIM_REPLY, id.clone(), SOURCE, &report.task_id, time, reply);
+        // A lease is measured from here: by the registry's clock, as the lease itself.
+        let time = reply.1.to_string();
+        let event = CloudEvent::new(CLAIM_REPLY, id.clone(), SOURCE, &report.task_id, time, reply.0);
         let Ok(body) = serde_json::to_vec(&event) else { return };
         let mut message = Message::json(id, Routing::Reply, body);
         message.content_type = CONTENT_TYPE.into();
@@ -145,20 +156,24 @@ impl Listener {
     }
 }
 
-fn claim_reply(report: &StatusReport, outcome: Result<&Reply, &str>) -> ClaimReply {
+/// The answer, and its time.
+fn claim_reply(report: &StatusReport, outcome: Result<&Reply, &str>) -> (ClaimReply, Timestamp) {
     let taken = outcome.ok().and_then(|reply| reply.report.as_ref());
-    ClaimReply {
+    let at = taken.map_or_else(crate::clock::now, |reply| Timestamp(reply.at));
+    let reply = ClaimReply {
         report_id: report.report_id.clone(),
         task_id: report.task_id.clone(),
         answer: if outcome.is_ok() { Answer::Granted } else { Answer::Refused },
-        task_version: taken.map(|reply: &ReportReply| reply.task_version),
+        task_version: taken.map(|reply| reply.task_version),
         lease_until: taken.and_then(|reply| reply.lease_until).map(|until| Timestamp(until).to_string()),
         reason: outcome.err().map(str::to_owned),
-    }
+    };
+    (reply, at)
 }
 
 async fn park(delivery: Delivery, why: &str) {
     count("parked");
+    metrics::counter!(names::PARKED_TOTAL, "queue" => "reports").increment(1);
     tracing::warn!(message.id = delivery.message.id, why, "report parked");
     delivery.park(why).await;
 }
@@ -176,4 +191,3 @@ fn shape(error: &serde_json::Error) -> String {
 fn count(outcome: &'static str) {
     metrics::counter!(names::REPORTS_TOTAL, "outcome" => outcome).increment(1);
 }
-

@@ -111,7 +111,7 @@ impl Relay {
             Ok(results) => {
                 for (outgoing, result) in messages.iter().zip(results) {
                     match result {
-                        Some(message) => sealed.push((outgoing.id, message)),
+                        Some(message) => sealed.push((outgoing.id, (outgoing.message.work.clone(), message))),
                         None => done.push(outgoing.id),
                     }
                 }
@@ -125,17 +125,17 @@ impl Relay {
         }
     }
 
-    async fn publish(&self, sealed: Vec<(OutgoingId, Sealed)>) -> Vec<OutgoingId> {
-        let (ids, messages): (Vec<_>, Vec<_>) = sealed.into_iter().unzip();
+    async fn publish(&self, sealed: Vec<(OutgoingId, (String, Sealed))>) -> Vec<OutgoingId> {
+        let (ids, (works, messages)): (Vec<_>, (Vec<_>, Vec<_>)) = sealed.into_iter().unzip();
         if messages.is_empty() {
             return ids;
         }
         let results = self.transport.publish(&messages).await;
         let mut sent = Vec::new();
-        for ((id, message), result) in ids.into_iter().zip(&messages).zip(results) {
+        for (((id, work), message), result) in ids.into_iter().zip(works).zip(&messages).zip(results) {
             match result {
                 Ok(()) => {
-                    
+                    metrics::counter!(names::PUBLISHED_TOTAL, "work" => work).increment(1);
                     sent.push(id);
                 }
                 Err(error) => {
@@ -195,7 +195,12 @@ impl Relay {
             focus: focus(task).map(str::to_owned),
             payload,
             task: full.then(|| task.clone()),
-            resources: companions(task).into_iter().filter(|_| full).filter_map(|key| companions_of.get(&key)).map(|(_, body)| body.clone()).collect(),
+            resources: companions(task)
+                .into_iter()
+                .filter(|_| full)
+                .filter_map(|key| companions_of.get(&key))
+                .map(|(_, body)| body.clone())
+                .collect(),
         };
         let tier = Tier::of_priority(Some(message.priority.code()));
         seal_event(message, order, Routing::work(place, tier))
@@ -214,14 +219,18 @@ impl Relay {
     }
 }
 
+/// In a span of its own, so that the trace shows when the message left the outbox.
 fn seal_event(message: &Message, order: WorkOrder, routing: Routing) -> Option<Sealed> {
+    let span = tracing::info_span!("publish", otel.kind = "producer", task.id = order.task_id, work = order.work);
+    hub_telemetry::continue_from(&span, message.traceparent.as_deref());
+    let traceparent = span.in_scope(hub_telemetry::current_traceparent).or_else(|| message.traceparent.clone());
     let id = format!("{}/{}", order.task_id, order.task_version);
     let time = order.task.as_ref().and_then(|task| text_at(task, &["lastModified"])).unwrap_or_default().to_owned();
     let mut event = CloudEvent::new(WORK_ORDER, id.clone(), SOURCE, &order.task_id.clone(), time, order);
-    event.traceparent.clone_from(&message.traceparent);
+    event.traceparent.clone_from(&traceparent);
     let mut sealed = Sealed::json(id, routing, serde_json::to_vec(&event).ok()?);
     sealed.content_type = CONTENT_TYPE.into();
-    sealed.headers.extend(message.traceparent.iter().map(|trace| ("traceparent".to_owned(), trace.clone())));
+    sealed.headers.extend(traceparent.map(|trace| ("traceparent".to_owned(), trace)));
     Some(sealed)
 }
 

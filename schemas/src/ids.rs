@@ -111,10 +111,7 @@ mod tests {
     #[test]
     fn references_are_told_apart() {
         assert_eq!(Target::parse("Patient/1"), Target::Relative { kind: "Patient", id: "1", version: None });
-        assert_eq!(
-            Target::parse("Task/1/_history/2"),
-            Target::Relative { kind: "Task", id: "1", version: Some("2") }
-        );
+        assert_eq!(Target::parse("Task/1/_history/2"), Target::Relative { kind: "Task", id: "1", version: Some("2") });
         assert_eq!(Target::parse("#med"), Target::Contained("med"));
         assert!(matches!(Target::parse("urn:uuid:1"), Target::Urn(_)));
         assert!(matches!(Target::parse("https://a.example/Patient/1"), Target::Absolute(_)));

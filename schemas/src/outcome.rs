@@ -96,12 +96,7 @@ impl Issue {
     }
 
     pub fn information(text: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Information,
-            code: IssueType::Informational,
-            path: String::new(),
-            text: text.into(),
-        }
+        Self { severity: Severity::Information, code: IssueType::Informational, path: String::new(), text: text.into() }
     }
 
     fn to_json(&self) -> Value {

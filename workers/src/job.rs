@@ -126,11 +126,18 @@ impl Runner {
             said: Said::default().into(),
         });
         let progress = Progress::new(reporter.clone());
+        let stop = self.stops.begin(&order.task_id);
         let outcome = tokio::select! {
-            outcome = self.fulfil(order, &progress) => outcome,
+            outcome = self.fulfil(order, &progress) => Some(outcome),
             never = reporter.keep_lease(lease) => match never {},
+            () = stop.cancelled() => None,
         };
-        let ended = reporter.end(outcome).await;
+        self.stops.end(&order.task_id);
+        let ended = match outcome {
+            Some(outcome) => reporter.end(outcome).await,
+            // The hub ends the Task when it hears that the abort is done.
+            None => "stopped",
+        };
         tracing::info!(outcome = ended, "the work has ended");
         let work = order.work.clone();
         metrics::histogram!(names::WORKER_SECONDS, "work" => work.clone()).record(since.elapsed().as_secs_f64());
@@ -139,6 +146,9 @@ impl Runner {
 
     /// A filler that panics fails its Task and nothing else.
     async fn fulfil(&self, order: &WorkOrder, progress: &Progress) -> Outcome {
+        if let Some(outcome) = self.stops.answer(order) {
+            return outcome;
+        }
         let work = AssertUnwindSafe(self.filler.fulfil(order, progress)).catch_unwind();
         work.await.unwrap_or_else(|_| {
             tracing::error!("the filler panicked");

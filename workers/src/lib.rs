@@ -26,6 +26,7 @@ mod post;
 mod reporter;
 mod runner;
 mod shutdown;
+mod stops;
 mod trace;
 mod versions;
 

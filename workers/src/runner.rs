@@ -15,6 +15,7 @@ use crate::claim::Claims;
 use crate::filler::Filler;
 use crate::post::Post;
 use crate::shutdown::Shutdown;
+use crate::stops::Stops;
 
 /// Answers are taken as they come, so this bounds only what is under way.
 const REPLIES_PREFETCH: u16 = 256;
@@ -94,6 +95,7 @@ pub(crate) struct Runner {
     pub(crate) post: Arc<Post>,
     pub(crate) reply_address: String,
     pub(crate) permits: Arc<Semaphore>,
+    pub(crate) stops: Stops,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -122,6 +124,7 @@ impl Runner {
             post: Arc::new(post),
             reply_address: replies.reply_address().context("the transport gave no reply address")?.to_owned(),
             permits: Arc::new(Semaphore::new(options.concurrency.max(1).into())),
+            stops: Stops::default(),
             shutdown,
         })
     }

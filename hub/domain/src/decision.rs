@@ -120,6 +120,8 @@ pub enum EntryOutcome {
 pub struct ReportReply {
     pub task_version: u32,
     pub lease_until: Option<i64>,
+    /// The registry's time of the answer, by which a lease is measured.
+    pub at: i64,
     /// False when it was late or a repeat, and changed nothing.
     pub effect: bool,
 }

@@ -51,8 +51,7 @@ const OWNERS: &[&str] = &[
     "Device",
     "RelatedPerson",
 ];
-const REQUESTERS: &[&str] =
-    &["Organization", "Practitioner", "PractitionerRole", "Patient", "Device", "RelatedPerson"];
+const REQUESTERS: &[&str] = &["Organization", "Practitioner", "PractitionerRole", "Patient", "Device", "RelatedPerson"];
 const FOCUSES: &[&str] = &["ServiceRequest", "MedicationRequest", "Task"];
 
 const fn param(
@@ -236,14 +235,29 @@ pub enum Filter {
     Id(Vec<String>),
     /// `_lastUpdated`
     LastUpdated(DateMatch),
-    Token { param: &'static Param, any: Vec<TokenMatch> },
+    Token {
+        param: &'static Param,
+        any: Vec<TokenMatch>,
+    },
     /// `Type/id` or a URL each.
-    Reference { param: &'static Param, any: Vec<String> },
+    Reference {
+        param: &'static Param,
+        any: Vec<String>,
+    },
     /// `param:identifier=system|value`
-    ReferenceIdentifier { param: &'static Param, any: Vec<TokenMatch> },
-    Date { param: &'static Param, when: DateMatch },
+    ReferenceIdentifier {
+        param: &'static Param,
+        any: Vec<TokenMatch>,
+    },
+    Date {
+        param: &'static Param,
+        when: DateMatch,
+    },
     /// `param:missing=true|false`
-    Missing { param: &'static Param, missing: bool },
+    Missing {
+        param: &'static Param,
+        missing: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

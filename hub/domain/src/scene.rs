@@ -78,6 +78,8 @@ pub struct Scene {
     pub roots: HashMap<Key, Uuid>,
     pub deleted: HashSet<Key>,
     pub existing: HashSet<Key>,
+    /// Of which it was asked whether they exist: what is not among `existing` does not.
+    pub asked: HashSet<Key>,
     pub receipts: HashMap<String, Receipt>,
     /// Ids of the resources that carry an identifier: the claim's holder first.
     pub identified: HashMap<Identifier, Vec<String>>,
@@ -86,6 +88,11 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// Whether it is known if this exists.
+    pub fn looked_for(&self, key: &Key) -> bool {
+        self.asked.contains(key) || self.existing.contains(key) || self.resources.contains_key(key)
+    }
+
     /// Adds what another round found. What is here already stays: it may be the work of an earlier decision of the
     /// same batch.
     pub fn add(&mut self, other: Self) {

@@ -68,7 +68,9 @@ impl Matrix {
         let name = from.map_or("*none*", TaskStatus::code);
         let any = from.is_some_and(|status| status != TaskStatus::EnteredInError);
         self.rows.iter().filter(move |row| {
-            !row.off && (row.from == name || (any && row.from == "*any*")) && row.actors.iter().any(|a| actors.contains(a))
+            !row.off
+                && (row.from == name || (any && row.from == "*any*"))
+                && row.actors.iter().any(|a| actors.contains(a))
         })
     }
 

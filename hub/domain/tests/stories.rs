@@ -51,8 +51,10 @@ fn the_first_to_claim_has_it() {
     world.report(&order, 2, "Organization/a", Act::Claim, 1).unwrap();
     let refused = world.report(&order, 2, "Organization/b", Act::Claim, 1).unwrap_err();
     assert_eq!(refused.kind, RefusalKind::Conflict);
-    // The owner may ask again: its first answer may have been lost.
+    // The same claim may be asked again: its first answer may have been lost.
     world.report(&order, 2, "Organization/a", Act::Claim, 1).unwrap();
+    // Another claim is another worker's, of whatever performer.
+    assert!(world.report(&order, 2, "Organization/a", Act::Claim, 2).is_err());
     assert_eq!(world.owner(&order, 2).as_deref(), Some("Organization/a"));
 }
 
@@ -103,7 +105,10 @@ fn whoever_has_started_is_asked_to_stop() {
     world.report(&order, 2, "Organization/a", Act::Claim, 1).unwrap();
     world.report(&order, 2, "Organization/a", Act::InProgress, 2).unwrap();
     world.set_status(&order, "revoked").unwrap();
-    assert_eq!(world.states(&order), "0 in-progress, 2 in-progress, 3 cancelled, 4 cancelled, 5 cancelled, 6 requested");
+    assert_eq!(
+        world.states(&order),
+        "0 in-progress, 2 in-progress, 3 cancelled, 4 cancelled, 5 cancelled, 6 requested"
+    );
     world.does(&order, 6, "Organization/a");
     assert_eq!(world.states(&order), "0 cancelled, 2 cancelled, 3 cancelled, 4 cancelled, 5 cancelled, 6 completed");
     world.check_histories();

@@ -54,7 +54,8 @@ impl Client {
         let escaped: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
         let url = format!("{}/{path}?{}", self.base, escaped.join("&"));
         let request = self.http.get(url.trim_end_matches('?')).header("accept", "application/fhir+json");
-        let response = self.authorized(request).send().await.with_context(|| format!("no hub answers at {}", self.base))?;
+        let response =
+            self.authorized(request).send().await.with_context(|| format!("no hub answers at {}", self.base))?;
         let status = response.status();
         let body = response.json().await.with_context(|| format!("{status}, and the body is not JSON"))?;
         Ok((status, body))

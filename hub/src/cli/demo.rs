@@ -85,7 +85,8 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
             Err(error) => return Err(error).with_context(|| format!("listen: {address}")),
         }
     }
-    Err(last.map_or_else(|| anyhow::anyhow!("no port"), Into::into)).with_context(|| format!("listen: {address} and the {PORTS_LIMIT} ports after it are busy"))
+    Err(last.map_or_else(|| anyhow::anyhow!("no port"), Into::into))
+        .with_context(|| format!("listen: {address} and the {PORTS_LIMIT} ports after it are busy"))
 }
 
 /// Submits the orders and follows them to their end; whether all were fulfilled.
@@ -117,7 +118,9 @@ async fn tell(base: &str) -> anyhow::Result<bool> {
         say(&format!("  {base}/{request}\n  {base}/{request}/$order-status"));
     }
     let root = base.trim_end_matches("/fhir/R4");
-    say(&format!("\nAll Tasks: {base}/Task?_sort=-_lastUpdated\nWhat is offered: {base}/metadata\nFigures: {root}/metrics"));
+    say(&format!(
+        "\nAll Tasks: {base}/Task?_sort=-_lastUpdated\nWhat is offered: {base}/metadata\nFigures: {root}/metrics"
+    ));
     let end = if fulfilled { "All three orders are fulfilled" } else { "NOT all orders are fulfilled" };
     say(&format!("{end}, {:.1} s after the first was submitted.", begin.elapsed().as_secs_f64()));
     Ok(fulfilled)
@@ -174,7 +177,11 @@ impl Display {
                 let step = id.split_once('.').map_or("", |(_, step)| step);
                 let what = task["description"].as_str().unwrap_or("the whole order");
                 let business = task["businessStatus"]["text"].as_str().map(|b| format!(" ({b})")).unwrap_or_default();
-                let line = format!("{:>17}  {step:<3} {what}: {}{business}", self.names[n], task["status"].as_str().unwrap_or_default());
+                let line = format!(
+                    "{:>17}  {step:<3} {what}: {}{business}",
+                    self.names[n],
+                    task["status"].as_str().unwrap_or_default()
+                );
                 if !self.seen[n].contains(&line) {
                     say(&line);
                     self.seen[n].push(line);

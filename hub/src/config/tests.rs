@@ -51,7 +51,7 @@ fn nothing_said_means_the_defaults() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!((config.base.as_str(), config.database.reveal()), ("/fhir/R4", "sqlite:hub.db"));
     assert_eq!(config.body_limit_bytes, 5 * 1024 * 1024);
-    assert_eq!(config.lease.of("laboratory"), None);
+    assert_eq!(config.lease.of("laboratory"), Some(std::time::Duration::from_secs(1800)));
     assert_eq!(config.payload.of("laboratory"), Payload::Full);
     assert!(config.auth.is_none() && config.auto_complete_request && !config.require_if_match);
 }

@@ -14,10 +14,7 @@ use serde_json::json;
 use crate::app::Service;
 
 pub fn router() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/health/live", get(live))
-        .route("/health/ready", get(ready))
-        .route("/metrics", get(metrics))
+    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).route("/metrics", get(metrics))
 }
 
 async fn live() -> Response {

@@ -19,6 +19,7 @@ mod metered;
 mod options;
 mod outcome;
 mod pages;
+mod postgres;
 mod queues;
 mod rows;
 mod search;
@@ -35,6 +36,7 @@ pub use options::Options;
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Registry>, Trouble> {
     match url.split(':').next() {
         Some("sqlite") => Ok(Arc::new(sqlite::Sqlite::open(url, options).await?)),
+        Some("postgres" | "postgresql") => Ok(Arc::new(postgres::Postgres::open(url, options).await?)),
         _ => Err(Trouble::Failed("a database is named sqlite:PATH or postgres://HOST/DATABASE".into())),
     }
 }

@@ -72,8 +72,9 @@ pub(crate) struct FigureRow {
     number: Option<i64>,
 }
 
-pub(crate) fn figures(rows: Vec<FigureRow>, now_us: i64) -> Figures {
+pub(crate) fn figures(rows: Vec<FigureRow>) -> Figures {
     let mut figures = Figures::default();
+    let now_us = rows.iter().find(|row| row.what == "now").and_then(|row| row.number).unwrap_or(0);
     for row in rows {
         let number = row.number.map(|number| u64::try_from(number).unwrap_or(0));
         match row.what.as_str() {
@@ -82,6 +83,7 @@ pub(crate) fn figures(rows: Vec<FigureRow>, now_us: i64) -> Figures {
                 let age_us = row.number.map_or(0, |since| now_us.saturating_sub(since));
                 figures.outbox_age = Duration::from_micros(u64::try_from(age_us).unwrap_or(0));
             }
+            "now" => {}
             "overdue" => figures.overdue_timers = number.unwrap_or(0),
             _ => figures.open_tasks.push((row.work, row.status, number.unwrap_or(0))),
         }

@@ -42,7 +42,7 @@ impl Options {
     }
 }
 
-/// Sets up logs and traces for the whole process. Within a tokio runtime, once: a second time is an error.
+/// Sets up logs and traces for the whole process. Once: a second time is an error.
 pub fn init(options: &Options) -> anyhow::Result<Guard> {
     install_tls_provider();
     let exporter = Exporter::open(options)?;

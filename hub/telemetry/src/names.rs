@@ -65,7 +65,6 @@ metrics_table! {
     PARKED_TOTAL = "hub_parked_total", Counter, ["queue"], "Messages that were put aside for a person to look at.";
     QUEUE_READY = "hub_queue_ready", Gauge, ["queue"], "Messages that wait in a queue.";
     CLAIMS_TOTAL = "hub_claims_total", Counter, ["outcome"], "Claims of workers: granted, refused.";
-    LEASES_EXPIRED_TOTAL = "hub_leases_expired_total", Counter, ["work"], "Claims that ran out without a sign of life.";
     TIMERS_FIRED_TOTAL = "hub_timers_fired_total", Counter, [], "Timers that fired.";
 
     HTTP_REQUESTS_TOTAL = "hub_http_requests_total", Counter, ["method", "route", "status"], "Requests answered.";

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::runtime::Tokio;
+use opentelemetry_sdk::runtime::TokioCurrentThread;
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
@@ -39,8 +39,7 @@ impl Exporter {
             let provider = builder.with_sampler(Sampler::AlwaysOff).build();
             return Ok(Self { provider, sends });
         }
-        anyhow::ensure!(tokio::runtime::Handle::try_current().is_ok(), "traces are exported on a tokio runtime");
-        let sender = BatchSpanProcessor::builder(sender(options.otlp_endpoint.as_deref())?, Tokio).build();
+        let sender = BatchSpanProcessor::builder(sender(options.otlp_endpoint.as_deref())?, TokioCurrentThread).build();
         let builder = builder.with_span_processor(sender);
         // Not the SDK's `parentbased`: what came by a process that does not export is marked as unsampled.
         let builder = if env::var_os("OTEL_TRACES_SAMPLER").is_some() {
@@ -66,17 +65,23 @@ impl Exporter {
         layer.with_filter(ours)
     }
 
-    /// Sends what waits. A collector that is away must not keep the process from ending.
+    /// Sends what waits, for at most [`FLUSH_LIMIT_MS`].
     pub(crate) async fn shutdown(self) {
+        self.shutdown_within(Duration::from_millis(FLUSH_LIMIT_MS)).await;
+    }
+
+    /// A collector that is away must not keep the process from ending.
+    async fn shutdown_within(self, limit: Duration) {
         if !self.sends {
             return;
         }
-        // The SDK blocks the thread that asks.
-        let flushed = tokio::task::spawn_blocking(move || self.provider.shutdown());
-        match tokio::time::timeout(Duration::from_millis(FLUSH_LIMIT_MS), flushed).await {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // The SDK blocks the thread that asks. Not one of tokio's: a runtime does not end before they do.
+        std::thread::spawn(move || tell.send(self.provider.shutdown()));
+        match tokio::time::timeout(limit, told).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!(%error, "the last spans were not sent"),
-            Ok(Err(_)) | Err(_) => tracing::warn!(limit_ms = FLUSH_LIMIT_MS, "the last spans were not sent in time"),
+            Ok(Err(_)) | Err(_) => tracing::warn!("the last spans were not sent in time"),
         }
     }
 }
@@ -95,4 +100,25 @@ fn sender(endpoint: Option<&str>) -> anyhow::Result<SpanExporter> {
         None => builder,
     };
     builder.build().context("the exporter of traces")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_collector_that_says_nothing_does_not_keep_us() {
+        crate::install_tls_provider();
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap());
+        let exporter = Exporter::open(&Options { otlp_endpoint: Some(endpoint), ..Options::new("test") }).unwrap();
+        let subscriber = tracing_subscriber::registry().with(exporter.layer());
+        tracing::subscriber::with_default(subscriber, || drop(tracing::info_span!(target: "hub", "last").entered()));
+        let began = Instant::now();
+        exporter.shutdown_within(Duration::from_millis(100)).await;
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
 }

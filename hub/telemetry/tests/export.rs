@@ -1,5 +1,7 @@
 //! The whole way of a span: out of the process, over HTTP, into a collector. Alone in its process, for `init` is global.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -95,7 +95,10 @@ impl<'a> Asked<'a> {
         let mut task = self.common(id, status, step.item, now);
         let action = step.action;
         let title = action.title.as_deref().unwrap_or(&action.id);
-        task.insert("partOf".into(), json!([{ "reference": Key::task(TaskId { step: 0, occurrence: 1, ..id }).to_string() }]));
+        task.insert(
+            "partOf".into(),
+            json!([{ "reference": Key::task(TaskId { step: 0, occurrence: 1, ..id }).to_string() }]),
+        );
         task.insert("intent".into(), "filler-order".into());
         task.insert("code".into(), action.code.clone().unwrap_or_else(|| json!({ "text": title })));
         task.insert("description".into(), title.into());

@@ -32,7 +32,7 @@ pub(super) fn update(
     let (before, root) = draft.named(key)?;
     let before = before.clone();
     check_version(&before, if_match, moment)?;
-    let faults = submit::check_references(scene, key.kind, body, moment.policy);
+    let faults = submit::check_lone(scene, key.kind, body, moment.policy);
     if !faults.is_empty() {
         return Err(Refusal::new(RefusalKind::Unprocessable, faults).into());
     }
@@ -64,6 +64,15 @@ pub(super) fn patch(
     gate::check(&body, Some(key.kind.name())).map_err(invalid)?;
     if body.get("id") != before.body.get("id") {
         return Err(Refusal::rule(&format!("{}.id", key.kind), "an id does not change").into());
+    }
+    // Only now is it known what the body points to.
+    let targets = submit::targets(key.kind, &body, moment.policy);
+    if targets.existence.iter().any(|key| !scene.looked_for(key)) {
+        return Err(Stop::More(targets));
+    }
+    let faults = submit::check_lone(scene, key.kind, &body, moment.policy);
+    if !faults.is_empty() {
+        return Err(Refusal::new(RefusalKind::Unprocessable, faults).into());
     }
     change(&mut draft, &before, root, body)?;
     Ok(draft.finish())
@@ -150,7 +159,9 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
     check_owner(draft, before, claimed_by.as_deref())?;
     let actors = task::actors(&draft.command.caller, &before.body, claimed_by.as_deref());
     if actors.is_empty() {
-        return Err(Refusal::forbidden("this Task is neither asked for by this caller, nor its own, nor open to it").into());
+        return Err(
+            Refusal::forbidden("this Task is neither asked for by this caller, nor its own, nor open to it").into()
+        );
     }
     if is_derived(draft, &before.key, root) {
         return change_fulfilment(draft, before, root, body, &actors);
@@ -196,9 +207,13 @@ fn check_owner(draft: &Draft, before: &Resource, claimed_by: Option<&str>) -> Re
     let caller = &draft.command.caller;
     match (owner(&before.body), claimed_by) {
         (Some(before), Some(after)) if before == after => Ok(()),
-        (Some(_), _) => {
-            Err(Refusal::one(RefusalKind::Conflict, IssueType::Conflict, "Task.owner", "the Task is another performer's").into())
-        }
+        (Some(_), _) => Err(Refusal::one(
+            RefusalKind::Conflict,
+            IssueType::Conflict,
+            "Task.owner",
+            "the Task is another performer's",
+        )
+        .into()),
         (None, Some(by)) if !caller.may_be(by) => {
             Err(Refusal::forbidden("this caller does not speak for the owner that it names").into())
         }
@@ -227,7 +242,8 @@ fn change_fulfilment(
     let owners: Vec<Actor> = actors.iter().copied().filter(|actor| *actor == Actor::Owner).collect();
     if let Err(refusal) = Matrix::of_fulfilment().check(Some(from), to, &owners) {
         let mut refusal = refusal;
-        refusal.issues[0].text += "; a fulfilment Task follows its work items, and is cancelled by revoking its request";
+        refusal.issues[0].text +=
+            "; a fulfilment Task follows its work items, and is cancelled by revoking its request";
         return Err(refusal.into());
     }
     let why = body.get("statusReason").cloned();

@@ -29,7 +29,15 @@ pub(crate) struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub(crate) fn new(scene: &'a Scene, command: &'a Command, moment: &'a Moment<'a>) -> Self {
         let decision = Decision::default();
-        Self { scene, command, moment, heads: BTreeMap::new(), written: HashMap::new(), roots: HashMap::new(), decision }
+        Self {
+            scene,
+            command,
+            moment,
+            heads: BTreeMap::new(),
+            written: HashMap::new(),
+            roots: HashMap::new(),
+            decision,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

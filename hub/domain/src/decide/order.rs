@@ -169,7 +169,8 @@ impl<'d, 'a> Order<'d, 'a> {
     /// The step's name and its queue.
     fn names(&self, step: usize, task: &Resource) -> (String, String) {
         let action = self.graph.nodes.get(step).and_then(|node| node.action.as_ref());
-        let name = action.map_or_else(|| asked_code(&task.body).unwrap_or("task").to_owned(), |action| action.id.clone());
+        let name =
+            action.map_or_else(|| asked_code(&task.body).unwrap_or("task").to_owned(), |action| action.id.clone());
         (name, super::task::work_of(&task.body))
     }
 
@@ -487,8 +488,12 @@ impl<'d, 'a> Order<'d, 'a> {
             match self.state(leaf).status {
                 Some(TaskStatus::OnHold) => self.ask(leaf, "resume")?,
                 Some(status) if status.is_offered() => {
+                    // A new version: a worker that was refused meanwhile has done with the old one.
                     let key = Key::task(self.id_of(leaf));
-                    let task = self.draft.get(&key)?.clone();
+                    let now = self.draft.now();
+                    let mut body = self.draft.get(&key)?.body.clone();
+                    set_status(&mut body, status, now);
+                    let task = self.draft.replace(self.root, &key, body)?;
                     self.publish(leaf, &task);
                 }
                 _ => {}

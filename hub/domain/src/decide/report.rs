@@ -33,15 +33,17 @@ pub(super) fn decide(
         return Err(Refusal::forbidden("the broker knows this worker as another performer").into());
     }
     let state = state(&draft, root, &key);
-    let seen = state.as_ref().is_some_and(|s| {
-        s.report.as_deref() == Some(&report.report_id) || (report.act != Act::Claim && report.sequence <= s.sequence)
-    });
+    let same = state.as_ref().is_some_and(|s| s.report.as_deref() == Some(&report.report_id));
+    let late = state.as_ref().is_some_and(|s| report.act != Act::Claim && report.sequence <= s.sequence);
     let status = task::status_of(&task.body)?;
     let owns = owner(&task.body) == Some(report.performer.as_str());
-    let has_it = !status.is_offered() && !status.is_terminal();
-    if owns && (seen || (report.act == Act::Claim && has_it)) {
-        // A repeat, a latecomer, or the owner claiming once more after a redelivery.
-        return if report.act == Act::Claim { granted_again(draft, report, root, &task, status) } else { Ok(unchanged(&task)) };
+    if owns && (same || late) {
+        // A repeat, or a latecomer. Another claim of the same performer is another worker's: there is one winner.
+        return if report.act == Act::Claim {
+            granted_again(draft, report, root, &task, status)
+        } else {
+            Ok(unchanged(&task, moment.now))
+        };
     }
     if report.act == Act::Claim {
         claim(&mut draft, report, root, &task, status)?;
@@ -75,9 +77,10 @@ fn granted_again(
     Ok(finish(draft, &task.key, task, until))
 }
 
-fn unchanged(task: &Resource) -> Decision {
+fn unchanged(task: &Resource, now: Timestamp) -> Decision {
     let mut decision = Decision::default();
-    decision.reply.report = Some(ReportReply { task_version: task.version, lease_until: None, effect: false });
+    decision.reply.report =
+        Some(ReportReply { task_version: task.version, lease_until: None, at: now.0, effect: false });
     decision
 }
 
@@ -191,6 +194,7 @@ fn finish(mut draft: Draft, key: &Key, before: &Resource, lease: Option<Timestam
     draft.decision.reply.report = Some(ReportReply {
         task_version: version,
         lease_until: lease.map(|until| until.0),
+        at: draft.now().0,
         effect: version != before.version || lease.is_some(),
     });
     draft.finish()

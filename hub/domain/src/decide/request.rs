@@ -31,7 +31,9 @@ pub(super) fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Bod
 fn check(before: &Resource, body: &Body, from: RequestStatus, to: RequestStatus) -> Result<(), Stop> {
     let kind = before.key.kind;
     if before.body.get("intent") != body.get("intent") {
-        return Err(Refusal::rule(&format!("{kind}.intent"), "an intent does not change: submit another request").into());
+        return Err(
+            Refusal::rule(&format!("{kind}.intent"), "an intent does not change: submit another request").into()
+        );
     }
     let ended = matches!(from, RequestStatus::Revoked | RequestStatus::Completed | RequestStatus::EnteredInError);
     if ended && from != to && to != RequestStatus::EnteredInError {

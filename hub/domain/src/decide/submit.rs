@@ -58,8 +58,21 @@ fn checked_references(kind: Kind, body: &Body, policy: &Policy) -> Vec<(String, 
     found
 }
 
+/// Faults of references to what is not here, and to entries of a Bundle where there is none.
+pub(super) fn check_lone(scene: &Scene, kind: Kind, body: &Body, policy: &Policy) -> Vec<Issue> {
+    let mut faults = check_references(scene, kind, body, policy);
+    gate::references(body, &mut |path, reference| {
+        if let Some(Target::Urn(_)) = text_at(reference, &["reference"]).map(Target::parse) {
+            faults.push(Issue::error(IssueType::NotFound, format!("{path}.reference"), NO_ENTRY));
+        }
+    });
+    faults
+}
+
+const NO_ENTRY: &str = "no entry of this Bundle has this fullUrl";
+
 /// Faults of references to what is not here.
-pub(super) fn check_references(scene: &Scene, kind: Kind, body: &Body, policy: &Policy) -> Vec<Issue> {
+fn check_references(scene: &Scene, kind: Kind, body: &Body, policy: &Policy) -> Vec<Issue> {
     let missing = |(_, key): &(String, Key)| !scene.existing.contains(key) && !scene.resources.contains_key(key);
     let fault = |(path, key): (String, Key)| {
         Issue::error(IssueType::NotFound, format!("{path}.reference"), format!("there is no such {} here", key.kind))
@@ -67,12 +80,7 @@ pub(super) fn check_references(scene: &Scene, kind: Kind, body: &Body, policy: &
     checked_references(kind, body, policy).into_iter().filter(missing).map(fault).collect()
 }
 
-pub(super) fn decide(
-    scene: &Scene,
-    command: &Command,
-    entries: &[Entry],
-    moment: &Moment,
-) -> Result<Decision, Stop> {
+pub(super) fn decide(scene: &Scene, command: &Command, entries: &[Entry], moment: &Moment) -> Result<Decision, Stop> {
     if let Some(decision) = repeated(scene, command)? {
         return Ok(decision);
     }
@@ -146,8 +154,7 @@ fn resolve(scene: &Scene, entries: &[Entry], names: &Names, policy: &Policy) -> 
                 let name = name.clone();
                 reference.insert("reference".into(), name.into());
             } else if let Target::Urn(_) = Target::parse(text) {
-                let text = "no entry of this Bundle has this fullUrl";
-                faults.push(Issue::error(IssueType::NotFound, format!("{path}.reference"), text));
+                faults.push(Issue::error(IssueType::NotFound, format!("{path}.reference"), NO_ENTRY));
             }
         });
         if !entry.path.is_empty() {
@@ -187,7 +194,11 @@ fn group(entries: &[Entry], bodies: &[Body], names: &Names, policy: &Policy) -> 
 }
 
 fn identity(identifier: &Value) -> String {
-    format!("{}|{}", identifier["system"].as_str().unwrap_or_default(), identifier["value"].as_str().unwrap_or_default())
+    format!(
+        "{}|{}",
+        identifier["system"].as_str().unwrap_or_default(),
+        identifier["value"].as_str().unwrap_or_default()
+    )
 }
 
 /// Writes one new resource. A Task that a placer submits is queued when it is open; it spawns nothing.

@@ -56,7 +56,8 @@ pub(super) fn create(draft: &mut Draft, root: Uuid, key: Key, mut body: Body) ->
 }
 
 pub(super) fn status_of(body: &Body) -> Result<TaskStatus, Stop> {
-    let missing = || Refusal::one(RefusalKind::Unprocessable, IssueType::Required, "Task.status", "a Task has a status");
+    let missing =
+        || Refusal::one(RefusalKind::Unprocessable, IssueType::Required, "Task.status", "a Task has a status");
     TaskStatus::of(body).ok_or_else(|| missing().into())
 }
 
@@ -94,7 +95,13 @@ pub(super) fn actors(caller: &Caller, task: &Body, claimed_by: Option<&str>) -> 
 }
 
 /// Moves a Task along `way` (each step a version), then lets the order follow. The last version is returned.
-pub(super) fn apply(draft: &mut Draft, key: &Key, root: Uuid, way: &[TaskStatus], wish: Wish) -> Result<Resource, Stop> {
+pub(super) fn apply(
+    draft: &mut Draft,
+    key: &Key,
+    root: Uuid,
+    way: &[TaskStatus],
+    wish: Wish,
+) -> Result<Resource, Stop> {
     let step = task_id(key).map_or(0, |id| id.step as usize);
     let stops: Vec<Option<TaskStatus>> =
         if way.is_empty() { vec![None] } else { way.iter().copied().map(Some).collect() };

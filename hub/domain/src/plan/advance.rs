@@ -143,7 +143,8 @@ impl<'a> Standing<'a> {
         let any = |wanted| results.contains(&wanted);
         match self.graph.nodes[node].selection {
             Selection::All | Selection::AllOrNone => {
-                let lost = |(child, result): (&usize, &Option<bool>)| *result == Some(false) && !self.is_skippable(*child);
+                let lost =
+                    |(child, result): (&usize, &Option<bool>)| *result == Some(false) && !self.is_skippable(*child);
                 match children.iter().zip(&results).any(lost) {
                     true => Some(false),
                     false => (!any(None)).then_some(true),

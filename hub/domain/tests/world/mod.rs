@@ -67,7 +67,14 @@ impl World {
         }
     }
 
-    pub(crate) fn report(&mut self, order: &str, step: u32, who: &str, act: Reported, sequence: u32) -> Result<(), Refusal> {
+    pub(crate) fn report(
+        &mut self,
+        order: &str,
+        step: u32,
+        who: &str,
+        act: Reported,
+        sequence: u32,
+    ) -> Result<(), Refusal> {
         self.report_offer(order, step, 1, who, act, sequence)
     }
 
@@ -128,7 +135,10 @@ impl World {
                     self.keep(&decision);
                     return Ok(*decision);
                 }
-                Verdict::More(needs) => scene.add(self.scene(&needs)),
+                Verdict::More(needs) => {
+                    scene.add(self.scene(&needs));
+                    scene.asked.extend(needs.existence);
+                }
             }
         }
         panic!("asks for more without end");
@@ -266,4 +276,3 @@ pub(crate) fn prescription(items: usize) -> Vec<Value> {
     };
     (1..=items).map(item).collect()
 }
-

@@ -24,7 +24,8 @@ pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Reque
     let method = request.method().as_str().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let id = request_id(request.headers());
-    let span = tracing::info_span!("http", otel.name = %format!("{method} {route}"), http.route = %route, request.id = %id);
+    let span =
+        tracing::info_span!("http", otel.name = %format!("{method} {route}"), http.route = %route, request.id = %id);
     hub_telemetry::continue_from(&span, request.headers().get("traceparent").and_then(|v| v.to_str().ok()));
     let answer = async {
         let admitted = admit(&service, request.headers(), request.uri()).await;
@@ -41,7 +42,8 @@ pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Reque
     let status = response.status().as_u16().to_string();
     metrics::counter!(names::HTTP_REQUESTS_TOTAL, "method" => method.clone(), "route" => route.clone(), "status" => status)
         .increment(1);
-    metrics::histogram!(names::HTTP_REQUEST_SECONDS, "method" => method, "route" => route).record(begin.elapsed().as_secs_f64());
+    metrics::histogram!(names::HTTP_REQUEST_SECONDS, "method" => method, "route" => route)
+        .record(begin.elapsed().as_secs_f64());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }
@@ -59,7 +61,8 @@ async fn admit(service: &Service, headers: &HeaderMap, uri: &Uri) -> Result<Call
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size + uri.to_string().len() > service.config.header_limit_bytes {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        let text = format!("the headers are longer than {} bytes (header_limit_bytes)", service.config.header_limit_bytes);
+        let text =
+            format!("the headers are longer than {} bytes (header_limit_bytes)", service.config.header_limit_bytes);
         return Err(No::new(status, IssueType::TooLong, text).into_response());
     }
     let format = form(uri.query().unwrap_or_default()).into_iter().find(|(name, _)| name == "_format");

@@ -122,7 +122,8 @@ fn parameters(base: &str, tasks: &[Stored], bodies: &[Body]) -> Value {
     if let Some(since) = whole.and_then(|task| text_at(task, &["lastModified"])) {
         parameter.push(json!({ "name": "since", "valueDateTime": since }));
     }
-    let entry = |(stored, body): (&Stored, &Body)| json!({ "fullUrl": format!("{base}/{}", stored.key), "resource": body });
+    let entry =
+        |(stored, body): (&Stored, &Body)| json!({ "fullUrl": format!("{base}/{}", stored.key), "resource": body });
     let entries: Vec<Value> = tasks.iter().zip(bodies).map(entry).collect();
     let mut bundle = json!({ "resourceType": "Bundle", "type": "collection" });
     if !entries.is_empty() {

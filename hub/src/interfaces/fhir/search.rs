@@ -10,7 +10,7 @@ use hub_domain::query::{
     DateMatch, Filter, Param, ParamType, Prefix, Query, Sort, SortBy, SystemMatch, TokenMatch, find, params,
 };
 use schemas::ids::{Target, is_id};
-use schemas::outcome::{Issue, IssueType, operation_outcome};
+use schemas::outcome::{Issue, IssueType, Severity, operation_outcome};
 use schemas::resource::Kind;
 use schemas::time::Timestamp;
 
@@ -99,7 +99,8 @@ impl<'a> Reader<'a> {
     /// The query, and what was ignored because the caller said that it may be.
     fn finish(mut self, lenient: bool) -> Result<(Query, Vec<Issue>), No> {
         if !lenient {
-            self.faults.append(&mut self.unknown);
+            let refused = |issue: Issue| Issue { severity: Severity::Error, ..issue };
+            self.faults.extend(self.unknown.drain(..).map(refused));
         }
         if self.faults.is_empty() { Ok((self.query, self.unknown)) } else { Err(No::bad_request(self.faults)) }
     }
@@ -214,7 +215,9 @@ impl<'a> Reader<'a> {
         };
         match known {
             Some(by) => self.query.sort.push(Sort { by, descending }),
-            None => self.unknown("_sort", "sorted by _lastUpdated, _id and, Tasks, priority, status, authored-on, modified"),
+            None => {
+                self.unknown("_sort", "sorted by _lastUpdated, _id and, Tasks, priority, status, authored-on, modified")
+            }
         }
     }
 }

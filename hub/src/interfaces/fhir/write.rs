@@ -115,12 +115,7 @@ pub(super) fn demand_role(caller: &Caller, role: Role) -> Result<(), No> {
     Err(No::new(StatusCode::FORBIDDEN, IssueType::Forbidden, text))
 }
 
-pub(super) async fn execute(
-    service: &Service,
-    caller: Caller,
-    repeat: Option<Repeat>,
-    act: Act,
-) -> Result<Done, No> {
+pub(super) async fn execute(service: &Service, caller: Caller, repeat: Option<Repeat>, act: Act) -> Result<Done, No> {
     let id = repeat.as_ref().map_or_else(Uuid::now_v7, Repeat::command_id);
     let traceparent = hub_telemetry::current_traceparent();
     Ok(service.engine.execute(Command { id, caller, act, repeat, traceparent }).await?)

@@ -32,7 +32,8 @@ const FIGURES: &str = "-- figures
       FROM task WHERE open = 1 GROUP BY work, status
     UNION ALL SELECT 'depth', '', '', count(*) FROM outbox
     UNION ALL SELECT 'oldest', '', '', min(since) FROM outbox
-    UNION ALL SELECT 'overdue', '', '', count(*) FROM timer WHERE due <= $1";
+    UNION ALL SELECT 'overdue', '', '', count(*) FROM timer WHERE due <= $1
+    UNION ALL SELECT 'now', '', '', $1";
 
 impl Sqlite {
     pub(super) async fn lease_outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
@@ -58,8 +59,7 @@ impl Sqlite {
     }
 
     pub(super) async fn count_figures(&self) -> Result<Figures, Trouble> {
-        let now_us = self.now_us();
-        let rows = sqlx::query_as::<_, FigureRow>(FIGURES).bind(now_us);
-        Ok(figures(rows.fetch_all(&self.readers).await.map_err(trouble)?, now_us))
+        let rows = sqlx::query_as::<_, FigureRow>(FIGURES).bind(self.now_us());
+        Ok(figures(rows.fetch_all(&self.readers).await.map_err(trouble)?))
     }
 }

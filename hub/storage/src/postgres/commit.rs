@@ -1,0 +1,239 @@
+//! One transaction for a batch of decisions.
+//!
+//! Locks are taken in one order by everybody, so that no two commits wait for each other: the feeds' (shared), new heads
+//! by id, old heads by id, receipts, claims.
+
+use std::collections::{BTreeMap, HashSet};
+
+use async_trait::async_trait;
+use hub_domain::decision::{Decision, HeadWrite};
+use hub_domain::registry::Trouble;
+use hub_domain::scene::Identifier;
+use schemas::resource::Kind;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::Postgres;
+use super::write;
+use crate::batch::{Standing, holding, still_holding};
+use crate::changes::Batch;
+use crate::errors::{Failure, corrupt};
+use crate::outcome::{self, Attempt, Outcome};
+use crate::values;
+
+/// The lock that commits share, and that moving a feed on takes alone. The number is `feed` in ASCII.
+const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(1717921124)";
+const LOCK_HEADS: &str = "-- lock_heads
+    SELECT root, version, NULL AS kind
+      FROM (SELECT root, version FROM head WHERE root = ANY ($1) ORDER BY root FOR UPDATE) AS locked
+    UNION ALL SELECT NULL, shown, kind FROM feed";
+const RECEIPTS: &str = "-- commit_receipts
+    INSERT INTO receipt (key, fingerprint, answer)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS n (key, fingerprint, answer) ORDER BY key
+    ON CONFLICT DO NOTHING RETURNING key";
+const CLAIMS: &str = "-- commit_claims
+    INSERT INTO claim (kind, system, value, holder)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (kind, system, value, holder)
+     ORDER BY kind, system, value
+    ON CONFLICT DO NOTHING RETURNING kind, system, value";
+const HOLDERS: &str = "-- claim_holders
+    SELECT c.kind, c.system, c.value
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (kind, system, value, holder)
+      JOIN claim AS c ON c.kind = n.kind AND c.system = n.system AND c.value = n.value AND c.holder = n.holder";
+const RECEIPTS_BACK: &str = "-- withdraw_receipts\nDELETE FROM receipt WHERE key = ANY ($1)";
+const CLAIMS_BACK: &str = "-- withdraw_claims
+    DELETE FROM claim AS c USING unnest($1::text[], $2::text[], $3::text[]) AS n (kind, system, value)
+     WHERE c.kind = n.kind AND c.system = n.system AND c.value = n.value";
+
+#[async_trait]
+impl Attempt for Postgres {
+    async fn attempt(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>, Failure> {
+        let mut transaction = self.lanes.begin_with(BEGIN).await?;
+        let fresh = Fresh::insert(&mut transaction, batch).await?;
+        let standing = standing(&mut transaction, batch, &fresh).await?;
+        let holds = holding(batch.decisions, &standing);
+        let holds = keys(&mut transaction, batch.decisions, standing, holds).await?;
+        if !holds.contains(&true) {
+            transaction.rollback().await?;
+            return Ok(outcome::of(batch.decisions, &holds, Vec::new()));
+        }
+        let changes = batch.changes(&holds);
+        let fresh_lease_us = i64::try_from(self.options.fresh_lease_ms).unwrap_or(i64::MAX / 2000) * 1000;
+        fresh.settle(&mut transaction, &changes.heads).await?;
+        write::plans(&mut transaction, &changes).await?;
+        write::versions(&mut transaction, &changes).await?;
+        super::current::write(&mut transaction, &changes).await?;
+        write::timers(&mut transaction, &changes).await?;
+        let ids = write::outbox(&mut transaction, &changes, self.offset_us(), fresh_lease_us).await?;
+        transaction.commit().await?;
+        Ok(outcome::of(batch.decisions, &holds, ids))
+    }
+}
+
+/// Heads that are new, inserted in the state that the whole batch would leave them in: as a rule the batch holds, and
+/// each is written once.
+struct Fresh<'a> {
+    presumed: BTreeMap<Uuid, &'a HeadWrite>,
+    /// Those that were indeed new.
+    won: HashSet<Uuid>,
+}
+
+impl<'a> Fresh<'a> {
+    async fn insert(connection: &mut PgConnection, batch: &Batch<'a>) -> Result<Self, Failure> {
+        let new = batch.roots().into_iter().filter(|(_, writes)| writes.iter().any(|write| write.expected.is_none()));
+        let presumed: BTreeMap<_, _> = new.filter_map(|(root, writes)| Some((root, writes.last().copied()?))).collect();
+        let won = if presumed.is_empty() { Vec::new() } else { write::new_heads(connection, presumed.values()).await? };
+        Ok(Self { presumed, won: won.into_iter().collect() })
+    }
+
+    /// Brings every head to the state that what holds leaves it in.
+    async fn settle(
+        &self,
+        connection: &mut PgConnection,
+        heads: &BTreeMap<Uuid, &'a HeadWrite>,
+    ) -> Result<(), Failure> {
+        let is_written = |write: &&HeadWrite| {
+            let presumed = self.presumed.get(&write.root).filter(|_| self.won.contains(&write.root));
+            presumed.is_some_and(|presumed| std::ptr::eq(*presumed, *write))
+        };
+        let moved: Vec<&HeadWrite> = heads.values().copied().filter(|write| !is_written(write)).collect();
+        let unwanted: Vec<Uuid> = self.won.iter().copied().filter(|root| !heads.contains_key(root)).collect();
+        write::heads(connection, &moved).await?;
+        write::no_heads(connection, unwanted).await
+    }
+}
+
+/// What stands, under locks. A head that somebody else inserted meanwhile has a version that nobody expects.
+async fn standing<'a>(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+    fresh: &Fresh<'_>,
+) -> Result<Standing<'a>, Failure> {
+    let old: Vec<Uuid> = batch.roots().into_keys().filter(|root| !fresh.presumed.contains_key(root)).collect();
+    let rows = sqlx::query_as::<_, (Option<Uuid>, i64, Option<String>)>(LOCK_HEADS).bind(old);
+    let mut standing = Standing::default();
+    for (root, number, kind) in rows.fetch_all(connection).await? {
+        if let Some(root) = root {
+            let version = u64::try_from(number).map_err(|_| corrupt("head", root, "negative version"))?;
+            standing.heads.insert(root, version);
+        } else if let Some(kind) = kind.as_deref().and_then(Kind::parse) {
+            standing.shown_us.insert(kind, number);
+        }
+    }
+    let lost = fresh.presumed.keys().filter(|root| !fresh.won.contains(root));
+    standing.heads.extend(lost.map(|root| (*root, u64::MAX)));
+    Ok(standing)
+}
+
+/// Takes the unique keys of what holds; who comes too late for one holds no longer, nor does what builds on it.
+async fn keys<'a>(
+    connection: &mut PgConnection,
+    decisions: &'a [Decision],
+    mut standing: Standing<'a>,
+    holds: Vec<bool>,
+) -> Result<Vec<bool>, Failure> {
+    let held = |holds: &[bool], wanted: bool| -> Vec<&'a Decision> {
+        decisions.iter().zip(holds).filter(|(_, holds)| **holds == wanted).map(|(decision, _)| decision).collect()
+    };
+    let hopeful = held(&holds, true);
+    let mut inserted = Inserted::default();
+    standing.receipts = inserted.take_receipts(connection, &hopeful).await?;
+    standing.claims = inserted.take_claims(connection, &hopeful).await?;
+    if standing.receipts.is_empty() && standing.claims.is_empty() {
+        return Ok(holds);
+    }
+    let after = still_holding(decisions, &standing, &holds);
+    let fallen: Vec<bool> = holds.iter().zip(&after).map(|(before, after)| *before && !*after).collect();
+    inserted.withdraw(connection, &held(&fallen, true)).await?;
+    Ok(after)
+}
+
+/// The unique rows that this transaction inserted.
+#[derive(Default)]
+struct Inserted {
+    receipts: HashSet<String>,
+    claims: HashSet<ClaimKey>,
+}
+
+impl Inserted {
+    /// Inserts receipts; those that somebody else has.
+    async fn take_receipts<'a>(
+        &mut self,
+        connection: &mut PgConnection,
+        decisions: &[&'a Decision],
+    ) -> Result<HashSet<&'a str>, Failure> {
+        let receipts: Vec<_> = decisions.iter().flat_map(|decision| &decision.receipts).collect();
+        if receipts.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let keys: Vec<String> = receipts.iter().map(|receipt| receipt_key(&receipt.key)).collect();
+        let fingerprints: Vec<&str> = receipts.iter().map(|receipt| receipt.fingerprint.as_str()).collect();
+        let answers: Vec<&str> = receipts.iter().map(|receipt| receipt.answer.as_str()).collect();
+        let query = sqlx::query_scalar(RECEIPTS).bind(&keys).bind(fingerprints).bind(answers);
+        self.receipts = query.fetch_all(connection).await?.into_iter().collect();
+        let lost = receipts.iter().zip(&keys).filter(|(_, key)| !self.receipts.contains(*key));
+        Ok(lost.map(|(receipt, _)| receipt.key.as_str()).collect())
+    }
+
+    /// Inserts claims; the identifiers that somebody else holds.
+    async fn take_claims<'a>(
+        &mut self,
+        connection: &mut PgConnection,
+        decisions: &[&'a Decision],
+    ) -> Result<HashSet<&'a Identifier>, Failure> {
+        let claims: Vec<_> = decisions.iter().flat_map(|decision| &decision.claims).collect();
+        if claims.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let keys: Vec<ClaimKey> = claims.iter().map(|(identifier, _)| claim_key(identifier)).collect();
+        let holders: Vec<&str> = claims.iter().map(|(_, holder)| holder.as_str()).collect();
+        let [kinds, systems, values] = claim_columns(&keys);
+        let query = sqlx::query_as::<_, ClaimKey>(CLAIMS).bind(&kinds).bind(&systems).bind(&values).bind(&holders);
+        self.claims = query.fetch_all(&mut *connection).await?.into_iter().collect();
+        let mut ours = self.claims.clone();
+        if keys.iter().any(|key| !ours.contains(key)) {
+            // Perhaps the same resource holds it already.
+            let query = sqlx::query_as::<_, ClaimKey>(HOLDERS).bind(&kinds).bind(&systems).bind(&values).bind(&holders);
+            ours.extend(query.fetch_all(connection).await?);
+        }
+        let lost = claims.iter().zip(&keys).filter(|(_, key)| !ours.contains(*key));
+        Ok(lost.map(|((identifier, _), _)| identifier).collect())
+    }
+
+    /// Takes back what was inserted for decisions that hold no longer.
+    async fn withdraw(&self, connection: &mut PgConnection, decisions: &[&Decision]) -> Result<(), Failure> {
+        let receipts = decisions.iter().flat_map(|decision| &decision.receipts);
+        let receipts: Vec<String> = receipts.map(|receipt| receipt_key(&receipt.key)).collect();
+        let receipts: Vec<String> = receipts.into_iter().filter(|key| self.receipts.contains(key)).collect();
+        sqlx::query(RECEIPTS_BACK).bind(receipts).execute(&mut *connection).await?;
+        let claims = decisions.iter().flat_map(|decision| &decision.claims);
+        let claims = claims.map(|(identifier, _)| claim_key(identifier));
+        let claims: Vec<ClaimKey> = claims.filter(|key| self.claims.contains(key)).collect();
+        let [kinds, systems, values] = claim_columns(&claims);
+        sqlx::query(CLAIMS_BACK).bind(kinds).bind(systems).bind(values).execute(connection).await?;
+        Ok(())
+    }
+}
+
+fn receipt_key(key: &str) -> String {
+    values::key(key).unwrap_or_default().into_owned()
+}
+
+type ClaimKey = (String, String, String);
+
+fn claim_key(identifier: &Identifier) -> ClaimKey {
+    let key = |text| values::key(text).unwrap_or_default().into_owned();
+    (identifier.kind.name().to_owned(), key(&identifier.system), key(&identifier.value))
+}
+
+fn claim_columns(keys: &[ClaimKey]) -> [Vec<&str>; 3] {
+    [
+        keys.iter().map(|key| key.0.as_str()).collect(),
+        keys.iter().map(|key| key.1.as_str()).collect(),
+        keys.iter().map(|key| key.2.as_str()).collect(),
+    ]
+}
+
+pub(super) fn run_texts(heads: &[&HeadWrite]) -> Result<Vec<Option<String>>, Trouble> {
+    heads.iter().map(|write| crate::changes::run_text(write)).collect()
+}

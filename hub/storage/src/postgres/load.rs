@@ -1,0 +1,170 @@
+//! Scenes for a batch: one statement, so one round trip and one moment.
+
+use hub_domain::query;
+use hub_domain::registry::Trouble;
+use hub_domain::scene::{Identifier, Needs, Scene};
+use schemas::resource::{Key, Kind};
+use schemas::time::Timestamp;
+use uuid::Uuid;
+
+use super::Postgres;
+use crate::errors::{corrupt, trouble};
+use crate::load::{Found, Wanted};
+use crate::rows::VersionRow;
+use crate::{clock, values};
+
+/// $1, $2: keys of resources. $3: roots. $4, $5: keys that may exist. $6: receipts. $7..$10: identifiers, as type,
+/// system, value and the number of their parameter. `what` says which columns of a row mean something.
+const LOAD: &str = "-- load
+    WITH resources AS MATERIALIZED (
+        SELECT v.* FROM unnest($1::text[], $2::text[]) AS w (kind, id)
+         CROSS JOIN LATERAL (SELECT * FROM version
+                              WHERE kind = w.kind AND id = w.id ORDER BY version DESC LIMIT 1) AS v)
+    SELECT 1::smallint AS what, kind, id, version::bigint AS number, root, method, updated, body, NULL AS more
+      FROM resources
+    UNION ALL
+    SELECT 2, NULL, NULL, version, root, NULL, last, NULL, run
+      FROM head WHERE root = ANY ($3::uuid[] || ARRAY(SELECT root FROM resources))
+    UNION ALL
+    SELECT 3, w.kind, w.id, NULL, NULL, NULL, NULL, NULL, NULL
+      FROM unnest($4::text[], $5::text[]) AS w (kind, id)
+     CROSS JOIN LATERAL (SELECT method FROM version
+                          WHERE kind = w.kind AND id = w.id ORDER BY version DESC LIMIT 1) AS v
+     WHERE v.method <> 3
+    UNION ALL
+    SELECT 4, fingerprint, key, NULL, NULL, NULL, NULL, NULL, answer FROM receipt WHERE key = ANY ($6::text[])
+    UNION ALL
+    SELECT 5, NULL, c.holder, w.number, NULL, NULL, NULL, NULL, NULL
+      FROM unnest($7::text[], $8::text[], $9::text[]) WITH ORDINALITY AS w (kind, system, value, number)
+      JOIN claim AS c ON c.kind = w.kind AND c.system = w.system AND c.value = w.value
+    UNION ALL
+    SELECT 6, NULL, coalesce(t.id, r.id), w.number, NULL, NULL, NULL, NULL, NULL
+      FROM unnest($7::text[], $8::text[], $9::text[], $10::integer[])
+           WITH ORDINALITY AS w (kind, system, value, param, number)
+     CROSS JOIN LATERAL (SELECT seq FROM search_token
+                          WHERE param = w.param AND value = w.value AND system = w.system
+                          ORDER BY seq LIMIT 2) AS s
+      LEFT JOIN task AS t ON w.kind = 'Task' AND t.seq = s.seq
+      LEFT JOIN resource AS r ON w.kind <> 'Task' AND r.seq = s.seq
+    UNION ALL
+    SELECT 0, NULL, NULL, (SELECT max(shown) FROM feed), NULL, NULL,
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, NULL, NULL";
+const PLANS: &str = "-- load_plans\nSELECT hash, body FROM plan WHERE hash = ANY ($1)";
+
+#[derive(Debug, sqlx::FromRow)]
+struct LoadRow {
+    what: i16,
+    kind: Option<String>,
+    id: Option<String>,
+    number: Option<i64>,
+    root: Option<Uuid>,
+    method: Option<i16>,
+    updated: Option<i64>,
+    body: Option<Vec<u8>>,
+    more: Option<String>,
+}
+
+impl Postgres {
+    pub(super) async fn load_scenes(&self, needs: &[Needs]) -> Result<(Vec<Scene>, Timestamp), Trouble> {
+        let wanted = Wanted::of(needs);
+        let (found, moment) = self.find(&wanted).await?;
+        let missing = found.missing_plans(&self.plans);
+        if !missing.is_empty() {
+            let rows = sqlx::query_as::<_, (String, String)>(PLANS).bind(missing);
+            for (hash, text) in rows.fetch_all(&self.lanes).await.map_err(trouble)? {
+                self.plans.add(hash, &text)?;
+            }
+        }
+        Ok((found.scenes(needs, &self.plans)?, moment))
+    }
+
+    async fn find(&self, wanted: &Wanted<'_>) -> Result<(Found, Timestamp), Trouble> {
+        let identifiers = Identifiers::of(wanted.identifiers.iter().copied());
+        let roots: Vec<Uuid> = wanted.roots.iter().copied().collect();
+        let receipts: Vec<String> =
+            wanted.receipts.iter().filter_map(|key| Some(values::key(key)?.into_owned())).collect();
+        let query = sqlx::query_as::<_, LoadRow>(LOAD).bind(kinds(&wanted.resources)).bind(ids(&wanted.resources)).bind(roots);
+        let query = query.bind(kinds(&wanted.existence)).bind(ids(&wanted.existence)).bind(receipts);
+        let query = query.bind(identifiers.kinds).bind(identifiers.systems).bind(identifiers.values);
+        let rows = query.bind(identifiers.params).fetch_all(&self.lanes).await.map_err(trouble)?;
+
+        let mut found = Found::default();
+        let mut moment = Timestamp::default();
+        for row in rows {
+            if row.what == 0 {
+                let now = row.updated.unwrap_or_default().saturating_add(self.offset_us());
+                moment = clock::moment(now, row.number);
+            } else {
+                row.put(&identifiers.all, &mut found)?;
+            }
+        }
+        Ok((found, moment))
+    }
+}
+
+impl LoadRow {
+    fn put(self, identifiers: &[&Identifier], found: &mut Found) -> Result<(), Trouble> {
+        let number = self.number.unwrap_or_default();
+        let identifier = || usize::try_from(number - 1).ok().and_then(|at| identifiers.get(at));
+        match (self.what, self.kind, self.id) {
+            (1, Some(kind), Some(id)) => {
+                let version = i32::try_from(number).unwrap_or(-1);
+                let (root, method) = (self.root.unwrap_or_default(), self.method.unwrap_or_default());
+                let (updated, body) = (self.updated.unwrap_or_default(), self.body.unwrap_or_default());
+                found.versions.push(VersionRow { kind, id, version, root, method, updated, body });
+            }
+            (2, ..) => {
+                let root = self.root.ok_or_else(|| corrupt("head", "?", "no root"))?;
+                found.head(root, number, self.updated.unwrap_or_default(), self.more.as_deref())?;
+            }
+            (3, Some(kind), Some(id)) => found.existing.extend(Kind::parse(&kind).map(|kind| Key::new(kind, id))),
+            (4, Some(fingerprint), Some(key)) => {
+                found.receipts.insert(key, (fingerprint, self.more.unwrap_or_default()));
+            }
+            // Holders (5) come before carriers (6): the parts of a UNION ALL are read one after another.
+            (5 | 6, _, Some(id)) => {
+                if let Some(identifier) = identifier() {
+                    found.carrier(identifier, id);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Identifiers as columns; those that no index can hold are left out.
+#[derive(Default)]
+struct Identifiers<'a> {
+    all: Vec<&'a Identifier>,
+    kinds: Vec<&'static str>,
+    systems: Vec<String>,
+    values: Vec<String>,
+    params: Vec<i32>,
+}
+
+impl<'a> Identifiers<'a> {
+    fn of(wanted: impl Iterator<Item = &'a Identifier>) -> Self {
+        let mut columns = Self::default();
+        for identifier in wanted {
+            let kind = identifier.kind;
+            let Some((system, value)) = values::key(&identifier.system).zip(values::key(&identifier.value)) else {
+                continue;
+            };
+            columns.all.push(identifier);
+            columns.kinds.push(kind.name());
+            columns.systems.push(system.into_owned());
+            columns.values.push(value.into_owned());
+            columns.params.push(query::find(kind, "identifier").map_or(0, |param| values::param(kind, param)));
+        }
+        columns
+    }
+}
+
+pub(super) fn kinds<'a>(keys: impl IntoIterator<Item = &'a &'a Key>) -> Vec<&'static str> {
+    keys.into_iter().map(|key| key.kind.name()).collect()
+}
+
+pub(super) fn ids<'a>(keys: impl IntoIterator<Item = &'a &'a Key>) -> Vec<&'a str> {
+    keys.into_iter().map(|key| key.id.as_str()).collect()
+}

@@ -1,0 +1,156 @@
+//! The registry on PostgreSQL, for any number of hubs.
+
+mod commit;
+mod current;
+mod load;
+mod queues;
+mod read;
+mod search;
+mod write;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
+use hub_domain::query::Query;
+use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Registry, Stored, Trouble};
+use hub_domain::scene::{Needs, Scene};
+use schemas::resource::Key;
+use schemas::time::Timestamp;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{Connection, PgPool};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use crate::Options;
+use crate::errors::trouble;
+use crate::history;
+use crate::load::PlanCache;
+use crate::metered::metered;
+use crate::outcome;
+
+/// A transaction of ours that stands still for so long has lost its hub: its locks must not stay.
+const ABANDONED_MS: u64 = 30_000;
+
+pub(crate) struct Postgres {
+    connect: PgConnectOptions,
+    /// Loads and commits, and the queues.
+    lanes: PgPool,
+    /// Reads and searches: however many there are, the lanes have connections.
+    readers: PgPool,
+    options: Options,
+    plans: PlanCache,
+    /// When this hub last moved a feed on.
+    shown_at: Mutex<Option<Instant>>,
+}
+
+impl Postgres {
+    pub(crate) async fn open(url: &str, options: Options) -> Result<Self, Trouble> {
+        let connect = PgConnectOptions::from_str(url)
+            .map_err(|_| Trouble::Failed("a PostgreSQL database is named postgres://USER@HOST/DATABASE".into()))?
+            .application_name("fhir-workflow-hub");
+        let acquire = Duration::from_millis(options.acquire_timeout_ms);
+        let mut first = direct(&connect, acquire).await?;
+        let mut migrations = sqlx::migrate!("migrations/postgres");
+        migrations.set_ignore_missing(true).run(&mut first).await.map_err(|error| trouble(error.into()))?;
+        first.close().await.map_err(trouble)?;
+
+        let pool = |size: u32| PgPoolOptions::new().acquire_timeout(acquire).max_connections(size.max(1));
+        let lanes = connect.clone().options([("idle_in_transaction_session_timeout", ABANDONED_MS.to_string())]);
+        Ok(Self {
+            lanes: pool(options.write_connections).connect_lazy_with(lanes),
+            readers: pool(options.read_connections).connect_lazy_with(in_index_order(&connect, &options)),
+            connect,
+            options,
+            plans: PlanCache::default(),
+            shown_at: Mutex::default(),
+        })
+    }
+
+    fn offset_us(&self) -> i64 {
+        self.options.clock_offset_us
+    }
+}
+
+/// A search reads along an index and stops when its page is full. Told so, the planner does not prefer to read all and
+/// sort, as it may by its estimates.
+fn in_index_order(connect: &PgConnectOptions, options: &Options) -> PgConnectOptions {
+    let off = ["sort", "seqscan", "bitmapscan", "hashjoin", "mergejoin"].map(|what| (format!("enable_{what}"), "off"));
+    let timeout = [("statement_timeout", options.search_timeout_ms.to_string())];
+    connect.clone().options(off).options(timeout).options([("jit", "off")])
+}
+
+/// A connection without the pool, which tells a refused connection only as a timeout.
+async fn direct(connect: &PgConnectOptions, within: Duration) -> Result<PgConnection, Trouble> {
+    let connecting = timeout(within, PgConnection::connect_with(connect));
+    connecting.await.map_err(|_| Trouble::Unavailable("no connection in time".into()))?.map_err(trouble)
+}
+
+#[async_trait]
+impl Registry for Postgres {
+    async fn load(&self, needs: &[Needs]) -> Result<(Vec<Scene>, Timestamp), Trouble> {
+        metered("load", self.load_scenes(needs)).await
+    }
+
+    async fn commit(&self, decisions: &[Decision]) -> Result<Vec<(Committed, Vec<OutgoingId>)>, Trouble> {
+        metrics::histogram!("hub_storage_batch_decisions").record(decisions.len() as f64);
+        metered("commit", outcome::commit(self, decisions)).await
+    }
+
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Stored>, Trouble> {
+        metered("read", self.read_current(keys)).await
+    }
+
+    async fn version(&self, key: &Key, version: Option<u32>) -> Result<Option<Stored>, Trouble> {
+        metered("version", self.read_version(key, version)).await
+    }
+
+    async fn root_of(&self, key: &Key) -> Result<Option<Uuid>, Trouble> {
+        let root = sqlx::query_scalar(history::ROOT).bind(key.kind.name()).bind(&key.id);
+        root.fetch_optional(&self.readers).await.map_err(trouble)
+    }
+
+    async fn search(&self, query: &Query) -> Result<Page, Trouble> {
+        metered("search", self.read_search(query)).await
+    }
+
+    async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
+        metered("history", self.read_history(of)).await
+    }
+
+    async fn tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
+        metered("tasks_of", self.read_tasks_of(root)).await
+    }
+
+    async fn outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
+        metered("outgoing", self.lease_outgoing(limit, lease)).await
+    }
+
+    async fn sent(&self, ids: &[OutgoingId]) -> Result<(), Trouble> {
+        metered("sent", self.forget_sent(ids)).await
+    }
+
+    async fn republish(&self) -> Result<u64, Trouble> {
+        metered("republish", self.republish_offers()).await
+    }
+
+    async fn due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble> {
+        metered("due", self.lease_due(limit, lease)).await
+    }
+
+    async fn figures(&self) -> Result<Figures, Trouble> {
+        self.count_figures().await
+    }
+
+    async fn health(&self) -> Result<(), Trouble> {
+        let within = Duration::from_millis(self.options.acquire_timeout_ms);
+        direct(&self.connect, within).await?.close().await.map_err(trouble)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.lanes.close().await;
+    }
+}

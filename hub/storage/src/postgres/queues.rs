@@ -1,0 +1,70 @@
+//! Outbox and timers: rows to be handed to somebody, one at a time. Who comes second skips what is locked.
+
+use std::time::Duration;
+
+use hub_domain::decision::{Outgoing, OutgoingId, Timer};
+use hub_domain::registry::{Figures, Trouble};
+
+use super::Postgres;
+use crate::errors::trouble;
+use crate::queues::{FigureRow, OutgoingRow, TimerRow, figures, lease_us};
+
+/// In each: $1 is the offset of the clock.
+const OUTGOING: &str = "-- outgoing
+    WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS now),
+         free AS MATERIALIZED (SELECT id FROM outbox WHERE leased_until <= (SELECT now FROM clock)
+                                ORDER BY priority, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+    UPDATE outbox AS o SET leased_until = clock.now + $2 FROM free, clock WHERE o.id = free.id
+    RETURNING o.id, o.task, o.version, o.work, o.step, o.owner, o.priority, o.traceparent, o.since";
+const SENT: &str = "-- sent\nDELETE FROM outbox WHERE id = ANY ($1)";
+const REPUBLISH: &str = "-- republish
+    INSERT INTO outbox (task, version, work, step, owner, priority, traceparent, since, leased_until)
+    SELECT t.id, t.version, t.work, coalesce(t.step, ''), t.owner, t.priority, NULL,
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1, $2
+      FROM task AS t
+     WHERE t.status IN ('requested', 'ready') AND t.open = 1 AND t.work IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.task = t.id)
+     ORDER BY t.seq";
+const DUE: &str = "-- due
+    WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS now),
+         free AS MATERIALIZED (SELECT root, name FROM timer
+                                WHERE due <= (SELECT now FROM clock) AND leased_until <= (SELECT now FROM clock)
+                                ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED)
+    UPDATE timer AS t SET leased_until = clock.now + $2 FROM free, clock
+     WHERE t.root = free.root AND t.name = free.name
+    RETURNING t.root, t.name, t.due";
+const FIGURES: &str = "-- figures
+    WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS now)
+    SELECT 'task' AS what, coalesce(work, '') AS work, status, count(*) AS number
+      FROM task WHERE open = 1 GROUP BY 2, 3
+    UNION ALL SELECT 'depth', '', '', count(*) FROM outbox
+    UNION ALL SELECT 'oldest', '', '', min(since) FROM outbox
+    UNION ALL SELECT 'overdue', '', '', count(*) FROM timer WHERE due <= (SELECT now FROM clock)
+    UNION ALL SELECT 'now', '', '', now FROM clock";
+
+impl Postgres {
+    pub(super) async fn lease_outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
+        let rows = sqlx::query_as::<_, OutgoingRow>(OUTGOING).bind(self.offset_us()).bind(lease_us(lease));
+        OutgoingRow::in_order(rows.bind(i64::from(limit)).fetch_all(&self.lanes).await.map_err(trouble)?)
+    }
+
+    pub(super) async fn forget_sent(&self, ids: &[OutgoingId]) -> Result<(), Trouble> {
+        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        sqlx::query(SENT).bind(ids).execute(&self.lanes).await.map(drop).map_err(trouble)
+    }
+
+    pub(super) async fn republish_offers(&self) -> Result<u64, Trouble> {
+        let query = sqlx::query(REPUBLISH).bind(self.offset_us()).bind(i64::MIN);
+        Ok(query.execute(&self.lanes).await.map_err(trouble)?.rows_affected())
+    }
+
+    pub(super) async fn lease_due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble> {
+        let rows = sqlx::query_as::<_, TimerRow>(DUE).bind(self.offset_us()).bind(lease_us(lease));
+        Ok(TimerRow::in_order(rows.bind(i64::from(limit)).fetch_all(&self.lanes).await.map_err(trouble)?))
+    }
+
+    pub(super) async fn count_figures(&self) -> Result<Figures, Trouble> {
+        let rows = sqlx::query_as::<_, FigureRow>(FIGURES).bind(self.offset_us());
+        Ok(figures(rows.fetch_all(&self.lanes).await.map_err(trouble)?))
+    }
+}

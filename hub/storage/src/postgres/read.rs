@@ -1,0 +1,61 @@
+//! Reading single resources, their history, and the Tasks of an order.
+
+use hub_domain::registry::{HistoryOf, Page, Stored, Trouble};
+use schemas::resource::Key;
+use uuid::Uuid;
+
+use super::Postgres;
+use crate::errors::trouble;
+use crate::history::{self, InstancePage, TypePage};
+use crate::rows::VersionRow;
+
+const CURRENT: &str = "-- read
+    SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
+      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (kind, id, place)
+     CROSS JOIN LATERAL (SELECT * FROM version
+                          WHERE kind = wanted.kind AND id = wanted.id ORDER BY version DESC LIMIT 1) AS v
+     WHERE v.method <> 3
+     ORDER BY wanted.place";
+const TASKS_OF: &str = "-- tasks_of
+    SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
+      FROM (SELECT id, version FROM task WHERE id >= $1 AND id < $2
+            UNION ALL SELECT id, version FROM task WHERE root = $3) AS t
+      JOIN version AS v ON v.kind = 'Task' AND v.id = t.id AND v.version = t.version";
+
+impl Postgres {
+    pub(super) async fn read_current(&self, keys: &[Key]) -> Result<Vec<Stored>, Trouble> {
+        let kinds: Vec<&str> = keys.iter().map(|key| key.kind.name()).collect();
+        let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+        let rows = sqlx::query_as::<_, VersionRow>(CURRENT).bind(kinds).bind(ids);
+        let rows = rows.fetch_all(&self.readers).await.map_err(trouble)?;
+        rows.iter().map(VersionRow::stored).collect()
+    }
+
+    pub(super) async fn read_version(&self, key: &Key, version: Option<u32>) -> Result<Option<Stored>, Trouble> {
+        let rows = sqlx::query_as::<_, VersionRow>(history::VERSION).bind(key.kind.name()).bind(&key.id);
+        let row = rows.bind(version.map(i64::from)).fetch_optional(&self.readers).await.map_err(trouble)?;
+        row.map(|row| row.stored()).transpose()
+    }
+
+    pub(super) async fn read_tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
+        let (from, to) = history::ids_of(root);
+        let rows = sqlx::query_as::<_, VersionRow>(TASKS_OF).bind(from).bind(to).bind(root);
+        let rows = rows.fetch_all(&self.readers).await.map_err(trouble)?;
+        history::in_step_order(&rows)
+    }
+
+    pub(super) async fn read_history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
+        let Some(id) = &of.id else { return self.read_type_history(of).await };
+        let page = InstancePage::of(of)?;
+        let rows = sqlx::query_as::<_, VersionRow>(history::INSTANCE).bind(of.kind.name()).bind(id);
+        let rows = rows.bind(page.before).bind(page.since_us).bind(page.limit);
+        page.cut(rows.fetch_all(&self.readers).await.map_err(trouble)?)
+    }
+
+    async fn read_type_history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
+        let page = TypePage::of(of, self.show_us(of.kind).await?)?;
+        let rows = sqlx::query_as(history::TYPE).bind(of.kind.name()).bind(page.before_us).bind(page.before_seq);
+        let rows = rows.bind(page.since_us).bind(page.limit);
+        page.cut(rows.fetch_all(&self.readers).await.map_err(trouble)?)
+    }
+}

@@ -1,0 +1,94 @@
+//! Searches, and reading in the order of time while others commit.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hub_domain::query::Query;
+use hub_domain::registry::{Page, Trouble};
+use schemas::resource::Kind;
+use sqlx::AssertSqlSafe;
+use tokio::time::{Instant, sleep_until};
+
+use super::Postgres;
+use crate::errors::trouble;
+use crate::rows::VersionRow;
+use crate::search::{self, Arg, Candidate, Limits, Source, Statement};
+
+const VERSIONS: &str = "-- search_bodies
+    SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
+      FROM unnest($2::text[], $3::integer[]) AS wanted (id, version)
+      JOIN version AS v ON v.kind = $1 AND v.id = wanted.id AND v.version = wanted.version";
+const SHOWN: &str = "-- shown
+    SELECT (SELECT updated FROM version WHERE kind = $1 ORDER BY updated DESC, seq DESC LIMIT 1),
+           (SELECT shown FROM feed WHERE kind = $1)";
+const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock(1717921124)";
+const SHOW: &str = "-- show
+    INSERT INTO feed (kind, shown)
+    SELECT $1, updated FROM version WHERE kind = $1 ORDER BY updated DESC, seq DESC LIMIT 1
+    ON CONFLICT (kind) DO UPDATE SET shown = greatest(feed.shown, excluded.shown)
+    RETURNING shown";
+/// A hub moves its feeds on no more often: it makes commits wait a moment, and some decisions be made again.
+const SHOW_EVERY: Duration = Duration::from_millis(20);
+
+impl Postgres {
+    pub(super) async fn read_search(&self, query: &Query) -> Result<Page, Trouble> {
+        search::search(self, query, Limits { rows: u64::from(self.options.search_rows_limit) }).await
+    }
+
+    /// Up to where `kind` may be read in the order of time, so that nothing is committed behind it later.
+    ///
+    /// A version's time is read before its transaction begins, so a late one could land behind what was shown, and who
+    /// asks for "later than the last I saw" would never see it. Therefore what is shown is written down, while no commit
+    /// is under way; and commits refuse (as stale) what would lie behind it.
+    pub(super) async fn show_us(&self, kind: Kind) -> Result<i64, Trouble> {
+        if let Some(shown) = self.shown_us(kind).await? {
+            return Ok(shown);
+        }
+        let mut shown_at = self.shown_at.lock().await;
+        if let Some(before) = *shown_at {
+            sleep_until(before + SHOW_EVERY).await;
+        }
+        if let Some(shown) = self.shown_us(kind).await? {
+            return Ok(shown);
+        }
+        let mut transaction = self.lanes.begin_with(BEGIN).await.map_err(trouble)?;
+        let shown = sqlx::query_scalar::<_, i64>(SHOW).bind(kind.name());
+        let shown = shown.fetch_optional(&mut *transaction).await.map_err(trouble)?;
+        transaction.commit().await.map_err(trouble)?;
+        *shown_at = Some(Instant::now());
+        Ok(shown.unwrap_or(0))
+    }
+
+    /// What was shown, when nothing newer is there.
+    async fn shown_us(&self, kind: Kind) -> Result<Option<i64>, Trouble> {
+        let row = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(SHOWN).bind(kind.name());
+        let (newest, shown) = row.fetch_one(&self.readers).await.map_err(trouble)?;
+        Ok(match (newest, shown) {
+            (None, _) => Some(0),
+            (Some(newest), Some(shown)) if newest <= shown => Some(shown),
+            _ => None,
+        })
+    }
+}
+
+#[async_trait]
+impl Source for Postgres {
+    async fn candidates(&self, statement: Statement) -> Result<Vec<Candidate>, Trouble> {
+        let query = sqlx::query_as(AssertSqlSafe(statement.text));
+        let query = statement.args.into_iter().fold(query, |query, arg| match arg {
+            Arg::Text(text) => query.bind(text),
+            Arg::Number(number) => query.bind(number),
+        });
+        query.fetch_all(&self.readers).await.map_err(trouble)
+    }
+
+    async fn versions(&self, kind: Kind, wanted: &[(String, i32)]) -> Result<Vec<VersionRow>, Trouble> {
+        let (ids, versions): (Vec<&str>, Vec<i32>) = wanted.iter().map(|(id, version)| (id.as_str(), *version)).unzip();
+        let query = sqlx::query_as(VERSIONS).bind(kind.name()).bind(ids).bind(versions);
+        query.fetch_all(&self.readers).await.map_err(trouble)
+    }
+
+    async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {
+        self.show_us(kind).await
+    }
+}

@@ -1,0 +1,85 @@
+//! What every back end of the registry must do. One suite; SQLite always, PostgreSQL when HUB_TEST_POSTGRES names a
+//! server (its database `postgres`, from a user who may create databases).
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking, and says what it left out")]
+
+#[path = "contract/bound.rs"]
+mod bound;
+#[path = "contract/build.rs"]
+mod build;
+#[path = "contract/commits.rs"]
+mod commits;
+#[path = "contract/place.rs"]
+mod place;
+#[path = "contract/queues.rs"]
+mod queues;
+#[path = "contract/reads.rs"]
+mod reads;
+#[path = "contract/searches.rs"]
+mod searches;
+
+/// Each sentence once for each back end.
+macro_rules! contract {
+    ($($room:ident { $($sentence:ident,)* })*) => {
+        mod sqlite {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $sentence() {
+                crate::$room::$sentence(crate::place::Place::sqlite().await).await;
+            })*)*
+        }
+        mod postgres {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $sentence() {
+                if let Some(place) = crate::place::Place::postgres().await {
+                    let database = place.clone();
+                    crate::$room::$sentence(place).await;
+                    database.drop_database().await;
+                }
+            })*)*
+        }
+    };
+}
+
+contract! {
+    commits {
+        what_was_created_is_read_back_byte_for_byte,
+        a_stale_decision_changes_nothing_and_leaves_its_neighbours_alone,
+        two_decisions_on_one_root_in_one_batch_are_done_in_sequence,
+        of_thirty_two_equal_receipts_one_is_taken,
+        of_thirty_two_equal_claims_one_is_taken,
+        a_claim_that_falls_takes_its_receipt_and_its_followers_with_it,
+        a_decision_over_several_roots_is_all_or_nothing,
+        no_update_is_lost_among_four_writers,
+        a_poisoned_decision_fails_alone,
+        a_deleted_resource_is_gone_but_not_forgotten,
+    }
+    reads {
+        a_load_finds_heads_plans_existence_and_identifiers,
+        the_history_is_newest_first_and_pages_join_up,
+        a_type_history_never_shows_what_a_late_commit_precedes,
+        the_tasks_of_an_order_come_in_the_order_of_their_steps,
+        what_was_written_survives_a_restart,
+        a_damaged_page_token_is_refused,
+    }
+    queues {
+        a_fresh_message_is_left_to_its_hub_and_then_to_anybody,
+        urgent_messages_go_first,
+        every_task_on_offer_is_published_again,
+        timers_are_replaced_fire_and_are_leased,
+        figures_count_what_is_there,
+    }
+    searches {
+        every_parameter_of_a_task_finds_it,
+        every_parameter_of_a_request_finds_it,
+        values_systems_and_modifiers_mean_what_fhir_says,
+        dates_compare_as_ranges,
+        an_update_moves_a_task_between_searches,
+        a_worklist_is_sorted_by_urgency_and_age,
+        other_sorts_are_right_too,
+        paging_while_others_insert_skips_nothing,
+        paging_by_last_updated_skips_nothing_that_moves,
+        long_values_are_found,
+    }
+    bound {
+        no_task_search_reads_more_than_five_times_its_page,
+    }
+}

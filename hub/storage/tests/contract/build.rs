@@ -1,0 +1,185 @@
+//! Small builders, so that a test reads like what it says.
+
+use hub_domain::decision::{Decision, HeadWrite, Message, OutgoingId, Write};
+use hub_domain::query::{self, DateMatch, Filter, Prefix, Query, Sort, SystemMatch, TokenMatch};
+use hub_domain::registry::{Committed, HistoryOf, Method, Page, Registry, Stored};
+use hub_domain::scene::{Head, Identifier, Needs, Receipt};
+use schemas::resource::{Key, Kind, Resource};
+use schemas::task::Priority;
+use schemas::time::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+pub(crate) fn root(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// The registry's time.
+pub(crate) async fn now(registry: &dyn Registry) -> Timestamp {
+    registry.load(&[]).await.unwrap().1
+}
+
+/// A decision under construction, at a moment.
+pub(crate) struct Deciding {
+    pub(crate) now: Timestamp,
+    pub(crate) decision: Decision,
+}
+
+pub(crate) fn deciding(now: Timestamp) -> Deciding {
+    Deciding { now, decision: Decision::default() }
+}
+
+impl Deciding {
+    /// A head that was at `expected` and goes up by one.
+    pub(crate) fn on(mut self, root: Uuid, expected: Option<u64>) -> Self {
+        let head = Head { version: expected.unwrap_or(0) + 1, last: self.now, run: None };
+        self.decision.heads.push(HeadWrite { root, expected, head });
+        self
+    }
+
+    pub(crate) fn creates(self, root: Uuid, key: Key, body: Value) -> Self {
+        self.writes(root, Method::Create, key, 1, body)
+    }
+
+    pub(crate) fn updates(self, root: Uuid, key: Key, version: u32, body: Value) -> Self {
+        self.writes(root, Method::Update, key, version, body)
+    }
+
+    pub(crate) fn deletes(self, root: Uuid, key: Key, version: u32) -> Self {
+        self.writes(root, Method::Delete, key, version, serde_json::json!({}))
+    }
+
+    fn writes(mut self, root: Uuid, method: Method, key: Key, version: u32, body: Value) -> Self {
+        let Value::Object(body) = body else { panic!("a body is an object") };
+        let resource = Resource::new(key, version, self.now, body);
+        self.decision.writes.push(Write { root, method, resource });
+        self
+    }
+
+    pub(crate) fn receipt(mut self, key: &str) -> Self {
+        let receipt = Receipt { key: key.into(), fingerprint: "f".into(), answer: "{}".into() };
+        self.decision.receipts.push(receipt);
+        self
+    }
+
+    pub(crate) fn claims(mut self, identifier: &Identifier, id: &str) -> Self {
+        self.decision.claims.push((identifier.clone(), id.into()));
+        self
+    }
+
+    pub(crate) fn tells(mut self, task: &Key, version: u32, priority: Priority) -> Self {
+        self.decision.outbox.push(Message {
+            task: task.clone(),
+            version,
+            work: "laboratory".into(),
+            step: "collect".into(),
+            owner: None,
+            priority,
+            traceparent: Some("00-1-2-01".into()),
+        });
+        self
+    }
+
+    pub(crate) fn done(self) -> Decision {
+        self.decision
+    }
+}
+
+/// A new order whose one resource is this.
+pub(crate) async fn create(registry: &dyn Registry, number: u128, key: Key, body: Value) {
+    let decision = deciding(now(registry).await).on(root(number), None).creates(root(number), key, body).done();
+    assert_eq!(commit_one(registry, decision).await.0, Committed::Done);
+}
+
+pub(crate) async fn commit_one(registry: &dyn Registry, decision: Decision) -> (Committed, Vec<OutgoingId>) {
+    registry.commit(&[decision]).await.unwrap().remove(0)
+}
+
+pub(crate) async fn commit(registry: &dyn Registry, decisions: &[Decision]) -> Vec<Committed> {
+    registry.commit(decisions).await.unwrap().into_iter().map(|(committed, _)| committed).collect()
+}
+
+pub(crate) fn identifier(kind: Kind, value: &str) -> Identifier {
+    Identifier { kind, system: "urn:numbers".into(), value: value.into() }
+}
+
+pub(crate) async fn read(registry: &dyn Registry, key: &Key) -> Option<Stored> {
+    registry.read(std::slice::from_ref(key)).await.unwrap().pop()
+}
+
+pub(crate) fn needing(resource: &Key) -> Needs {
+    Needs { resources: vec![resource.clone()], ..Needs::default() }
+}
+
+pub(crate) fn history_of(kind: Kind, id: Option<&str>, count: u32) -> HistoryOf {
+    HistoryOf { kind, id: id.map(str::to_owned), since: None, count, page: None }
+}
+
+pub(crate) fn task_query(filters: Vec<Filter>) -> Query {
+    query_of(Kind::TASK, filters)
+}
+
+pub(crate) fn query_of(kind: Kind, filters: Vec<Filter>) -> Query {
+    Query { kind, filters, sort: Vec::new(), count: 20, page: None }
+}
+
+pub(crate) fn sorted(mut query: Query, sort: &[Sort]) -> Query {
+    query.sort = sort.to_vec();
+    query
+}
+
+/// `system|code`, `|code` or `code`; several with commas.
+pub(crate) fn token(kind: Kind, name: &str, values: &str) -> Filter {
+    let param = query::find(kind, name).unwrap();
+    Filter::Token { param, any: values.split(',').map(token_match).collect() }
+}
+
+pub(crate) fn token_match(text: &str) -> TokenMatch {
+    let (system, code) = match text.split_once('|') {
+        None => (SystemMatch::Any, text),
+        Some(("", code)) => (SystemMatch::None, code),
+        Some((system, code)) => (SystemMatch::Is(system.into()), code),
+    };
+    TokenMatch { system, code: (!code.is_empty()).then(|| code.to_owned()) }
+}
+
+pub(crate) fn reference(kind: Kind, name: &str, values: &str) -> Filter {
+    let param = query::find(kind, name).unwrap();
+    Filter::Reference { param, any: values.split(',').map(str::to_owned).collect() }
+}
+
+pub(crate) fn reference_identifier(kind: Kind, name: &str, value: &str) -> Filter {
+    let param = query::find(kind, name).unwrap();
+    Filter::ReferenceIdentifier { param, any: vec![token_match(value)] }
+}
+
+pub(crate) fn missing(kind: Kind, name: &str, missing: bool) -> Filter {
+    Filter::Missing { param: query::find(kind, name).unwrap(), missing }
+}
+
+pub(crate) fn date_match(prefix: Prefix, text: &str) -> DateMatch {
+    let (low, high) = Timestamp::range(text).unwrap();
+    DateMatch { prefix, low, high }
+}
+
+pub(crate) fn date(kind: Kind, name: &str, prefix: Prefix, text: &str) -> Filter {
+    Filter::Date { param: query::find(kind, name).unwrap(), when: date_match(prefix, text) }
+}
+
+pub(crate) fn ids(page: &Page) -> Vec<&str> {
+    page.entries.iter().map(|entry| entry.key.id.as_str()).collect()
+}
+
+/// The ids that a query finds, all pages of it.
+pub(crate) async fn found(registry: &dyn Registry, query: Query) -> Vec<String> {
+    let mut query = query;
+    let mut all = Vec::new();
+    loop {
+        let page = registry.search(&query).await.unwrap();
+        all.extend(page.entries.into_iter().map(|entry| entry.key.id));
+        query.page = page.next;
+        if query.page.is_none() {
+            return all;
+        }
+    }
+}

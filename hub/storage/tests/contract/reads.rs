@@ -1,0 +1,161 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use hub_domain::plan::run::{Run, TaskState};
+use hub_domain::registry::{Committed, Trouble};
+use hub_domain::scene::Needs;
+use schemas::plan::Plan;
+use schemas::resource::{Key, Kind};
+use schemas::task::TaskStatus;
+use serde_json::json;
+
+use crate::build::*;
+use crate::place::{Place, options, pass};
+
+fn request(id: &str) -> Key {
+    Key::new(Kind::SERVICE_REQUEST, id)
+}
+
+pub(crate) async fn a_load_finds_heads_plans_existence_and_identifiers(place: Place) {
+    let registry = &*place.registry;
+    let text = json!({ "resourceType": "PlanDefinition", "action": [{ "id": "do", "title": "do it" }] }).to_string();
+    let plan = Arc::new(Plan::parse(serde_json::from_str::<serde_json::Value>(&text).unwrap().as_object().unwrap()).unwrap());
+    let state = TaskState {
+        status: Some(TaskStatus::Requested),
+        occurrence: 1,
+        open: true,
+        sequence: 0,
+        report: None,
+        started: None,
+        ended: None,
+    };
+    let run = Run { plan: Some("hash".into()), tasks: vec![state], ..Run::default() };
+    let body = json!({ "identifier": [{ "system": "urn:numbers", "value": "7" }], "value": 1.50 });
+    let number = identifier(Kind::SERVICE_REQUEST, "7");
+    let at = now(registry).await;
+    let mut decision = deciding(at).on(root(1), None).creates(root(1), request("r"), body.clone()).receipt("k").done();
+    decision.heads[0].head.run = Some(run.clone());
+    decision.plans.push(("hash".into(), Arc::clone(&plan), text));
+    decision.claims.push((number.clone(), "holder".into()));
+    assert_eq!(commit(registry, &[decision]).await, [Committed::Done]);
+    create(registry, 2, request("s"), body).await;
+
+    // Another hub, which has nothing in memory.
+    let registry = &*place.again(options()).await.registry;
+    let needs = [
+        Needs { existence: vec![request("r"), request("none")], receipts: vec!["k".into(), "l".into()], ..needing(&request("r")) },
+        Needs { identifiers: vec![number.clone()], roots: vec![root(2), root(9)], ..Needs::default() },
+        needing(&request("none")),
+    ];
+    let (scenes, moment) = registry.load(&needs).await.unwrap();
+    let [first, second, third] = &scenes[..] else { panic!() };
+    assert_eq!(first.heads[&root(1)].run, Some(run));
+    assert_eq!((first.heads[&root(1)].version, first.heads[&root(1)].last), (1, at));
+    assert_eq!(*first.plans["hash"], *plan);
+    assert_eq!(first.roots[&request("r")], root(1));
+    assert_eq!(first.resources[&request("r")].body["value"].to_string(), "1.50");
+    assert_eq!(first.existing.iter().collect::<Vec<_>>(), [&request("r")]);
+    assert_eq!(first.receipts.keys().collect::<Vec<_>>(), ["k"]);
+    assert_eq!(second.heads.keys().collect::<Vec<_>>(), [&root(2)]);
+    assert_eq!(second.identified[&number], ["holder", "r"]);
+    assert!(third.resources.is_empty() && third.heads.is_empty());
+    assert!(moment >= at);
+    assert_eq!(registry.root_of(&request("s")).await.unwrap(), Some(root(2)));
+    assert_eq!(registry.root_of(&request("none")).await.unwrap(), None);
+}
+
+pub(crate) async fn the_history_is_newest_first_and_pages_join_up(place: Place) {
+    let registry = &*place.registry;
+    create(registry, 1, request("a"), json!({})).await;
+    create(registry, 2, request("b"), json!({})).await;
+    let between = now(registry).await;
+    pass(Duration::from_millis(3)).await;
+    for version in 2..=5 {
+        let decision = deciding(now(registry).await).on(root(1), Some(u64::from(version) - 1));
+        let decision = decision.updates(root(1), request("a"), version, json!({ "n": version })).done();
+        assert_eq!(commit(registry, &[decision]).await, [Committed::Done]);
+    }
+    for (id, count, all) in [(Some("a"), 2, 5), (None, 2, 6), (None, 100, 6), (Some("b"), 1, 1)] {
+        let mut of = history_of(Kind::SERVICE_REQUEST, id, count);
+        let mut seen = Vec::new();
+        loop {
+            let page = registry.history(&of).await.unwrap();
+            assert!(page.entries.len() <= count as usize);
+            seen.extend(page.entries);
+            of.page = page.next;
+            if of.page.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), all);
+        assert!(seen.is_sorted_by(|newer, older| newer.last_updated >= older.last_updated));
+    }
+    let since = hub_domain::registry::HistoryOf { since: Some(between), ..history_of(Kind::SERVICE_REQUEST, None, 10) };
+    let later = registry.history(&since).await.unwrap().entries;
+    assert!(later.iter().filter(|entry| entry.last_updated > between).count() == 4 && later.len() <= 6);
+}
+
+/// A poller that asks for what is newer than the newest it saw must meet everything.
+pub(crate) async fn a_type_history_never_shows_what_a_late_commit_precedes(place: Place) {
+    let registry = &*place.registry;
+    let early = now(registry).await;
+    pass(Duration::from_millis(5)).await;
+    create(registry, 1, request("late"), json!({})).await;
+    let before_any_read = deciding(early).on(root(2), None).creates(root(2), request("early"), json!({})).done();
+    assert_eq!(commit(registry, &[before_any_read]).await, [Committed::Done]);
+    assert_eq!(registry.history(&history_of(Kind::SERVICE_REQUEST, None, 10)).await.unwrap().entries.len(), 2);
+    // Now that "late" was shown, nothing is committed behind it any more: it is decided again, later.
+    let behind = |at| deciding(at).on(root(3), None).creates(root(3), request("behind"), json!({})).done();
+    assert_eq!(commit(registry, &[behind(early)]).await, [Committed::Stale]);
+    let other = place.again(options()).await.registry;
+    if place.is_postgres() {
+        assert_eq!(commit(&*other, &[behind(early)]).await, [Committed::Stale]);
+    }
+    assert_eq!(commit(registry, &[behind(now(registry).await)]).await, [Committed::Done]);
+    let newest = &registry.history(&history_of(Kind::SERVICE_REQUEST, None, 10)).await.unwrap().entries[0];
+    assert_eq!(newest.key, request("behind"));
+    other.close().await;
+}
+
+pub(crate) async fn the_tasks_of_an_order_come_in_the_order_of_their_steps(place: Place) {
+    let registry = &*place.registry;
+    let (order, other) = (root(0xabc), root(0xabd));
+    let task = |id: String| Key::task(id);
+    let body = || json!({ "status": "requested", "intent": "order" });
+    let mut decision = deciding(now(registry).await).on(order, None).on(other, None);
+    for id in [format!("{order}.10"), format!("{order}.2"), "own-id".into(), format!("{order}.0"), format!("{order}.2.2")] {
+        decision = decision.creates(order, task(id), body());
+    }
+    let decision = decision.creates(other, task(format!("{other}.0")), body()).done();
+    assert_eq!(commit(registry, &[decision]).await, [Committed::Done]);
+    let tasks = registry.tasks_of(order).await.unwrap();
+    let ids: Vec<&str> = tasks.iter().map(|task| task.key.id.as_str()).collect();
+    let expected = [".0", ".2", ".2.2", ".10"].map(|step| format!("{order}{step}"));
+    assert_eq!(ids, [&expected[0], &expected[1], &expected[2], &expected[3], "own-id"]);
+}
+
+pub(crate) async fn what_was_written_survives_a_restart(place: Place) {
+    create(&*place.registry, 1, request("a"), json!({ "status": "active" })).await;
+    place.registry.close().await;
+    assert!(matches!(place.registry.read(&[request("a")]).await, Err(Trouble::Unavailable(_))));
+    let again = place.again(options()).await.registry;
+    again.health().await.unwrap();
+    assert!(read(&*again, &request("a")).await.is_some());
+    let active = token(Kind::SERVICE_REQUEST, "status", "active");
+    assert_eq!(found(&*again, query_of(Kind::SERVICE_REQUEST, vec![active])).await, ["a"]);
+    again.close().await;
+}
+
+pub(crate) async fn a_damaged_page_token_is_refused(place: Place) {
+    let registry = &*place.registry;
+    for page in ["", "x", "AAAAAAAAAAAAAAAA"] {
+        let mut query = task_query(vec![]);
+        query.page = Some(page.into());
+        assert!(matches!(registry.search(&query).await, Err(Trouble::BadPage)));
+        for id in [None, Some("1")] {
+            let mut of = history_of(Kind::TASK, id, 2);
+            of.page = Some(page.into());
+            assert!(matches!(registry.history(&of).await, Err(Trouble::BadPage)));
+        }
+    }
+}

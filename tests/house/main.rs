@@ -1,0 +1,7 @@
+//! What the house promises about itself, checked by machine.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod graph;
+mod licences;
+mod walls;

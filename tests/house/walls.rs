@@ -1,0 +1,61 @@
+//! Who may know whom. An arrow that is not in this table is a decision of its own (`docs/decisions/`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::graph::Graph;
+
+/// Of each package, those of ours that it may use.
+const MAY_USE: [(&str, &[&str]); 9] = [
+    ("schemas", &[]),
+    ("hub-domain", &["schemas"]),
+    ("hub-storage", &["schemas", "hub-domain"]),
+    ("hub-transport", &["schemas"]),
+    ("hub-telemetry", &[]),
+    // The workers only to run simulated fillers beside the hub.
+    ("hub", &["schemas", "hub-domain", "hub-storage", "hub-transport", "hub-telemetry", "workers"]),
+    ("workers", &["schemas", "hub-transport", "hub-telemetry"]),
+    ("services", &[]),
+    (
+        "tests",
+        &["schemas", "hub-domain", "hub-storage", "hub-transport", "hub-telemetry", "hub", "workers", "services"],
+    ),
+];
+
+/// What a package must not reach, not even through others.
+const MUST_NEVER_KNOW: [(&str, &[&str]); 6] = [
+    ("schemas", &["tokio", "sqlx", "lapin", "axum", "reqwest"]),
+    ("hub-domain", &["tokio", "sqlx", "lapin", "axum", "reqwest"]),
+    ("hub-storage", &["axum", "lapin"]),
+    ("hub-transport", &["axum", "sqlx"]),
+    ("hub-telemetry", &["axum", "sqlx", "lapin"]),
+    // A worker never sees the database.
+    ("workers", &["sqlx", "axum", "hub-domain", "hub-storage"]),
+];
+
+#[test]
+fn no_arrow_leads_through_a_wall() {
+    let graph = Graph::read();
+    let allowed: BTreeMap<&str, &[&str]> = MAY_USE.into_iter().collect();
+    let ours: BTreeSet<&str> = allowed.keys().copied().collect();
+    for (package, uses) in graph.ours() {
+        let may = allowed.get(package).unwrap_or_else(|| panic!("{package} is not in the table of walls"));
+        let others: Vec<&&str> = uses.iter().filter(|used| ours.contains(**used) && !may.contains(used)).collect();
+        assert!(others.is_empty(), "{package} must not use {others:?}");
+    }
+}
+
+#[test]
+fn no_package_reaches_what_it_must_never_know() {
+    let graph = Graph::read();
+    for (package, unknown) in MUST_NEVER_KNOW {
+        let reach = graph.reach(package);
+        let known: Vec<&&str> = unknown.iter().filter(|name| reach.contains(**name)).collect();
+        assert!(known.is_empty(), "{package} reaches {known:?}");
+    }
+}
+
+#[test]
+fn the_graph_shows_what_is_there() {
+    let reach = Graph::read().reach("hub");
+    assert!(["tokio", "axum", "sqlx", "lapin", "hub-domain"].iter().all(|name| reach.contains(name)), "{reach:?}");
+}

@@ -1,0 +1,111 @@
+//! Where a story takes place: a database of its own, a queue with nothing in it, a folder.
+
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::Arc;
+
+use services::{AMQP_VARIABLE, POSTGRES_VARIABLE};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::broker::{purge, take_turn};
+use crate::hub::Hub;
+use crate::parts::{Database, Parts, Queue, server};
+use crate::program::Program;
+
+/// Clones are the same world.
+#[derive(Clone)]
+pub struct World {
+    pub parts: Parts,
+    folder: Arc<TempDir>,
+    /// As `hub --database` takes it.
+    pub database: String,
+    /// As `hub --queue` takes it.
+    pub queue: String,
+}
+
+/// Tells one story in a world of its own, and takes the world away after it.
+pub fn tell<F>(parts: Parts, story: impl FnOnce(World) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    if !parts.are_given() {
+        return;
+    }
+    // Held until the runtime is gone, and with it every connection of this story.
+    let _turn = (parts.queue == Queue::RabbitMq).then(take_turn);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::open(parts).await;
+        let told = tokio::spawn(story(world.clone())).await;
+        world.close().await;
+        if let Err(ended) = told {
+            resume_unwind(ended.into_panic());
+        }
+    });
+}
+
+impl World {
+    async fn open(parts: Parts) -> Self {
+        hub_telemetry::install_tls_provider();
+        let folder = Arc::new(tempfile::Builder::new().prefix("hub-story-").tempdir().unwrap());
+        let database = match parts.database {
+            Database::Sqlite => format!("sqlite:{}", folder.path().join("hub.db").display()),
+            Database::Postgres => create_database(&server(POSTGRES_VARIABLE).unwrap()).await,
+        };
+        let queue = match parts.queue {
+            Queue::Embedded => "embedded".to_owned(),
+            Queue::RabbitMq => server(AMQP_VARIABLE).unwrap(),
+        };
+        if parts.queue == Queue::RabbitMq {
+            purge(&queue).await;
+        }
+        Self { parts, folder, database, queue }
+    }
+
+    async fn close(&self) {
+        if self.parts.database == Database::Postgres {
+            drop_database(&server(POSTGRES_VARIABLE).unwrap(), &self.database).await;
+        }
+    }
+
+    /// For files that the story needs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A hub in this process, configured as it comes.
+    pub async fn hub(&self) -> Hub {
+        self.hub_with(&[]).await
+    }
+
+    /// The same with some fields of its configuration set.
+    pub async fn hub_with(&self, fields: &[(&str, &str)]) -> Hub {
+        Hub::open(self, fields).await
+    }
+
+    /// `hub serve` in a process of its own, which can be killed.
+    pub async fn hub_program(&self, arguments: &[&str]) -> Program {
+        Program::hub(self, arguments).await
+    }
+}
+
+async fn create_database(server: &str) -> String {
+    let name = format!("story_{}", Uuid::new_v4().simple());
+    run(server, format!("CREATE DATABASE {name}")).await;
+    let (before, _) = server.rsplit_once('/').unwrap();
+    format!("{before}/{name}")
+}
+
+async fn drop_database(server: &str, url: &str) {
+    let (_, name) = url.rsplit_once('/').unwrap();
+    run(server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
+
+async fn run(server: &str, statement: String) {
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    connection.execute(AssertSqlSafe(statement)).await.unwrap();
+    connection.close().await.unwrap();
+}
