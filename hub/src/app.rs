@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hub_domain::decide::{GENERAL_WORK, Policy};
-use hub_domain::registry::Registry;
-use hub_telemetry::Recorder;
-use hub_transport::{Place, Transport};
+use hub_transport::Place;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +19,7 @@ use crate::engine::{self, Engine};
 use crate::interfaces;
 use crate::listener::Listener;
 use crate::relay::{self, Relay};
+use crate::service::Service;
 use crate::{clock, plans};
 
 /// Batches that lanes may have committed before the relay takes them; what is beyond waits in the outbox.
@@ -28,16 +27,6 @@ const FRESH_LIMIT_BATCHES: usize = 256;
 const RELAY_BATCH_LIMIT_MESSAGES: u32 = 500;
 const RELAY_POLL: Duration = Duration::from_secs(1);
 const RELAY_LEASE: Duration = Duration::from_secs(10);
-
-/// What the interfaces work with.
-pub struct Service {
-    pub config: Config,
-    pub engine: Engine,
-    pub registry: Arc<dyn Registry>,
-    pub transport: Arc<dyn Transport>,
-    pub authenticator: Authenticator,
-    pub metrics: Recorder,
-}
 
 /// A hub that is up.
 pub struct App {

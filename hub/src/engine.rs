@@ -242,9 +242,12 @@ impl Lane {
             if decided[n].is_some() || waiting.contains(&order) {
                 continue;
             }
-            let (earlier, _) = decided.split_at(n);
-            for decision in earlier.iter().flatten().flatten() {
-                overlay(&mut scenes[n], decision);
+            for (earlier, decision) in jobs[..n].iter().zip(&decided[..n]) {
+                if let Some(Ok(decision)) = decision
+                    && concerns(earlier, decision, &jobs[n], &scenes[n])
+                {
+                    decide::after(&mut scenes[n], decision);
+                }
             }
             let now = scenes[n].heads.values().map(|head| head.last).fold(now, Timestamp::max);
             match decide::decide(&scenes[n], &jobs[n].command, &Moment { now, policy: &self.policy }) {
@@ -346,14 +349,10 @@ fn changes_nothing(decision: &Decision) -> bool {
         && decision.receipts.is_empty()
 }
 
-/// What an earlier decision of the batch did to something that this scene shows.
-fn overlay(scene: &mut Scene, decision: &Decision) {
-    let concerns = |root: &Uuid| scene.heads.contains_key(root) || scene.roots.values().any(|r| r == root);
-    let shown = decision.heads.iter().any(|head| concerns(&head.root))
-        || decision.receipts.iter().any(|receipt| receipt.key.is_empty() || scene.receipts.contains_key(&receipt.key));
-    if shown || decision.heads.iter().any(|head| head.expected.is_none()) {
-        decide::after(scene, decision);
-    }
+/// Whether an earlier decision of the batch changed something that this scene shows.
+fn concerns(earlier: &Job, decision: &Decision, job: &Job, scene: &Scene) -> bool {
+    lane_of(&earlier.command) == lane_of(&job.command)
+        || decision.heads.iter().any(|write| scene.heads.contains_key(&write.root))
 }
 
 fn count(decision: &Decision) {

@@ -10,3 +10,4 @@ pub mod interfaces;
 mod listener;
 mod plans;
 mod relay;
+pub mod service;

@@ -21,13 +21,21 @@ pub(crate) const REGISTERED: &str = "Organization/registered";
 
 /// Empties every queue that an earlier story may have left something in.
 pub(crate) async fn purge(url: &str) {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let mut broker = connect(url).await;
     for queue in queues() {
-        // There is no such queue until the first hub has been here; the question costs the channel.
-        let channel = connection.create_channel().await.unwrap();
-        let _ = channel.queue_purge(queue.as_str().into(), QueuePurgeOptions::default()).await;
+        let channel = broker.create_channel().await.unwrap();
+        let purged = channel.queue_purge(queue.as_str().into(), QueuePurgeOptions::default()).await;
+        if purged.is_err() {
+            // There is no such queue until the first hub has been here. The question costs the channel, and while that
+            // is closing the connection gives no other.
+            broker = connect(url).await;
+        }
     }
-    connection.close(200, "purged".into()).await.unwrap();
+    broker.close(200, "purged".into()).await.unwrap();
+}
+
+async fn connect(url: &str) -> Connection {
+    Connection::connect(url, ConnectionProperties::default()).await.unwrap()
 }
 
 fn queues() -> Vec<String> {

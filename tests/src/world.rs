@@ -1,9 +1,10 @@
 //! Where a story takes place: a database of its own, a queue with nothing in it, a folder.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use services::{AMQP_VARIABLE, POSTGRES_VARIABLE};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -29,7 +30,7 @@ pub struct World {
 /// Tells one story in a world of its own, and takes the world away after it.
 pub fn tell<F>(parts: Parts, story: impl FnOnce(World) -> F)
 where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future<Output = ()>,
 {
     if !parts.are_given() {
         return;
@@ -39,11 +40,9 @@ where
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let world = World::open(parts).await;
-        let told = tokio::spawn(story(world.clone())).await;
+        let told = AssertUnwindSafe(story(world.clone())).catch_unwind().await;
         world.close().await;
-        if let Err(ended) = told {
-            resume_unwind(ended.into_panic());
-        }
+        told.unwrap_or_else(|panic| resume_unwind(panic));
     });
 }
 

@@ -9,7 +9,6 @@ use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::registry::Method;
 use crate::scene::{Head, Identifier, Receipt};
 
 #[derive(Debug, Clone, Default)]
@@ -43,6 +42,25 @@ pub struct Write {
     pub method: Method,
     /// For a deletion: the last body, with the version and time of the deletion.
     pub resource: Resource,
+}
+
+/// How a version came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Method {
+    /// The HTTP method that a history entry shows.
+    pub fn http(self) -> &'static str {
+        match self {
+            Self::Create => "POST",
+            Self::Update => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// A Task version to be told to its queue.

@@ -10,6 +10,7 @@ use schemas::time::Timestamp;
 use thiserror::Error;
 use uuid::Uuid;
 
+pub use crate::decision::Method;
 use crate::decision::{Decision, Outgoing, OutgoingId, Timer};
 use crate::query::Query;
 use crate::scene::{Needs, Scene};
@@ -53,24 +54,6 @@ pub struct Stored {
     pub method: Method,
     /// The JSON text; empty when deleted.
     pub body: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    Create,
-    Update,
-    Delete,
-}
-
-impl Method {
-    /// The HTTP method that a history entry shows.
-    pub fn http(self) -> &'static str {
-        match self {
-            Self::Create => "POST",
-            Self::Update => "PUT",
-            Self::Delete => "DELETE",
-        }
-    }
 }
 
 /// One page of a search or a history.

@@ -11,7 +11,7 @@ use axum::routing::get;
 use hub_telemetry::names;
 use serde_json::json;
 
-use crate::app::Service;
+use crate::service::Service;
 
 pub fn router() -> Router<Arc<Service>> {
     Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).route("/metrics", get(metrics))

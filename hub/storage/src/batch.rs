@@ -16,19 +16,25 @@ pub(crate) struct Standing<'a> {
     pub(crate) shown_us: HashMap<Kind, i64>,
     /// Receipts that somebody else has.
     pub(crate) receipts: HashSet<&'a str>,
-    /// Identifiers that somebody else holds.
-    pub(crate) claims: HashSet<&'a Identifier>,
+    /// Identifiers that somebody else holds than the id that wants them here.
+    pub(crate) claims: HashSet<(&'a Identifier, &'a str)>,
 }
 
 /// For each decision whether it holds. They are taken in their order: one that was decided upon the outcome of an
-/// earlier one holds only when that one does.
+/// earlier one holds only when that one does, whatever version somebody else has meanwhile given to their root.
 pub(crate) fn holding(decisions: &[Decision], standing: &Standing) -> Vec<bool> {
     still_holding(decisions, standing, &vec![true; decisions.len()])
 }
 
 /// The same among those that held before something more was known.
 pub(crate) fn still_holding(decisions: &[Decision], standing: &Standing, before: &[bool]) -> Vec<bool> {
-    let mut seen = Seen { standing, heads: HashMap::new(), receipts: HashSet::new(), claims: HashMap::new() };
+    let mut seen = Seen {
+        standing,
+        heads: HashMap::new(),
+        fallen: HashSet::new(),
+        receipts: HashSet::new(),
+        claims: HashMap::new(),
+    };
     decisions
         .iter()
         .zip(before)
@@ -36,6 +42,8 @@ pub(crate) fn still_holding(decisions: &[Decision], standing: &Standing, before:
             let holds = *before && seen.allows(decision);
             if holds {
                 seen.take(decision);
+            } else {
+                seen.fallen.extend(decision.heads.iter().map(|write| write.root));
             }
             holds
         })
@@ -46,6 +54,8 @@ pub(crate) fn still_holding(decisions: &[Decision], standing: &Standing, before:
 struct Seen<'a> {
     standing: &'a Standing<'a>,
     heads: HashMap<Uuid, u64>,
+    /// Roots of decisions that did not hold.
+    fallen: HashSet<Uuid>,
     receipts: HashSet<&'a str>,
     claims: HashMap<&'a Identifier, &'a str>,
 }
@@ -54,7 +64,7 @@ impl<'a> Seen<'a> {
     fn allows(&self, decision: &Decision) -> bool {
         let version = |root| self.heads.get(root).or_else(|| self.standing.heads.get(root)).copied();
         let shown = |kind| self.standing.shown_us.get(&kind).copied();
-        decision.heads.iter().all(|head| version(&head.root) == head.expected)
+        decision.heads.iter().all(|head| version(&head.root) == head.expected && !self.fallen.contains(&head.root))
             && decision.writes.iter().all(|write| {
                 shown(write.resource.key.kind).is_none_or(|shown| write.resource.last_updated.0 > shown)
             })
@@ -64,7 +74,7 @@ impl<'a> Seen<'a> {
             })
             && decision.claims.iter().all(|(identifier, id)| {
                 let other = self.claims.get(identifier).is_some_and(|holder| holder != id);
-                !other && !self.standing.claims.contains(identifier)
+                !other && !self.standing.claims.contains(&(identifier, id.as_str()))
             })
     }
 
@@ -90,8 +100,10 @@ mod tests {
     #[test]
     fn a_decision_upon_a_stale_one_is_stale_too() {
         let standing = Standing { heads: [(Uuid::from_u128(1), 5)].into(), ..Standing::default() };
-        let batch = [moves(1, Some(4)), moves(1, Some(5)), moves(1, Some(6)), moves(1, Some(6)), moves(2, None)];
-        assert_eq!(holding(&batch, &standing), [false, true, true, false, true]);
+        let batch = [moves(1, Some(5)), moves(1, Some(6)), moves(1, Some(6)), moves(1, Some(7)), moves(2, None)];
+        assert_eq!(holding(&batch, &standing), [true, true, false, false, true]);
+        // Somebody else has brought the head to just the version that the first would have given it.
+        assert_eq!(holding(&[moves(1, Some(4)), moves(1, Some(5))], &standing), [false, false]);
     }
 
     #[test]

@@ -84,7 +84,9 @@ pub(crate) fn is_ours(target: &str) -> bool {
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     // lapin prints a returned message with its body at `warn`, and frames, which are bodies too, at `trace`.
     let carries_bodies = metadata.target().starts_with("lapin::returned_messages");
-    is_ours(metadata.target()) || !(carries_bodies || *metadata.level() == Level::TRACE)
+    // It calls an error what the transport asks for on purpose ("is this exchange there?"); what matters, that tells.
+    let cries_wolf = metadata.target() == "lapin::channel";
+    is_ours(metadata.target()) || !(carries_bodies || cries_wolf || *metadata.level() == Level::TRACE)
 }
 
 #[cfg(test)]

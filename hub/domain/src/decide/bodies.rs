@@ -1,10 +1,10 @@
-//! The bodies of the Tasks that the hub writes.
+//! The bodies of Tasks: how the hub writes them, and what it reads out of them.
 
 use schemas::ids::TaskId;
 use schemas::order;
 use schemas::plan::{Action, WORK};
-use schemas::resource::{Body, Key, Kind, Resource, text_at};
-use schemas::task::{TaskStatus, task_code};
+use schemas::resource::{Body, Key, Kind, Resource, list, text_at};
+use schemas::task::{TaskStatus, has_task_code, task_code};
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -155,6 +155,24 @@ pub(crate) fn offered_again(id: TaskId, last: &Body, open: bool, now: Timestamp)
     task.insert("authoredOn".into(), now.to_string().into());
     task.insert("lastModified".into(), now.to_string().into());
     task
+}
+
+/// The queue of Tasks that name no kind of work.
+pub(crate) const GENERAL_WORK: &str = "general";
+
+/// The kind of work a Task is: the code of [`WORK`] among its performer types.
+pub(crate) fn work_of(task: &Body) -> String {
+    list(task, "performerType")
+        .flat_map(|concept| concept["coding"].as_array().into_iter().flatten())
+        .find(|coding| coding["system"] == WORK)
+        .and_then(|coding| coding["code"].as_str())
+        .unwrap_or(GENERAL_WORK)
+        .to_owned()
+}
+
+/// What a Task asks the owner of another Task for: `abort`, `suspend` or `resume`.
+pub(crate) fn asked_code(task: &Body) -> Option<&'static str> {
+    ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code))
 }
 
 /// Puts a Task into a state, with the times that go with it.

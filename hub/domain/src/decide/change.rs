@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::draft::{Draft, repeated};
 use super::task::{self, Wish};
 use super::{Moment, Stop, request, submit, task_id};
-use crate::command::Command;
+use crate::command::{Caller, Command};
 use crate::decision::{Decision, EntryOutcome};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Scene;
@@ -175,6 +175,7 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
     }
     if from != to {
         Matrix::of_work().check(Some(from), to, &actors)?;
+        check_taker(draft, from, to, &body)?;
     }
     let way = if from == to { vec![] } else { vec![to] };
     let wish = Wish { claimed_by: claims(draft, from, to, &body), body: Some(body), ..Wish::default() };
@@ -185,11 +186,21 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
 fn claims(draft: &Draft, from: TaskStatus, to: TaskStatus, body: &Body) -> Option<Value> {
     let taken = from.is_offered() && !matches!(to, TaskStatus::Cancelled | TaskStatus::EnteredInError) && from != to;
     match &draft.command.caller {
-        crate::command::Caller::Known { organization, .. } if taken && !body.contains_key("owner") => {
+        Caller::Known { organization, .. } if taken && !body.contains_key("owner") => {
             Some(serde_json::json!({ "reference": organization }))
         }
         _ => None,
     }
+}
+
+/// Nobody holds a Task namelessly.
+fn check_taker(draft: &Draft, from: TaskStatus, to: TaskStatus, body: &Body) -> Result<(), Stop> {
+    let taken = from.is_offered() && !to.is_terminal();
+    if taken && !body.contains_key("owner") && draft.command.caller == Caller::Local {
+        let text = "name the owner who takes the Task, in the same request";
+        return Err(Refusal::one(RefusalKind::Unprocessable, IssueType::Required, "Task.owner", text).into());
+    }
+    Ok(())
 }
 
 fn check_fixed(before: &Resource, body: &Body) -> Result<(), Stop> {

@@ -12,6 +12,7 @@ mod request;
 mod submit;
 mod task;
 mod timer;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use crate::workflow::Catalogue;
 pub use draft::after;
 
 /// The queue of Tasks that name no kind of work.
-pub const GENERAL_WORK: &str = task::GENERAL_WORK;
+pub const GENERAL_WORK: &str = bodies::GENERAL_WORK;
 
 /// How a site wants things done.
 #[derive(Debug, Clone)]

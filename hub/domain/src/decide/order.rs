@@ -8,9 +8,8 @@ use schemas::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::bodies::{Asked, Step, asking, offered_again, set_status};
+use super::bodies::{Asked, Step, asked_code, asking, offered_again, set_status, work_of};
 use super::draft::Draft;
-use super::task::asked_code;
 use super::{Stop, task_id};
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, Standing};
@@ -25,10 +24,10 @@ const ROUNDS_LIMIT: usize = 10_000;
 
 pub(crate) struct Order<'d, 'a> {
     pub(crate) draft: &'d mut Draft<'a>,
-    root: Uuid,
-    graph: Graph,
+    pub(super) root: Uuid,
+    pub(super) graph: Graph,
     /// The reason that a Task ended with, to be shown on the fulfilment Task when that ends too.
-    cause: Option<Value>,
+    pub(super) cause: Option<Value>,
 }
 
 impl<'d, 'a> Order<'d, 'a> {
@@ -81,7 +80,7 @@ impl<'d, 'a> Order<'d, 'a> {
         &mut tasks[step]
     }
 
-    fn id_of(&mut self, step: usize) -> TaskId {
+    pub(super) fn id_of(&mut self, step: usize) -> TaskId {
         let occurrence = self.state(step).occurrence.max(1);
         TaskId { root: self.root, step: step as u32, occurrence }
     }
@@ -161,7 +160,7 @@ impl<'d, 'a> Order<'d, 'a> {
         }
     }
 
-    fn publish(&mut self, step: usize, task: &Resource) {
+    pub(super) fn publish(&mut self, step: usize, task: &Resource) {
         let (name, work) = self.names(step, task);
         self.draft.publish(task, name, work);
     }
@@ -171,7 +170,7 @@ impl<'d, 'a> Order<'d, 'a> {
         let action = self.graph.nodes.get(step).and_then(|node| node.action.as_ref());
         let name =
             action.map_or_else(|| asked_code(&task.body).unwrap_or("task").to_owned(), |action| action.id.clone());
-        (name, super::task::work_of(&task.body))
+        (name, work_of(&task.body))
     }
 
     // ---- what follows
@@ -222,7 +221,7 @@ impl<'d, 'a> Order<'d, 'a> {
     }
 
     /// Asks the owner of a started Task to stop it, pause it, or go on.
-    fn ask(&mut self, step: usize, code: &str) -> Result<(), Stop> {
+    pub(super) fn ask(&mut self, step: usize, code: &str) -> Result<(), Stop> {
         let now = self.draft.now();
         let key = Key::task(self.id_of(step));
         let target = self.draft.get(&key)?.clone();
@@ -359,7 +358,7 @@ impl<'d, 'a> Order<'d, 'a> {
         self.draft.get_all(&keys).map(drop)
     }
 
-    fn look_at_all(&mut self) -> Result<Vec<usize>, Stop> {
+    pub(super) fn look_at_all(&mut self) -> Result<Vec<usize>, Stop> {
         let leaves: Vec<usize> = self.graph.leaves().collect();
         self.look_at(&[&[0], leaves.as_slice()].concat())?;
         Ok(leaves)
@@ -425,81 +424,6 @@ impl<'d, 'a> Order<'d, 'a> {
             }
         }
         Ok(())
-    }
-
-    /// The named performer of the whole declines before anything has started.
-    pub(crate) fn decline(&mut self, why: Option<Value>) -> Result<(), Stop> {
-        self.cause = why;
-        for leaf in self.look_at_all()? {
-            self.cancel(leaf, "declined")?;
-        }
-        let cause = self.cause.clone();
-        self.move_task(0, TaskStatus::Rejected, Actor::Owner, |body| {
-            if let Some(cause) = cause {
-                body.insert("statusReason".into(), cause);
-            }
-        })?;
-        Ok(())
-    }
-
-    // ---- the request changed
-
-    /// Requests were revoked (or entered in error): their steps end; with the last of them, the order.
-    pub(crate) fn revoke(&mut self, items: &[usize], all: bool, why: &str) -> Result<(), Stop> {
-        self.cause = Some(reason(why, "the request was withdrawn"));
-        for leaf in self.look_at_all()? {
-            let concerned = all || self.graph.nodes[leaf].item.is_some_and(|item| items.contains(&item));
-            if concerned && self.state(leaf).status.is_none_or(|status| !status.is_terminal()) {
-                self.state(leaf).withdrawn = true;
-                self.cancel(leaf, why)?;
-            }
-        }
-        self.run().revoked |= all;
-        self.go_on()
-    }
-
-    /// The placer declared the order complete: nothing else begins.
-    pub(crate) fn close(&mut self) -> Result<(), Stop> {
-        self.cause = Some(reason("request-completed", "the placer declared the request complete"));
-        for leaf in self.look_at_all()? {
-            if self.state(leaf).status.is_some_and(|status| !status.is_terminal() && !status.is_started()) {
-                self.cancel(leaf, "request-completed")?;
-            }
-        }
-        self.run().closed = true;
-        self.go_on()
-    }
-
-    /// On hold: nothing is released or granted, and who has started is asked to pause.
-    pub(crate) fn hold(&mut self) -> Result<(), Stop> {
-        self.run().held = true;
-        for leaf in self.look_at_all()? {
-            if self.state(leaf).status == Some(TaskStatus::InProgress) {
-                self.ask(leaf, "suspend")?;
-            }
-        }
-        self.go_on()
-    }
-
-    /// Active again: what was on offer is published once more, and who paused is asked to go on.
-    pub(crate) fn resume(&mut self) -> Result<(), Stop> {
-        self.run().held = false;
-        for leaf in self.look_at_all()? {
-            match self.state(leaf).status {
-                Some(TaskStatus::OnHold) => self.ask(leaf, "resume")?,
-                Some(status) if status.is_offered() => {
-                    // A new version: a worker that was refused meanwhile has done with the old one.
-                    let key = Key::task(self.id_of(leaf));
-                    let now = self.draft.now();
-                    let mut body = self.draft.get(&key)?.body.clone();
-                    set_status(&mut body, status, now);
-                    let task = self.draft.replace(self.root, &key, body)?;
-                    self.publish(leaf, &task);
-                }
-                _ => {}
-            }
-        }
-        self.go_on()
     }
 
     // ---- leases

@@ -8,6 +8,7 @@ use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::bodies;
 use super::draft::Draft;
 use super::order::Order;
 use super::task::{self, Wish};
@@ -168,7 +169,7 @@ fn wish(report: &StatusReport, to: TaskStatus) -> Wish {
 fn renew_lease(draft: &mut Draft, root: Uuid, key: &Key) -> Result<Option<Timestamp>, Stop> {
     let (now, policy) = (draft.now(), draft.moment.policy);
     let task = draft.get(key)?;
-    let lease = policy.lease(&task::work_of(&task.body));
+    let lease = policy.lease(&bodies::work_of(&task.body));
     let held = task::status_of(&task.body).is_ok_and(|status| !status.is_terminal());
     let (Some(lease), Some(id), true) = (lease, task_id(key), held) else { return Ok(None) };
     let until = now.plus(lease);

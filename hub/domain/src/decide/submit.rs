@@ -84,11 +84,15 @@ pub(super) fn decide(scene: &Scene, command: &Command, entries: &[Entry], moment
     if let Some(decision) = repeated(scene, command)? {
         return Ok(decision);
     }
+    if command.repeat.is_some() && scene.heads.contains_key(&command.id) {
+        let text = "this Idempotency-Key was used before, and its answer is not kept any more";
+        return Err(Refusal::conflict(text).into());
+    }
     let found = found_already(scene, entries)?;
     let names = names(command, entries, &found);
     let mut draft = Draft::new(scene, command, moment);
     let bodies = resolve(scene, entries, &names, moment.policy)?;
-    let orders = group(entries, &bodies, &names, moment.policy);
+    let orders = group(entries, &bodies, &names, &found, moment.policy);
     for (n, entry) in entries.iter().enumerate() {
         if found[n].is_none() {
             let key = Key::new(entry.kind, names.ids[n].clone());
@@ -176,14 +180,15 @@ struct Group {
 }
 
 /// Each request that asks for work is an order; MedicationRequests of one Bundle with one group identifier are one.
-fn group(entries: &[Entry], bodies: &[Body], names: &Names, policy: &Policy) -> Vec<Group> {
+fn group(entries: &[Entry], bodies: &[Body], names: &Names, found: &[Option<String>], policy: &Policy) -> Vec<Group> {
     let mut groups: BTreeMap<(usize, String), Group> = BTreeMap::new();
     let mut first: HashMap<String, usize> = HashMap::new();
     for (n, entry) in entries.iter().enumerate() {
-        if !entry.kind.is_request() || !asks_for_work(&bodies[n], policy.require_actionable) {
+        // One that was here already belongs to the order it came with.
+        let is_new = found[n].is_none();
+        if !is_new || !entry.kind.is_request() || !asks_for_work(&bodies[n], policy.require_actionable) {
             continue;
         }
-        // One that was here already belongs to the order it came with.
         let Ok(root) = Uuid::try_parse(&names.ids[n]) else { continue };
         let number = group_identifier(entry.kind, &bodies[n]).filter(|_| entry.kind == Kind::MEDICATION_REQUEST);
         let number = number.map(identity).unwrap_or_else(|| format!("entry {n}"));

@@ -1,12 +1,12 @@
 //! A Task that somebody moves: by REST or by a report, the rules are the same.
 
 use schemas::outcome::IssueType;
-use schemas::plan::WORK;
-use schemas::resource::{Body, Key, Resource, list};
-use schemas::task::{TaskStatus, has_task_code, owner};
+use schemas::resource::{Body, Key, Resource};
+use schemas::task::{TaskStatus, owner};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::bodies::{asked_code, work_of};
 use super::draft::Draft;
 use super::order::Order;
 use super::{Stop, task_id};
@@ -14,19 +14,6 @@ use crate::command::{Caller, Role};
 use crate::plan::run::{Run, TaskState};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::task_machine::{Actor, Matrix};
-
-/// The queue of Tasks that name no kind of work.
-pub(crate) const GENERAL_WORK: &str = "general";
-
-/// The kind of work a Task is: the code of [`WORK`] among its performer types.
-pub(crate) fn work_of(task: &Body) -> String {
-    list(task, "performerType")
-        .flat_map(|concept| concept["coding"].as_array().into_iter().flatten())
-        .find(|coding| coding["system"] == WORK)
-        .and_then(|coding| coding["code"].as_str())
-        .unwrap_or(GENERAL_WORK)
-        .to_owned()
-}
 
 /// A Task that a placer submits stands alone: it is stored, and queued when somebody may take it.
 pub(super) fn create(draft: &mut Draft, root: Uuid, key: Key, mut body: Body) -> Result<(), Stop> {
@@ -166,11 +153,6 @@ pub(super) fn is_current(run: &Run, key: &Key) -> bool {
 /// On hold no work is granted; to pause or stop what is under way is no work.
 pub(super) fn is_held(draft: &Draft, root: Uuid, task: &Body) -> bool {
     draft.run_of(root).is_some_and(|run| run.held) && asked_code(task).is_none()
-}
-
-/// What a Task asks the owner of another Task for: `abort`, `suspend` or `resume`.
-pub(super) fn asked_code(task: &Body) -> Option<&'static str> {
-    ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code))
 }
 
 pub(super) fn state_of<'r>(run: &'r mut Run, key: &Key) -> Option<&'r mut TaskState> {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::answer::{self, No};
 use super::content::{self, RESOURCE_TYPES};
 use super::write::{demand_role, execute, status_of};
-use crate::app::Service;
+use crate::service::Service;
 
 pub(super) async fn submit(
     State(service): State<Arc<Service>>,

@@ -11,7 +11,7 @@ use schemas::resource::{Body as Resource, Kind};
 use sha2::{Digest, Sha256};
 
 use super::answer::No;
-use crate::app::Service;
+use crate::service::Service;
 
 /// The type in the path, when it is one that is kept here.
 pub(super) fn kind(name: &str) -> Result<Kind, No> {

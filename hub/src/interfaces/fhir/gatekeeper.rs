@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::answer::No;
 use super::content::{demand_accept, form};
-use crate::app::Service;
 use crate::auth::AuthError;
+use crate::service::Service;
 
 pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
     let begin = Instant::now();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer;
 use super::content::base_url;
-use crate::app::Service;
+use crate::service::Service;
 
 pub(super) async fn read(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
     answer::json(StatusCode::OK, &statement(&base_url(&service, &headers), service.config.auth.is_none()))

@@ -16,7 +16,7 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 
-use crate::app::Service;
+use crate::service::Service;
 
 pub use answer::trouble_status;
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::answer::{self, No};
 use super::content;
 use super::search::read_token;
-use crate::app::Service;
+use crate::service::Service;
 
 /// Of one request or Task.
 pub(super) async fn of_one(

@@ -14,7 +14,7 @@ use schemas::time::Timestamp;
 use super::answer::{self, No};
 use super::bundle::Writer;
 use super::content;
-use crate::app::Service;
+use crate::service::Service;
 
 pub(super) async fn current(
     State(service): State<Arc<Service>>,

@@ -17,7 +17,7 @@ use schemas::time::Timestamp;
 use super::answer::{self, No};
 use super::bundle::Writer;
 use super::content::{self, FORM_TYPES};
-use crate::app::Service;
+use crate::service::Service;
 
 /// Most values of one parameter, joined by commas.
 const VALUES_LIMIT: usize = 64;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::answer::{self, No};
 use super::content::{self, PATCH_TYPES, RESOURCE_TYPES, Return};
-use crate::app::Service;
 use crate::engine::Done;
+use crate::service::Service;
 
 pub(super) async fn create(
     State(service): State<Arc<Service>>,

@@ -180,7 +180,7 @@ impl Inserted {
         &mut self,
         connection: &mut PgConnection,
         decisions: &[&'a Decision],
-    ) -> Result<HashSet<&'a Identifier>, Failure> {
+    ) -> Result<HashSet<(&'a Identifier, &'a str)>, Failure> {
         let claims: Vec<_> = decisions.iter().flat_map(|decision| &decision.claims).collect();
         if claims.is_empty() {
             return Ok(HashSet::new());
@@ -197,7 +197,7 @@ impl Inserted {
             ours.extend(query.fetch_all(connection).await?);
         }
         let lost = claims.iter().zip(&keys).filter(|(_, key)| !ours.contains(*key));
-        Ok(lost.map(|((identifier, _), _)| identifier).collect())
+        Ok(lost.map(|((identifier, id), _)| (identifier, id.as_str())).collect())
     }
 
     /// Takes back what was inserted for decisions that hold no longer.

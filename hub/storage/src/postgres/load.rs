@@ -20,7 +20,7 @@ const LOAD: &str = "-- load
         SELECT v.* FROM unnest($1::text[], $2::text[]) AS w (kind, id)
          CROSS JOIN LATERAL (SELECT * FROM version
                               WHERE kind = w.kind AND id = w.id ORDER BY version DESC LIMIT 1) AS v)
-    SELECT 1::smallint AS what, kind, id, version::bigint AS number, root, method, updated, body, NULL AS more
+    SELECT 1 AS what, kind, id, version::bigint AS number, root, method, updated, body, NULL AS more
       FROM resources
     UNION ALL
     SELECT 2, NULL, NULL, version, root, NULL, last, NULL, run
@@ -53,7 +53,7 @@ const PLANS: &str = "-- load_plans\nSELECT hash, body FROM plan WHERE hash = ANY
 
 #[derive(Debug, sqlx::FromRow)]
 struct LoadRow {
-    what: i16,
+    what: i32,
     kind: Option<String>,
     id: Option<String>,
     number: Option<i64>,

@@ -100,7 +100,7 @@ async fn receipts<'a>(
 async fn claims<'a>(
     connection: &mut SqliteConnection,
     decisions: &'a [Decision],
-) -> Result<HashSet<&'a Identifier>, Failure> {
+) -> Result<HashSet<(&'a Identifier, &'a str)>, Failure> {
     const HOLDER: &str = "-- claim_holder
         SELECT holder FROM claim WHERE kind = $1 AND system = $2 AND value = $3";
     let mut held = HashSet::new();
@@ -108,7 +108,7 @@ async fn claims<'a>(
         let query = sqlx::query_scalar::<_, String>(HOLDER).bind(identifier.kind.name());
         let query = query.bind(values::key(&identifier.system)).bind(values::key(&identifier.value));
         if query.fetch_optional(&mut *connection).await?.is_some_and(|holder| holder != *id) {
-            held.insert(identifier);
+            held.insert((identifier, id.as_str()));
         }
     }
     Ok(held)

@@ -21,11 +21,12 @@ const TASK: Kind = Kind::TASK;
 fn task(n: u32) -> Value {
     let status = TaskStatus::ALL[(n as usize * 7 + n as usize / 12) % 12].code();
     let priority = ["routine", "routine", "urgent", "asap", "stat"][n as usize % 5];
+    let code = ["fulfill", "collect", "analyse", "abort"][n as usize % 4];
     let (day, second) = (1 + n % 28, n % 60);
     let mut task = json!({
         "status": status, "intent": if n.is_multiple_of(50) { "plan" } else { "order" }, "priority": priority,
         "identifier": [{ "system": "urn:n", "value": n.to_string() }],
-        "code": { "coding": [{ "system": "urn:c", "code": ["fulfill", "collect", "analyse", "abort"][n as usize % 4] }] },
+        "code": { "coding": [{ "system": "urn:c", "code": code }] },
         "businessStatus": { "coding": [{ "system": "urn:b", "code": format!("b{}", n % 7) }] },
         "groupIdentifier": { "system": "urn:g", "value": (n / 1000).to_string() },
         "performerType": [{ "coding": [{ "system": "urn:p", "code": format!("p{}", n % 11) }] }],

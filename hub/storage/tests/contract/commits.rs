@@ -125,9 +125,11 @@ pub(crate) async fn a_claim_that_falls_takes_its_receipt_and_its_followers_with_
     let batch = [
         deciding(at).on(root(2), None).claims(&wanted, "b").receipt("r2").creates(root(2), patient("b"), json!({})).done(),
         deciding(at).on(root(2), Some(1)).receipt("r3").updates(root(2), patient("b"), 2, json!({})).done(),
-        deciding(at).on(root(1), Some(1)).claims(&wanted, "a").receipt("r4").done(),
+        deciding(at).on(root(1), Some(1)).receipt("r4").done(),
     ];
     assert_eq!(commit(registry, &batch).await, [Committed::Stale, Committed::Stale, Committed::Done]);
+    let holder_again = deciding(at).on(root(1), Some(2)).claims(&wanted, "a").done();
+    assert_eq!(commit(registry, &[holder_again]).await, [Committed::Done]);
     let receipts = ["r2", "r3", "r4"].map(str::to_owned).to_vec();
     let needs = hub_domain::scene::Needs { receipts, roots: vec![root(2)], ..Default::default() };
     let scene = &registry.load(&[needs]).await.unwrap().0[0];
@@ -171,7 +173,8 @@ pub(crate) async fn no_update_is_lost_among_four_writers(place: Place) {
                     deciding.updates(root(n), key, resource.version + 1, json!({})).done()
                 };
                 // Not in the order of the ids: that is the registry's care.
-                let decisions: Vec<_> = (0..ROOTS).zip(&scenes).rev().map(decide).collect();
+                let mut decisions: Vec<_> = (0..ROOTS).zip(&scenes).map(decide).collect();
+                decisions.reverse();
                 for (n, outcome) in (0..ROOTS as usize).rev().zip(commit(&*registry, &decisions).await) {
                     done[n] += u32::from(outcome == Committed::Done);
                 }

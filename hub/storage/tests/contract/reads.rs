@@ -6,7 +6,6 @@ use hub_domain::registry::{Committed, Trouble};
 use hub_domain::scene::Needs;
 use schemas::plan::Plan;
 use schemas::resource::{Key, Kind};
-use schemas::task::TaskStatus;
 use serde_json::json;
 
 use crate::build::*;
@@ -18,17 +17,11 @@ fn request(id: &str) -> Key {
 
 pub(crate) async fn a_load_finds_heads_plans_existence_and_identifiers(place: Place) {
     let registry = &*place.registry;
-    let text = json!({ "resourceType": "PlanDefinition", "action": [{ "id": "do", "title": "do it" }] }).to_string();
+    let work = json!({ "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "laboratory" }] } });
+    let step = json!({ "id": "do", "title": "do it", "participant": [work] });
+    let text = json!({ "resourceType": "PlanDefinition", "action": [step] }).to_string();
     let plan = Arc::new(Plan::parse(serde_json::from_str::<serde_json::Value>(&text).unwrap().as_object().unwrap()).unwrap());
-    let state = TaskState {
-        status: Some(TaskStatus::Requested),
-        occurrence: 1,
-        open: true,
-        sequence: 0,
-        report: None,
-        started: None,
-        ended: None,
-    };
+    let state: TaskState = serde_json::from_value(json!({ "s": "requested", "o": 1, "n": true })).unwrap();
     let run = Run { plan: Some("hash".into()), tasks: vec![state], ..Run::default() };
     let body = json!({ "identifier": [{ "system": "urn:numbers", "value": "7" }], "value": 1.50 });
     let number = identifier(Kind::SERVICE_REQUEST, "7");

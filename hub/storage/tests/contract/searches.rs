@@ -46,7 +46,7 @@ fn questions(kind: Kind, body: &Value) -> Vec<(Filter, Filter)> {
     let mut questions = Vec::new();
     for (param, value) in hub_domain::query::index(&resource) {
         use hub_domain::query::IndexValue::{Date, Reference, ReferenceIdentifier, Token};
-        questions.push(match value {
+        let question = match value {
             Token { system, code } => {
                 let text = |code: &str| system.as_ref().map_or(code.to_owned(), |system| format!("{system}|{code}"));
                 questions.push((token(kind, param.name, &code), token(kind, param.name, "nonsense")));
@@ -61,7 +61,8 @@ fn questions(kind: Kind, body: &Value) -> Vec<(Filter, Filter)> {
                 (right, reference_identifier(kind, param.name, &format!("{system}|{value}x")))
             }
             Date { .. } => (date(kind, param.name, Prefix::Ge, "2026-03"), date(kind, param.name, Prefix::Lt, "2026-03")),
-        });
+        };
+        questions.push(question);
     }
     let asked: HashSet<&str> = resource_params(&questions);
     let all: HashSet<&str> = params(kind).map(|param| param.name).collect();

@@ -1,0 +1,86 @@
+//! What its request, or the performer of the whole, may do to a running order: revoke it, declare it complete, put it on
+//! hold, resume it, decline it.
+
+use schemas::resource::Key;
+use schemas::task::{TaskStatus, reason};
+use serde_json::Value;
+
+use super::Stop;
+use super::bodies::set_status;
+use super::order::Order;
+use crate::task_machine::Actor;
+
+impl Order<'_, '_> {
+    /// The named performer of the whole declines before anything has started.
+    pub(crate) fn decline(&mut self, why: Option<Value>) -> Result<(), Stop> {
+        self.cause = why;
+        for leaf in self.look_at_all()? {
+            self.cancel(leaf, "declined")?;
+        }
+        let cause = self.cause.clone();
+        self.move_task(0, TaskStatus::Rejected, Actor::Owner, |body| {
+            if let Some(cause) = cause {
+                body.insert("statusReason".into(), cause);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Requests were revoked (or entered in error): their steps end; with the last of them, the order.
+    pub(crate) fn revoke(&mut self, items: &[usize], all: bool, why: &str) -> Result<(), Stop> {
+        self.cause = Some(reason(why, "the request was withdrawn"));
+        for leaf in self.look_at_all()? {
+            let concerned = all || self.graph.nodes[leaf].item.is_some_and(|item| items.contains(&item));
+            if concerned && self.state(leaf).status.is_none_or(|status| !status.is_terminal()) {
+                self.state(leaf).withdrawn = true;
+                self.cancel(leaf, why)?;
+            }
+        }
+        self.run().revoked |= all;
+        self.go_on()
+    }
+
+    /// The placer declared the order complete: nothing else begins.
+    pub(crate) fn close(&mut self) -> Result<(), Stop> {
+        self.cause = Some(reason("request-completed", "the placer declared the request complete"));
+        for leaf in self.look_at_all()? {
+            if self.state(leaf).status.is_some_and(|status| !status.is_terminal() && !status.is_started()) {
+                self.cancel(leaf, "request-completed")?;
+            }
+        }
+        self.run().closed = true;
+        self.go_on()
+    }
+
+    /// On hold: nothing is released or granted, and who has started is asked to pause.
+    pub(crate) fn hold(&mut self) -> Result<(), Stop> {
+        self.run().held = true;
+        for leaf in self.look_at_all()? {
+            if self.state(leaf).status == Some(TaskStatus::InProgress) {
+                self.ask(leaf, "suspend")?;
+            }
+        }
+        self.go_on()
+    }
+
+    /// Active again: what was on offer is published once more, and who paused is asked to go on.
+    pub(crate) fn resume(&mut self) -> Result<(), Stop> {
+        self.run().held = false;
+        for leaf in self.look_at_all()? {
+            match self.state(leaf).status {
+                Some(TaskStatus::OnHold) => self.ask(leaf, "resume")?,
+                Some(status) if status.is_offered() => {
+                    // A new version: a worker that was refused meanwhile has done with the old one.
+                    let key = Key::task(self.id_of(leaf));
+                    let now = self.draft.now();
+                    let mut body = self.draft.get(&key)?.body.clone();
+                    set_status(&mut body, status, now);
+                    let task = self.draft.replace(self.root, &key, body)?;
+                    self.publish(leaf, &task);
+                }
+                _ => {}
+            }
+        }
+        self.go_on()
+    }
+}
