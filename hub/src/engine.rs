@@ -208,13 +208,11 @@ impl Lane {
         let (mut scenes, now) = self.registry.load(&needs).await?;
         metrics::histogram!(names::LOAD_SECONDS).record(begin.elapsed().as_secs_f64());
         let mut decided: Vec<Option<Result<Decision, Refusal>>> = jobs.iter().map(|_| None).collect();
-        for round in 0..=MORE_LIMIT {
-            let wanted = self.round(jobs, &mut scenes, &mut decided, now);
+        let mut asked = vec![0; jobs.len()];
+        loop {
+            let wanted = self.round(jobs, &mut scenes, &mut decided, &mut asked, now);
             if wanted.is_empty() {
                 break;
-            }
-            if round == MORE_LIMIT {
-                return Err(Trouble::Failed("a decision asks to see more without end".into()));
             }
             let (which, needs): (Vec<usize>, Vec<Needs>) = wanted.into_iter().unzip();
             let (found, _) = self.registry.load(&needs).await?;
@@ -223,23 +221,27 @@ impl Lane {
                 scenes[n].asked.extend(needs.existence);
             }
         }
-        let refused = || Err(Refusal::conflict("the order changed while this was decided"));
-        Ok(decided.into_iter().map(|decision| decision.unwrap_or_else(refused)).collect())
+        Ok(decided.into_iter().map(|decision| decision.unwrap_or_else(|| Err(changing()))).collect())
     }
 
-    /// One pass over the jobs that are open. Who must see more holds up those behind it in its order.
+    /// One pass over the jobs that are open: what they must see before they can be decided.
+    ///
+    /// Who must see more holds up those behind it in its order. They are looked at all the same, once, so that what
+    /// they ask for comes in the same load.
     fn round(
         &self,
         jobs: &[Job],
         scenes: &mut [Scene],
         decided: &mut [Option<Result<Decision, Refusal>>],
+        asked: &mut [usize],
         now: Timestamp,
     ) -> Vec<(usize, Needs)> {
         let mut wanted = Vec::new();
         let mut waiting: HashSet<Uuid> = HashSet::new();
         for n in 0..jobs.len() {
             let order = lane_of(&jobs[n].command);
-            if decided[n].is_some() || waiting.contains(&order) {
+            let held_up = waiting.contains(&order);
+            if decided[n].is_some() || (held_up && asked[n] > 0) {
                 continue;
             }
             for (earlier, decision) in jobs[..n].iter().zip(&decided[..n]) {
@@ -251,11 +253,15 @@ impl Lane {
             }
             let now = scenes[n].heads.values().map(|head| head.last).fold(now, Timestamp::max);
             match decide::decide(&scenes[n], &jobs[n].command, &Moment { now, policy: &self.policy }) {
-                Ok(Verdict::Decided(decision)) => decided[n] = Some(Ok(*decision)),
+                Ok(Verdict::More(_)) if asked[n] == MORE_LIMIT => decided[n] = Some(Err(changing())),
                 Ok(Verdict::More(needs)) => {
                     waiting.insert(order);
+                    asked[n] += 1;
                     wanted.push((n, needs));
                 }
+                // Too early: it has to see what those before it will have done.
+                _ if held_up => {}
+                Ok(Verdict::Decided(decision)) => decided[n] = Some(Ok(*decision)),
                 Err(refusal) => decided[n] = Some(Err(refusal)),
             }
         }
@@ -339,6 +345,11 @@ impl Lane {
 
 fn done(reply: Reply, writes: Vec<Write>) -> Done {
     Done { reply, written: writes.into_iter().map(|write| write.resource).collect() }
+}
+
+/// Told to a command that asked to see more again and again.
+fn changing() -> Refusal {
+    Refusal::conflict("the order changed while this was decided")
 }
 
 fn changes_nothing(decision: &Decision) -> bool {

@@ -4,4 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod changes;
+mod claims;
 mod fulfilment;
+mod repeats;
+mod reports;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use hub_transport::{Place, Routing, Tier};
 use lapin::options::QueuePurgeOptions;
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties};
 
 /// While it is held, the broker is this story's.
 pub(crate) type Turn = MutexGuard<'static, ()>;
@@ -21,21 +21,21 @@ pub(crate) const REGISTERED: &str = "Organization/registered";
 
 /// Empties every queue that an earlier story may have left something in.
 pub(crate) async fn purge(url: &str) {
-    let mut broker = connect(url).await;
+    let (mut connection, mut channel) = connect(url).await;
     for queue in queues() {
-        let channel = broker.create_channel().await.unwrap();
         let purged = channel.queue_purge(queue.as_str().into(), QueuePurgeOptions::default()).await;
         if purged.is_err() {
-            // There is no such queue until the first hub has been here. The question costs the channel, and while that
-            // is closing the connection gives no other.
-            broker = connect(url).await;
+            // There is no such queue until the first hub has been here, and the question costs the channel.
+            (connection, channel) = connect(url).await;
         }
     }
-    broker.close(200, "purged".into()).await.unwrap();
+    connection.close(200, "purged".into()).await.unwrap();
 }
 
-async fn connect(url: &str) -> Connection {
-    Connection::connect(url, ConnectionProperties::default()).await.unwrap()
+async fn connect(url: &str) -> (Connection, Channel) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    (connection, channel)
 }
 
 fn queues() -> Vec<String> {

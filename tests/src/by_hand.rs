@@ -64,6 +64,14 @@ impl ByHand {
         Job { order: order.data, event, attempts: delivery.attempts, delivery }
     }
 
+    /// Takes the next work order, forgets it, and tells its Task.
+    pub async fn takes_task(&mut self) -> String {
+        let job = self.takes().await;
+        let task = job.task();
+        job.acknowledged().await;
+        task
+    }
+
     /// Takes the next work order, claims it, acknowledges it: from here on the Task is this worker's.
     pub async fn claims_next(&mut self) -> WorkOrder {
         let job = self.takes().await;

@@ -92,6 +92,15 @@ impl Client {
         self.patch(reference, json!([{ "op": "add", "path": format!("/{element}"), "value": value }])).await
     }
 
+    /// Claims an open Task for this owner.
+    pub async fn takes(&self, task: &str, owner: &str) -> Reply {
+        let claim = json!([
+            { "op": "add", "path": "/status", "value": "accepted" },
+            { "op": "add", "path": "/owner", "value": { "reference": owner } },
+        ]);
+        self.patch(task, claim).await
+    }
+
     /// All that a search finds, page by page.
     pub async fn finds(&self, search: &str) -> Vec<Value> {
         let mut found = Vec::new();

@@ -73,6 +73,10 @@ impl Postgres {
 
 #[async_trait]
 impl Source for Postgres {
+    fn plans_arms_alone(&self) -> bool {
+        true
+    }
+
     async fn candidates(&self, statement: Statement) -> Result<Vec<Candidate>, Trouble> {
         let query = sqlx::query_as(AssertSqlSafe(statement.text));
         let query = statement.args.into_iter().fold(query, |query, arg| match arg {

@@ -27,6 +27,9 @@ use crate::rows::VersionRow;
 /// A database, as far as searching goes.
 #[async_trait]
 pub(crate) trait Source: Sync {
+    /// Whether each part of a UNION ALL is planned by itself.
+    fn plans_arms_alone(&self) -> bool;
+
     async fn candidates(&self, statement: Statement) -> Result<Vec<Candidate>, Trouble>;
 
     /// These versions, in any order.

@@ -6,7 +6,7 @@ use hub_domain::query::{Query, Sort, SortBy};
 use hub_domain::registry::{Page, Stored, Trouble};
 
 use super::plan::{Order, Plan, is_feed, plans};
-use super::sql::{Arm, Is, Place, Statement, is_exact};
+use super::sql::{Arm, Is, Place, Slice, Statement, is_exact};
 use super::{Candidate, Source, exact};
 use crate::pages;
 
@@ -128,7 +128,8 @@ impl Reader<'_> {
         if plan.arms.is_empty() {
             return Ok(Vec::new());
         }
-        let statement = Statement::of(self.query, plan, after, self.horizon_us, rows);
+        let slice = Slice { rows, arms_in_order: self.source.plans_arms_alone() };
+        let statement = Statement::of(self.query, plan, after, self.horizon_us, slice);
         let mut found = self.source.candidates(statement).await?;
         self.rows_read += found.len() as u64;
         found.sort_unstable_by_key(|row| (row.a, row.b, row.seq));

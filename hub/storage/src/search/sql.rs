@@ -45,6 +45,15 @@ pub(super) struct Place {
     pub(super) seq: i64,
 }
 
+/// How much to ask for, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slice {
+    pub(super) rows: u64,
+    /// Each arm says its order itself. PostgreSQL plans the arms of a UNION ALL one by one, and only so sees that it
+    /// can merge them; SQLite merges them anyway, and only when they do not say it.
+    pub(super) arms_in_order: bool,
+}
+
 impl Arm {
     pub(super) fn new(table: &'static str, conditions: Vec<Is>) -> Self {
         Self { table, conditions }
@@ -68,6 +77,13 @@ impl Order {
         }
     }
 
+    /// As the arms name it.
+    fn sql(self) -> String {
+        let direction = if self.is_descending() { "DESC" } else { "ASC" };
+        let names = ["a", "b"].into_iter().take(self.keys().len()).chain(["seq"]);
+        names.map(|name| format!("{name} {direction}")).collect::<Vec<_>>().join(", ")
+    }
+
     pub(super) fn is_descending(self) -> bool {
         match self {
             Self::Created => true,
@@ -79,20 +95,23 @@ impl Order {
 
 impl Statement {
     /// The next `limit` candidates of a plan after a place.
-    pub(super) fn of(query: &Query, plan: &Plan, after: Option<Place>, horizon_us: Option<i64>, limit: u64) -> Self {
+    pub(super) fn of(query: &Query, plan: &Plan, after: Option<Place>, horizon_us: Option<i64>, slice: Slice) -> Self {
         let mut statement = Self::default();
-        let arms: Vec<String> = plan.arms.iter().map(|arm| statement.arm(arm, plan.order, after)).collect();
+        let order = plan.order.sql();
+        let limit = format!("ORDER BY {order} LIMIT {}", slice.rows);
+        let arm = |arm| {
+            let text = statement.arm(arm, plan.order, after);
+            if slice.arms_in_order { format!("SELECT * FROM ({text} {limit}) AS arm") } else { text }
+        };
+        let arms: Vec<String> = plan.arms.iter().map(arm).collect();
         let tests = statement.tests(query, horizon_us);
         let (table, modified) =
             if query.kind == Kind::TASK { ("task", "r.modified") } else { ("resource", "CAST(NULL AS BIGINT)") };
-        let direction = if plan.order.is_descending() { "DESC" } else { "ASC" };
-        let order: Vec<String> = sorted(plan.order).iter().map(|key| format!("{key} {direction}")).collect();
         statement.text = format!(
             "-- search\nSELECT CAST(k.a AS BIGINT) AS a, CAST(k.b AS BIGINT) AS b, k.seq, r.id, r.version, r.updated, \
              r.status, r.priority, r.authored, {modified} AS modified, CASE WHEN {tests} THEN 1 ELSE 0 END AS passes\n\
-             FROM ({} ORDER BY {} LIMIT {limit}) AS k JOIN {table} AS r ON r.seq = k.seq",
+             FROM ({} {limit}) AS k JOIN {table} AS r ON r.seq = k.seq",
             arms.join("\nUNION ALL "),
-            order.join(", "),
         );
         statement
     }
@@ -247,14 +266,6 @@ impl Statement {
         // Both numbers are named, so that both have a type; and without a date there is no high end.
         format!("({test}) AND {high} IS NOT NULL AND {from} <= {to}")
     }
-}
-
-/// What candidates are sorted by, as the arms name it.
-fn sorted(order: Order) -> Vec<&'static str> {
-    let mut names = vec!["a", "b"];
-    names.truncate(order.keys().len());
-    names.push("seq");
-    names
 }
 
 /// Whether the tests say all that the filters mean; else the resource itself is asked.

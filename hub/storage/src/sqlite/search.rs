@@ -44,6 +44,10 @@ impl Sqlite {
 
 #[async_trait]
 impl Source for Sqlite {
+    fn plans_arms_alone(&self) -> bool {
+        false
+    }
+
     async fn candidates(&self, statement: Statement) -> Result<Vec<Candidate>, Trouble> {
         let query = sqlx::query_as(AssertSqlSafe(statement.text));
         let query = statement.args.into_iter().fold(query, |query, arg| match arg {

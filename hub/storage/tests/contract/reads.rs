@@ -23,7 +23,8 @@ pub(crate) async fn a_load_finds_heads_plans_existence_and_identifiers(place: Pl
     let plan = Arc::new(Plan::parse(serde_json::from_str::<serde_json::Value>(&text).unwrap().as_object().unwrap()).unwrap());
     let state: TaskState = serde_json::from_value(json!({ "s": "requested", "o": 1, "n": true })).unwrap();
     let run = Run { plan: Some("hash".into()), tasks: vec![state], ..Run::default() };
-    let body = json!({ "identifier": [{ "system": "urn:numbers", "value": "7" }], "value": 1.50 });
+    let body = r#"{ "identifier": [{ "system": "urn:numbers", "value": "7" }], "value": 1.50 }"#;
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
     let number = identifier(Kind::SERVICE_REQUEST, "7");
     let at = now(registry).await;
     let mut decision = deciding(at).on(root(1), None).creates(root(1), request("r"), body.clone()).receipt("k").done();
