@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 /// How often a command that others overtook is decided again before its caller is told to come back later.
 const STALE_LIMIT: u32 = 16;
-/// How often a command may ask to see more.
-const MORE_LIMIT: usize = 4;
+/// How often a command may ask to see more, the look ahead included; more than any needs.
+const MORE_LIMIT: usize = 6;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Options {

@@ -4,8 +4,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
+mod bad_input;
 mod changes;
 mod claims;
+mod crashes;
 mod fulfilment;
+mod outages;
+mod payloads;
+mod processes;
 mod repeats;
 mod reports;
+mod searching;
+mod traces;

@@ -19,6 +19,7 @@ pub struct ByHand {
     orders: Box<dyn Consumer>,
     replies: Box<dyn Consumer>,
     pub performer: String,
+    traceparent: Option<String>,
 }
 
 /// A work order in the hand of a worker, not acknowledged.
@@ -51,7 +52,12 @@ impl ByHand {
     pub async fn of(transport: Arc<dyn Transport>, places: Vec<Place>, performer: &str) -> Self {
         let orders = transport.consume(Source::Work { places }, PREFETCH).await.unwrap();
         let replies = transport.consume(Source::Replies, PREFETCH).await.unwrap();
-        Self { transport, orders, replies, performer: performer.to_owned() }
+        Self { transport, orders, replies, performer: performer.to_owned(), traceparent: None }
+    }
+
+    /// Its reports belong to this trace from here on.
+    pub fn carries(&mut self, traceparent: &str) {
+        self.traceparent = Some(traceparent.to_owned());
     }
 
     /// The next work order.
@@ -97,7 +103,9 @@ impl ByHand {
             data.performer.clone_from(&self.performer);
         }
         let id = data.report_id.clone();
-        let event = CloudEvent::new(STATUS_REPORT, id.clone(), "urn:story", &data.task_id, String::new(), data.clone());
+        let task = data.task_id.clone();
+        let mut event = CloudEvent::new(STATUS_REPORT, id.clone(), "urn:story", &task, String::new(), data);
+        event.traceparent.clone_from(&self.traceparent);
         self.posts(&id, serde_json::to_vec(&event).unwrap()).await;
         id
     }

@@ -32,7 +32,7 @@ pub use rest::{Client, Reply};
 pub use tokens::Issuer;
 pub use wait::{eventually, never, until};
 pub use walk::walks_legally;
-pub use world::{World, tell};
+pub use world::{World, tell, tell_beside};
 
 /// Makes a test of each story on each combination of database and queue.
 #[macro_export]

@@ -78,7 +78,12 @@ impl Client {
         let path = if order["resourceType"] == "Bundle" { "" } else { order["resourceType"].as_str().unwrap() };
         let reply = self.post(path, &order).await;
         assert!(matches!(reply.status, 200 | 201), "{reply:?}");
-        Order::of(self, &reply)
+        self.order_of(&reply)
+    }
+
+    /// The order that this reply tells of.
+    pub fn order_of(&self, reply: &Reply) -> Order {
+        Order::of(self, reply)
     }
 
     /// The resource as it is now.

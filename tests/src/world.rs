@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::broker::{purge, take_turn};
+use crate::by_hand::ByHand;
 use crate::hub::Hub;
 use crate::parts::{Database, Parts, Queue, server};
 use crate::program::Program;
@@ -46,12 +47,35 @@ where
     });
 }
 
+/// Tells a story beside a server that it starts, kills and starts again itself: where such servers are at hand.
+pub fn tell_beside<F>(queue_or_database: Parts, story: impl FnOnce() -> F)
+where
+    F: Future<Output = ()>,
+{
+    if queue_or_database.are_given() {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(story());
+    }
+}
+
 impl World {
+    /// With a broker of the story's own.
+    pub fn on_sqlite_and(queue: &str) -> Self {
+        let folder = new_folder();
+        let database = sqlite_in(&folder);
+        Self { parts: Parts::SQLITE_RABBITMQ, folder, database, queue: queue.to_owned() }
+    }
+
+    /// With a database server of the story's own.
+    pub fn on_embedded_and(database: &str) -> Self {
+        let (database, queue) = (database.to_owned(), "embedded".to_owned());
+        Self { parts: Parts::POSTGRES_EMBEDDED, folder: new_folder(), database, queue }
+    }
+
     async fn open(parts: Parts) -> Self {
         hub_telemetry::install_tls_provider();
-        let folder = Arc::new(tempfile::Builder::new().prefix("hub-story-").tempdir().unwrap());
+        let folder = new_folder();
         let database = match parts.database {
-            Database::Sqlite => format!("sqlite:{}", folder.path().join("hub.db").display()),
+            Database::Sqlite => sqlite_in(&folder),
             Database::Postgres => create_database(&server(POSTGRES_VARIABLE).unwrap()).await,
         };
         let queue = match parts.queue {
@@ -85,10 +109,24 @@ impl World {
         Hub::open(self, fields).await
     }
 
+    /// A worker by hand with a connection of its own; on the embedded queue, ask the hub for one.
+    pub async fn worker(&self, work: &str, performer: &str) -> ByHand {
+        let transport = hub_transport::open(&self.queue, hub_transport::Options::worker()).await.unwrap();
+        ByHand::at(transport, work, performer).await
+    }
+
     /// `hub serve` in a process of its own, which can be killed.
     pub async fn hub_program(&self, arguments: &[&str]) -> Program {
         Program::hub(self, arguments).await
     }
+}
+
+fn new_folder() -> Arc<TempDir> {
+    Arc::new(tempfile::Builder::new().prefix("hub-story-").tempdir().unwrap())
+}
+
+fn sqlite_in(folder: &TempDir) -> String {
+    format!("sqlite:{}", folder.path().join("hub.db").display())
 }
 
 async fn create_database(server: &str) -> String {

@@ -65,9 +65,10 @@ impl<'a> Seen<'a> {
         let version = |root| self.heads.get(root).or_else(|| self.standing.heads.get(root)).copied();
         let shown = |kind| self.standing.shown_us.get(&kind).copied();
         decision.heads.iter().all(|head| version(&head.root) == head.expected && !self.fallen.contains(&head.root))
-            && decision.writes.iter().all(|write| {
-                shown(write.resource.key.kind).is_none_or(|shown| write.resource.last_updated.0 > shown)
-            })
+            && decision
+                .writes
+                .iter()
+                .all(|write| shown(write.resource.key.kind).is_none_or(|shown| write.resource.last_updated.0 > shown))
             && decision.receipts.iter().all(|receipt| {
                 let key = receipt.key.as_str();
                 !self.receipts.contains(key) && !self.standing.receipts.contains(key)

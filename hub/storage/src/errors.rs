@@ -54,7 +54,8 @@ pub(crate) fn trouble(error: sqlx::Error) -> Trouble {
 /// PostgreSQL's SQLSTATEs are five characters; SQLite's codes are numbers.
 fn told(code: &str, text: String) -> Trouble {
     let class = code.get(..2).unwrap_or_default();
-    let gone = matches!(code, "57P01" | "57P02" | "57P03" | "53300") || (code.len() == 5 && matches!(class, "08" | "28"));
+    let gone =
+        matches!(code, "57P01" | "57P02" | "57P03" | "53300") || (code.len() == 5 && matches!(class, "08" | "28"));
     // busy, locked, I/O error, full, cannot open: the low byte is the primary code.
     let sqlite = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|n| n & 0xff) };
     if gone || matches!(sqlite, Some(5 | 6 | 10 | 13 | 14)) {

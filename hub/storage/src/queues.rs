@@ -57,8 +57,7 @@ pub(crate) struct TimerRow {
 impl TimerRow {
     pub(crate) fn in_order(mut rows: Vec<Self>) -> Vec<Timer> {
         rows.sort_unstable_by_key(|row| row.due);
-        let timer =
-            |row: Self| Timer { id: TimerId { root: row.root, name: row.name }, due: Timestamp(row.due) };
+        let timer = |row: Self| Timer { id: TimerId { root: row.root, name: row.name }, due: Timestamp(row.due) };
         rows.into_iter().map(timer).collect()
     }
 }

@@ -22,14 +22,15 @@ pub(crate) fn key(value: &str) -> Option<Cow<'_, str>> {
     Some(format!("{}\u{2026}{:016x}{second:016x}", &value[..cut], fnv64(value.as_bytes())).into())
 }
 
-/// The number of a parameter of a type: made of the names, so that a new row in the table of parameters moves none.
+/// The number of a parameter of a type: made of the element's name, so that a new row in the table of parameters moves
+/// none, and two parameters of one element (`subject`, `patient`) share their rows.
 pub(crate) fn param(kind: Kind, param: &Param) -> i32 {
-    number(&format!("{kind}.{}", param.name))
+    number(&format!("{kind}.{}", param.path))
 }
 
 /// The number under which `:identifier` finds.
 pub(crate) fn param_identifier(kind: Kind, param: &Param) -> i32 {
-    number(&format!("{kind}.{}:identifier", param.name))
+    number(&format!("{kind}.{}:identifier", param.path))
 }
 
 fn number(name: &str) -> i32 {
@@ -51,13 +52,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_parameters_have_the_same_number() {
+    fn no_two_elements_have_the_same_number() {
         let mut seen = HashMap::new();
         for kind in Kind::ALL {
             for p in params(*kind) {
                 for (number, name) in [(param(*kind, p), ""), (param_identifier(*kind, p), ":identifier")] {
-                    let before = seen.insert(number, format!("{kind}.{}{name}", p.name));
-                    assert_eq!(before, None);
+                    let element = format!("{kind}.{}{name}", p.path);
+                    assert_eq!(*seen.entry(number).or_insert_with(|| element.clone()), element);
                 }
             }
         }

@@ -16,18 +16,22 @@ mod queues;
 mod reads;
 #[path = "contract/searches.rs"]
 mod searches;
+#[path = "contract/timing.rs"]
+mod timing;
 
 /// Each sentence once for each back end.
 macro_rules! contract {
-    ($($room:ident { $($sentence:ident,)* })*) => {
+    ($($room:ident { $($(#[$given:meta])* $sentence:ident,)* })*) => {
         mod sqlite {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$given])*
             async fn $sentence() {
                 crate::$room::$sentence(crate::place::Place::sqlite().await).await;
             })*)*
         }
         mod postgres {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$given])*
             async fn $sentence() {
                 if let Some(place) = crate::place::Place::postgres().await {
                     let database = place.clone();
@@ -59,6 +63,9 @@ contract! {
         the_tasks_of_an_order_come_in_the_order_of_their_steps,
         what_was_written_survives_a_restart,
         a_damaged_page_token_is_refused,
+        a_poller_misses_nothing,
+        a_database_in_memory_is_one_too,
+        a_lost_connection_is_replaced,
     }
     queues {
         a_fresh_message_is_left_to_its_hub_and_then_to_anybody,
@@ -78,6 +85,10 @@ contract! {
         paging_while_others_insert_skips_nothing,
         paging_by_last_updated_skips_nothing_that_moves,
         long_values_are_found,
+    }
+    timing {
+        #[ignore = "to be read, not asserted"]
+        how_long_a_batch_takes,
     }
     bound {
         no_task_search_reads_more_than_five_times_its_page,

@@ -84,7 +84,7 @@ CREATE INDEX resource_kind ON resource (kind, seq);
 CREATE INDEX resource_updated ON resource (kind, updated, seq);
 
 -- Values by which resources are found: codes, identifiers, references. `param` is a number made of the type's and the
--- parameter's name; `seq` that of the row in task or resource.
+-- element's name; `seq` that of the row in task or resource.
 CREATE TABLE search_token (
     param  INTEGER NOT NULL,
     value  TEXT    NOT NULL,

@@ -80,9 +80,13 @@ struct Fresh<'a> {
 
 impl<'a> Fresh<'a> {
     async fn insert(connection: &mut PgConnection, batch: &Batch<'a>) -> Result<Self, Failure> {
-        let new = batch.roots().into_iter().filter(|(_, writes)| writes.first().is_some_and(|write| write.expected.is_none()));
+        let new = batch
+            .roots()
+            .into_iter()
+            .filter(|(_, writes)| writes.first().is_some_and(|write| write.expected.is_none()));
         let presumed: BTreeMap<_, _> = new.filter_map(|(root, writes)| Some((root, writes.last().copied()?))).collect();
-        let won = if presumed.is_empty() { Vec::new() } else { write::new_heads(connection, presumed.values()).await? };
+        let won =
+            if presumed.is_empty() { Vec::new() } else { write::new_heads(connection, presumed.values()).await? };
         Ok(Self { presumed, won: won.into_iter().collect() })
     }
 

@@ -83,7 +83,8 @@ impl Postgres {
         let roots: Vec<Uuid> = wanted.roots.iter().copied().collect();
         let receipts: Vec<String> =
             wanted.receipts.iter().filter_map(|key| Some(values::key(key)?.into_owned())).collect();
-        let query = sqlx::query_as::<_, LoadRow>(LOAD).bind(kinds(&wanted.resources)).bind(ids(&wanted.resources)).bind(roots);
+        let query =
+            sqlx::query_as::<_, LoadRow>(LOAD).bind(kinds(&wanted.resources)).bind(ids(&wanted.resources)).bind(roots);
         let query = query.bind(kinds(&wanted.existence)).bind(ids(&wanted.existence)).bind(receipts);
         let query = query.bind(identifiers.kinds).bind(identifiers.systems).bind(identifiers.values);
         let rows = query.bind(identifiers.params).fetch_all(&self.lanes).await.map_err(trouble)?;

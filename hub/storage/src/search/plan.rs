@@ -22,13 +22,17 @@ const RECENT_US: i64 = 3_600 * 1_000_000;
 pub(super) enum Order {
     /// Newest first, by creation.
     Created,
-    Updated { descending: bool },
+    Updated {
+        descending: bool,
+    },
     /// By lastModified.
     Modified,
     /// By the low end of a date of `search_date`.
     Date,
     /// By priority, then age; over open Tasks.
-    Urgency { descending: bool },
+    Urgency {
+        descending: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -123,7 +127,8 @@ fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
             Filter::LastUpdated(when) => last_updated(query, when, horizon_us),
             Filter::Date { param, when } => by_date(query.kind, param, when),
             Filter::Missing { param, missing: true } => {
-                let column = column(query.kind, param).filter(|column| !matches!(*column, "status" | "priority" | "grouped" | "modified"));
+                let column = column(query.kind, param)
+                    .filter(|column| !matches!(*column, "status" | "priority" | "grouped" | "modified"));
                 let arms = column.map(|column| by_status(&with_statuses, || vec![Is::Null(column)]));
                 arms.map(|arms| (if statuses.is_some() { 6 } else { 16 }, Plan::walk(Order::Created, arms)))
             }
@@ -180,7 +185,8 @@ fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) 
         }
         Some("priority") => {
             let ranks = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
-            let ranks = ranks.collect::<Option<Vec<_>>>()?.into_iter().map(|code| i64::from(Priority::parse(code).rank()));
+            let ranks =
+                ranks.collect::<Option<Vec<_>>>()?.into_iter().map(|code| i64::from(Priority::parse(code).rank()));
             ranks.flat_map(|rank| by_status(statuses, || vec![Is::Number("priority", "=", rank)])).collect()
         }
         Some(column) => {
@@ -230,9 +236,7 @@ fn by_id(kind: Kind, ids: &[String]) -> Vec<Arm> {
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids.dedup();
-    let arm = |id: String| {
-        all(kind).and(Is::Text("id", id))
-    };
+    let arm = |id: String| all(kind).and(Is::Text("id", id));
     ids.into_iter().map(arm).collect()
 }
 

@@ -55,7 +55,11 @@ impl Reader<'_> {
     }
 
     async fn page(&mut self, plan: &Plan, number: i64, after: Option<&[i64]>) -> Result<Page, Trouble> {
-        if plan.gather.is_empty() { self.walk(plan, number, after).await } else { self.gather(plan, number, after).await }
+        if plan.gather.is_empty() {
+            self.walk(plan, number, after).await
+        } else {
+            self.gather(plan, number, after).await
+        }
     }
 
     /// Candidates come in the order of the answer: read until the page is full.

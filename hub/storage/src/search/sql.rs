@@ -155,8 +155,7 @@ impl Statement {
 
     /// Every filter as far as a row can tell.
     fn tests(&mut self, query: &Query, horizon_us: Option<i64>) -> String {
-        let mut tests: Vec<String> =
-            query.filters.iter().filter_map(|filter| self.test(query.kind, filter)).collect();
+        let mut tests: Vec<String> = query.filters.iter().filter_map(|filter| self.test(query.kind, filter)).collect();
         if let Some(horizon) = horizon_us {
             let horizon = self.number(horizon);
             tests.push(format!("r.updated <= {horizon}"));
@@ -191,7 +190,9 @@ impl Statement {
             }),
             Filter::ReferenceIdentifier { param, any } => {
                 let number = values::param_identifier(kind, param);
-                self.tokens(any, |statement, code, wanted| statement.has_token(number, code, stored_system(&wanted.system)))
+                self.tokens(any, |statement, code, wanted| {
+                    statement.has_token(number, code, stored_system(&wanted.system))
+                })
             }
             Filter::Token { param, any } => self.token(kind, param, any),
         }
@@ -220,11 +221,7 @@ impl Statement {
     }
 
     /// One of the codes; None when a value names only a system.
-    fn tokens(
-        &mut self,
-        any: &[TokenMatch],
-        test: impl Fn(&mut Self, &str, &TokenMatch) -> String,
-    ) -> Option<String> {
+    fn tokens(&mut self, any: &[TokenMatch], test: impl Fn(&mut Self, &str, &TokenMatch) -> String) -> Option<String> {
         if any.iter().any(|wanted| wanted.code.is_none()) {
             return None;
         }
@@ -245,9 +242,10 @@ impl Statement {
         let Some(key) = values::key(value) else { return "1 = 0".into() };
         let (param, value) = (self.number(i64::from(param)), self.text(&key));
         let system = system.map(|system| format!(" AND x.system = {}", self.text(&system))).unwrap_or_default();
+        // Counted, not EXISTS: for that PostgreSQL may read every row of the value, to look them up in a table of its own.
         format!(
-            "EXISTS (SELECT 1 FROM search_token AS x \
-             WHERE x.param = {param} AND x.value = {value} AND x.seq = r.seq{system})"
+            "(SELECT count(*) FROM search_token AS x \
+             WHERE x.param = {param} AND x.value = {value} AND x.seq = r.seq{system}) > 0"
         )
     }
 
@@ -287,9 +285,9 @@ pub(super) fn is_exact(query: &Query) -> bool {
                 let urgent = |code: &str| Priority::parse(code) != Priority::Routine;
                 any.iter().all(|wanted| has_no_system(wanted) && wanted.code.as_deref().is_some_and(urgent))
             }
-            Some(_) => any.iter().all(|wanted| {
-                is_whole(wanted) && matches!(wanted.system, hub_domain::query::SystemMatch::Any)
-            }),
+            Some(_) => any
+                .iter()
+                .all(|wanted| is_whole(wanted) && matches!(wanted.system, hub_domain::query::SystemMatch::Any)),
         },
     })
 }

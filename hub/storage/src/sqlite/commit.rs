@@ -74,9 +74,8 @@ async fn heads(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<H
         SELECT root, version FROM head WHERE root IN (SELECT unhex(value) FROM json_each($1))";
     let roots: Vec<String> = batch.roots().keys().map(|root| root.simple().to_string()).collect();
     let rows = sqlx::query_as::<_, (Uuid, i64)>(HEADS).bind(outcome::json(&roots)).fetch_all(connection).await?;
-    let version = |(root, version)| {
-        Ok((root, u64::try_from(version).map_err(|_| corrupt("head", root, "negative version"))?))
-    };
+    let version =
+        |(root, version)| Ok((root, u64::try_from(version).map_err(|_| corrupt("head", root, "negative version"))?));
     rows.into_iter().map(version).collect::<Result<_, Trouble>>().map_err(Failure::from)
 }
 

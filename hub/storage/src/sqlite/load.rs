@@ -69,8 +69,7 @@ async fn find(connection: &mut SqliteConnection, wanted: &Wanted<'_>) -> Result<
         let rows = sqlx::query_as::<_, VersionRow>(NEWEST).bind(pairs(wanted.resources.iter().copied()));
         found.versions = rows.fetch_all(&mut *connection).await.map_err(trouble)?;
     }
-    let roots: Vec<Uuid> =
-        wanted.roots.iter().copied().chain(found.versions.iter().map(|row| row.root)).collect();
+    let roots: Vec<Uuid> = wanted.roots.iter().copied().chain(found.versions.iter().map(|row| row.root)).collect();
     if !roots.is_empty() {
         let roots: Vec<String> = roots.iter().map(|root| root.simple().to_string()).collect();
         let rows = sqlx::query_as::<_, (Uuid, i64, i64, Option<String>)>(HEADS).bind(json(&roots));

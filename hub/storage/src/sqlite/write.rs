@@ -35,12 +35,8 @@ pub(super) async fn keys(
     decisions: &[Decision],
     holds: &[bool],
 ) -> Result<(), Failure> {
-    const RECEIPTS: Insert = Insert {
-        name: "commit_receipts",
-        into: "receipt (key, fingerprint, answer)",
-        columns: 3,
-        tail: "",
-    };
+    const RECEIPTS: Insert =
+        Insert { name: "commit_receipts", into: "receipt (key, fingerprint, answer)", columns: 3, tail: "" };
     const CLAIMS: Insert = Insert {
         name: "commit_claims",
         into: "claim (kind, system, value, holder)",

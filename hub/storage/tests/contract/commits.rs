@@ -34,7 +34,11 @@ pub(crate) async fn a_stale_decision_changes_nothing_and_leaves_its_neighbours_a
     let at = now(registry).await;
     let batch = [
         deciding(at).on(root(1), Some(1)).updates(root(1), patient("a"), 2, json!({ "active": true })).done(),
-        deciding(at).on(root(2), Some(7)).updates(root(2), patient("b"), 2, json!({ "active": true })).receipt("k").done(),
+        deciding(at)
+            .on(root(2), Some(7))
+            .updates(root(2), patient("b"), 2, json!({ "active": true }))
+            .receipt("k")
+            .done(),
         deciding(at).on(root(1), None).creates(root(1), patient("c"), json!({})).done(),
         deciding(at).on(root(3), None).creates(root(3), patient("d"), json!({})).done(),
     ];
@@ -123,7 +127,12 @@ pub(crate) async fn a_claim_that_falls_takes_its_receipt_and_its_followers_with_
     let holder = deciding(at).on(root(1), None).creates(root(1), patient("a"), json!({})).claims(&wanted, "a").done();
     assert_eq!(commit(registry, &[holder]).await, [Committed::Done]);
     let batch = [
-        deciding(at).on(root(2), None).claims(&wanted, "b").receipt("r2").creates(root(2), patient("b"), json!({})).done(),
+        deciding(at)
+            .on(root(2), None)
+            .claims(&wanted, "b")
+            .receipt("r2")
+            .creates(root(2), patient("b"), json!({}))
+            .done(),
         deciding(at).on(root(2), Some(1)).receipt("r3").updates(root(2), patient("b"), 2, json!({})).done(),
         deciding(at).on(root(1), Some(1)).receipt("r4").done(),
     ];

@@ -54,6 +54,17 @@ impl Place {
         Self { registry, ..self.clone() }
     }
 
+    /// As a failover does; nothing where there are no connections to cut.
+    pub(crate) async fn cut_connections(&self) {
+        if self.server.is_some() {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                           WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            sqlx::query(others).execute(&mut connection).await.unwrap();
+            pass(Duration::from_millis(50)).await;
+        }
+    }
+
     pub(crate) async fn drop_database(&self) {
         self.registry.close().await;
         let name = self.url.rsplit_once('/').unwrap().1;

@@ -52,7 +52,8 @@ pub(crate) async fn urgent_messages_go_first(place: Place) {
     let decisions: Vec<_> = (0..).zip(ranks).map(tells).collect();
     let given: Vec<_> = registry.commit(&decisions).await.unwrap().into_iter().flat_map(|(_, ids)| ids).collect();
     pass(Duration::from_millis(350)).await;
-    let order = |left: Vec<hub_domain::decision::Outgoing>| left.into_iter().map(|m| m.message.task.id).collect::<Vec<_>>();
+    let order =
+        |left: Vec<hub_domain::decision::Outgoing>| left.into_iter().map(|m| m.message.task.id).collect::<Vec<_>>();
     let left = registry.outgoing(3, Duration::from_secs(60)).await.unwrap();
     assert_eq!(left.iter().map(|m| m.id).collect::<Vec<_>>(), [given[1], given[3], given[2]]);
     assert_eq!(order(left), ["1", "3", "2"]);

@@ -20,7 +20,8 @@ pub(crate) async fn a_load_finds_heads_plans_existence_and_identifiers(place: Pl
     let work = json!({ "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "laboratory" }] } });
     let step = json!({ "id": "do", "title": "do it", "participant": [work] });
     let text = json!({ "resourceType": "PlanDefinition", "action": [step] }).to_string();
-    let plan = Arc::new(Plan::parse(serde_json::from_str::<serde_json::Value>(&text).unwrap().as_object().unwrap()).unwrap());
+    let plan =
+        Arc::new(Plan::parse(serde_json::from_str::<serde_json::Value>(&text).unwrap().as_object().unwrap()).unwrap());
     let state: TaskState = serde_json::from_value(json!({ "s": "requested", "o": 1, "n": true })).unwrap();
     let run = Run { plan: Some("hash".into()), tasks: vec![state], ..Run::default() };
     let body = r#"{ "identifier": [{ "system": "urn:numbers", "value": "7" }], "value": 1.50 }"#;
@@ -37,7 +38,11 @@ pub(crate) async fn a_load_finds_heads_plans_existence_and_identifiers(place: Pl
     // Another hub, which has nothing in memory.
     let registry = &*place.again(options()).await.registry;
     let needs = [
-        Needs { existence: vec![request("r"), request("none")], receipts: vec!["k".into(), "l".into()], ..needing(&request("r")) },
+        Needs {
+            existence: vec![request("r"), request("none")],
+            receipts: vec!["k".into(), "l".into()],
+            ..needing(&request("r"))
+        },
         Needs { identifiers: vec![number.clone()], roots: vec![root(2), root(9)], ..Needs::default() },
         needing(&request("none")),
     ];
@@ -117,7 +122,9 @@ pub(crate) async fn the_tasks_of_an_order_come_in_the_order_of_their_steps(place
     let task = |id: String| Key::task(id);
     let body = || json!({ "status": "requested", "intent": "order" });
     let mut decision = deciding(now(registry).await).on(order, None).on(other, None);
-    for id in [format!("{order}.10"), format!("{order}.2"), "own-id".into(), format!("{order}.0"), format!("{order}.2.2")] {
+    for id in
+        [format!("{order}.10"), format!("{order}.2"), "own-id".into(), format!("{order}.0"), format!("{order}.2.2")]
+    {
         decision = decision.creates(order, task(id), body());
     }
     let decision = decision.creates(other, task(format!("{other}.0")), body()).done();
@@ -152,4 +159,76 @@ pub(crate) async fn a_damaged_page_token_is_refused(place: Place) {
             assert!(matches!(registry.history(&of).await, Err(Trouble::BadPage)));
         }
     }
+}
+
+/// Three writers in their own time, and one who asks again and again for what is newer than the newest it saw.
+pub(crate) async fn a_poller_misses_nothing(place: Place) {
+    const EACH: u128 = 60;
+    let mut hubs = vec![Arc::clone(&place.registry)];
+    if place.is_postgres() {
+        hubs.push(place.again(options()).await.registry);
+    }
+    let writer = |w: u128| {
+        let registry = Arc::clone(&hubs[w as usize % hubs.len()]);
+        tokio::spawn(async move {
+            for n in (0..EACH).map(|n| w * 1000 + n) {
+                loop {
+                    let at = now(&*registry).await;
+                    pass(Duration::from_millis((n % 5) as u64)).await;
+                    let key = request(&n.to_string());
+                    let decision = deciding(at).on(root(n), None).creates(root(n), key, json!({})).done();
+                    if commit_one(&*registry, decision).await.0 == Committed::Done {
+                        break;
+                    }
+                }
+            }
+        })
+    };
+    let writers: Vec<_> = (1..=3).map(writer).collect();
+    let mut seen = std::collections::HashSet::new();
+    let mut newest = "2001-01-01T00:00:00.000Z".to_owned();
+    loop {
+        let ended = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let later = hub_domain::query::Filter::LastUpdated(date_match(hub_domain::query::Prefix::Gt, &newest));
+        let page = hubs[hubs.len() - 1].search(&query_of(Kind::SERVICE_REQUEST, vec![later])).await.unwrap();
+        for entry in &page.entries {
+            assert!(seen.insert(entry.key.id.clone()), "told twice");
+        }
+        if let Some(last) = page.entries.last().filter(|_| page.next.is_none()) {
+            newest = last.last_updated.to_string();
+        } else if let Some(last) = page.entries.last() {
+            // More of the same instant may follow on the next page: only what is surely complete is left behind.
+            let complete = page.entries.iter().rev().find(|entry| entry.last_updated < last.last_updated);
+            newest = complete.map_or(newest, |entry| entry.last_updated.to_string());
+            seen.retain(|id| !page.entries.iter().any(|e| e.key.id == *id && e.last_updated == last.last_updated));
+        } else if ended {
+            break;
+        }
+        pass(Duration::from_millis(7)).await;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(seen.len(), 3 * EACH as usize);
+}
+
+pub(crate) async fn a_database_in_memory_is_one_too(_: Place) {
+    let registry = hub_storage::open("sqlite::memory:", options()).await.unwrap();
+    create(&*registry, 1, request("a"), json!({ "status": "active" })).await;
+    assert!(read(&*registry, &request("a")).await.is_some());
+    assert_eq!(found(&*registry, query_of(Kind::SERVICE_REQUEST, vec![])).await, ["a"]);
+    assert_eq!(registry.history(&history_of(Kind::SERVICE_REQUEST, None, 5)).await.unwrap().entries.len(), 1);
+    registry.health().await.unwrap();
+}
+
+/// Every connection is cut; the next calls find new ones.
+pub(crate) async fn a_lost_connection_is_replaced(place: Place) {
+    let registry = &*place.registry;
+    create(registry, 1, request("a"), json!({})).await;
+    place.cut_connections().await;
+    create(registry, 2, request("b"), json!({})).await;
+    assert!(read(registry, &request("a")).await.is_some());
+    let nowhere = hub_storage::open("postgres://nobody@127.0.0.1:1/none", options()).await;
+    assert!(matches!(nowhere.err(), Some(Trouble::Unavailable(_))));
+    assert!(hub_storage::open("mysql://x", options()).await.is_err());
 }

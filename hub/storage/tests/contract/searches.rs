@@ -52,15 +52,15 @@ fn questions(kind: Kind, body: &Value) -> Vec<(Filter, Filter)> {
                 questions.push((token(kind, param.name, &code), token(kind, param.name, "nonsense")));
                 (token(kind, param.name, &text(&code)), token(kind, param.name, &format!("urn:other|{code}")))
             }
-            Reference(to) => {
-                (reference(kind, param.name, &to), reference(kind, param.name, &format!("{to}x")))
-            }
+            Reference(to) => (reference(kind, param.name, &to), reference(kind, param.name, &format!("{to}x"))),
             ReferenceIdentifier { system, value } => {
                 let system = system.unwrap_or_default();
                 let right = reference_identifier(kind, param.name, &format!("{system}|{value}"));
                 (right, reference_identifier(kind, param.name, &format!("{system}|{value}x")))
             }
-            Date { .. } => (date(kind, param.name, Prefix::Ge, "2026-03"), date(kind, param.name, Prefix::Lt, "2026-03")),
+            Date { .. } => {
+                (date(kind, param.name, Prefix::Ge, "2026-03"), date(kind, param.name, Prefix::Lt, "2026-03"))
+            }
         };
         questions.push(question);
     }
@@ -217,10 +217,8 @@ pub(crate) async fn an_update_moves_a_task_between_searches(place: Place) {
     }
 }
 
-const URGENT_FIRST: [Sort; 2] = [
-    Sort { by: SortBy::Priority, descending: false },
-    Sort { by: SortBy::Authored, descending: false },
-];
+const URGENT_FIRST: [Sort; 2] =
+    [Sort { by: SortBy::Priority, descending: false }, Sort { by: SortBy::Authored, descending: false }];
 
 pub(crate) async fn a_worklist_is_sorted_by_urgency_and_age(place: Place) {
     let priorities = ["routine", "stat", "urgent", "asap"];
@@ -288,7 +286,8 @@ pub(crate) async fn paging_while_others_insert_skips_nothing(place: Place) {
         loop {
             let page = registry.search(&query).await.unwrap();
             seen.extend(page.entries.into_iter().map(|entry| entry.key.id));
-            create(registry, 1000 + u128::from(rand_from(seen.len())), Key::task(format!("new-{}", uuid())), body()).await;
+            create(registry, 1000 + u128::from(rand_from(seen.len())), Key::task(format!("new-{}", uuid())), body())
+                .await;
             query.page = page.next;
             if query.page.is_none() {
                 break;

@@ -1,0 +1,85 @@
+//! Real payloads: every R4 request and Task of the collected examples is stored, or refused for a reason named here.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tests::{Hub, World, say_once, stories};
+
+stories![every_example_is_stored_or_refused_for_a_reason];
+
+/// Refused, and why: the file, the code of the first issue and its place.
+///
+/// These Tasks point to orders and Tasks that are not among the examples, and a Task must not be about nothing.
+const REFUSED: [(&str, &str, &str); 5] = [
+    ("Task-example1.json", "not-found", "Task.focus.reference"),
+    ("Task-example2.json", "not-found", "Task.partOf[0].reference"),
+    ("Task-example3.json", "not-found", "Task.focus.reference"),
+    ("Task-example4.json", "not-found", "Task.partOf[0].reference"),
+    ("Task-example5.json", "not-found", "Task.focus.reference"),
+];
+
+/// The folder of examples: `HUB_SHARED`, or `shared` beside the project.
+fn examples() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    std::env::var_os("HUB_SHARED").map_or_else(beside, PathBuf::from).join("examples/r4")
+}
+
+async fn every_example_is_stored_or_refused_for_a_reason(world: World) {
+    let Ok(folder) = std::fs::read_dir(examples()) else {
+        return say_once("left out: real payloads (no folder of examples; HUB_SHARED names the one that holds it)");
+    };
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).filter(|path| is_wanted(path)).collect();
+    files.sort();
+    assert!(files.len() >= 40, "the examples are there");
+    let hub = world.hub().await;
+    let mut rows = Vec::new();
+    for file in &files {
+        rows.push(row(&hub, file).await);
+    }
+    let stored = rows.iter().filter(|row| row.contains("| stored")).count();
+    // Once for all combinations, unless one of them tells another story.
+    say_once(&format!("\nreal payloads: {stored} of {} stored\n{}", rows.len(), rows.join("\n")));
+    let unnamed: Vec<&String> = rows.iter().filter(|row| row.contains("| REFUSED")).collect();
+    assert!(unnamed.is_empty(), "{unnamed:#?}");
+    assert_eq!(stored + REFUSED.len(), rows.len(), "each that is named is refused");
+    hub.closes().await;
+}
+
+fn is_wanted(path: &Path) -> bool {
+    let name = name(path);
+    ["ServiceRequest-", "MedicationRequest-", "Task-"].iter().any(|kind| name.starts_with(kind))
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+/// Posts one example and says what became of it.
+async fn row(hub: &Hub, file: &Path) -> String {
+    let sent: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let kind = sent["resourceType"].as_str().unwrap();
+    let reply = hub.post(kind, &sent).await;
+    let name = name(file);
+    if reply.status == 201 {
+        let read = hub.reads(&reply.reference()).await;
+        assert_eq!(without_what_the_hub_writes(&read), without_what_the_hub_writes(&sent), "{name}");
+        let order = if reply.header("link").is_empty() { "" } else { ", an order" };
+        return format!("{name:45} | stored{order}");
+    }
+    let Some((_, code, path)) = REFUSED.iter().find(|(file, ..)| *file == name) else {
+        return format!("{name:45} | REFUSED, and no reason is named for it: {}", reply.text);
+    };
+    let reply = reply.refuses(422, code, path);
+    format!("{name:45} | refused: {path}: {}", reply.says())
+}
+
+fn without_what_the_hub_writes(resource: &Value) -> Value {
+    let mut resource = resource.clone();
+    let object = resource.as_object_mut().unwrap();
+    object.retain(|name, _| name != "id");
+    if let Some(meta) = object.get_mut("meta").and_then(Value::as_object_mut) {
+        meta.retain(|name, _| name != "versionId" && name != "lastUpdated");
+    }
+    object.retain(|name, value| name != "meta" || value.as_object().is_some_and(|meta| !meta.is_empty()));
+    resource
+}
