@@ -167,12 +167,11 @@ fn relay_options(config: &Config) -> relay::Options {
     }
 }
 
-/// The queues there must be: one for each kind of work of a plan, and one for each registered performer.
+/// The queues there must be: one for each registered performer, and one for each kind of work of a plan. Performers
+/// first: a worker that finds the open queue may then rely on its own being there, if ever.
 fn places(config: &Config, policy: &Policy) -> anyhow::Result<Vec<Place>> {
+    let performers = config.performers.iter().map(|performer| Place::performer(performer));
     let works = policy.catalogue.works().into_iter().chain([GENERAL_WORK.to_owned()]);
-    let mut places = works.map(|work| Place::open(&work)).collect::<Result<Vec<_>, _>>()?;
-    for performer in &config.performers {
-        places.push(Place::performer(performer)?);
-    }
-    Ok(places)
+    let works = works.map(|work| Place::open(&work));
+    Ok(performers.chain(works).collect::<Result<Vec<_>, _>>()?)
 }

@@ -375,7 +375,8 @@ fn count(decision: &Decision) {
         } else if kind == schemas::resource::Kind::TASK
             && let Some(status) = TaskStatus::of(&write.resource.body)
         {
-            metrics::counter!(names::TASK_TRANSITIONS_TOTAL, "to" => status.code()).increment(1);
+            let work = decide::work_of(&write.resource.body);
+            metrics::counter!(names::TASK_TRANSITIONS_TOTAL, "work" => work, "to" => status.code()).increment(1);
         }
     }
 }

@@ -203,7 +203,8 @@ impl Relay {
                 .collect(),
         };
         let tier = Tier::of_priority(Some(message.priority.code()));
-        seal_event(message, order, Routing::work(place, tier))
+        let time = text_at(task, &["lastModified"]).unwrap_or_default();
+        seal_event(message, order, time, Routing::work(place, tier))
     }
 
     /// The queue of a message. A directed Task of a performer without one is polled for over REST.
@@ -220,13 +221,12 @@ impl Relay {
 }
 
 /// In a span of its own, so that the trace shows when the message left the outbox.
-fn seal_event(message: &Message, order: WorkOrder, routing: Routing) -> Option<Sealed> {
+fn seal_event(message: &Message, order: WorkOrder, time: &str, routing: Routing) -> Option<Sealed> {
     let span = tracing::info_span!("publish", otel.kind = "producer", task.id = order.task_id, work = order.work);
     hub_telemetry::continue_from(&span, message.traceparent.as_deref());
     let traceparent = span.in_scope(hub_telemetry::current_traceparent).or_else(|| message.traceparent.clone());
     let id = format!("{}/{}", order.task_id, order.task_version);
-    let time = order.task.as_ref().and_then(|task| text_at(task, &["lastModified"])).unwrap_or_default().to_owned();
-    let mut event = CloudEvent::new(WORK_ORDER, id.clone(), SOURCE, &order.task_id.clone(), time, order);
+    let mut event = CloudEvent::new(WORK_ORDER, id.clone(), SOURCE, &message.task.id, time.to_owned(), order);
     event.traceparent.clone_from(&traceparent);
     let mut sealed = Sealed::json(id, routing, serde_json::to_vec(&event).ok()?);
     sealed.content_type = CONTENT_TYPE.into();

@@ -50,7 +50,7 @@ async fn tries(database: &dyn Attempt, decisions: &[Decision]) -> Result<Vec<Out
     loop {
         left -= 1;
         match database.attempt(&batch).await {
-            Err(Failure::Again) if left > 0 => metrics::counter!("hub_storage_retries").increment(1),
+            Err(Failure::Again) if left > 0 => metrics::counter!("hub_storage_retries_total").increment(1),
             done => return done,
         }
     }

@@ -54,6 +54,10 @@ metrics_table! {
     LOAD_SECONDS = "hub_load_seconds", Seconds, [], "Time to load the scenes of one batch.";
     STALE_TOTAL = "hub_stale_total", Counter, [], "Decisions that came too late and were taken again.";
 
+    STORAGE_SECONDS = "hub_storage_seconds", Seconds, ["operation"], "Time for one operation of the registry.";
+    STORAGE_BATCH_DECISIONS = "hub_storage_batch_decisions", Batch, [], "Decisions that were committed together.";
+    STORAGE_RETRIES_TOTAL = "hub_storage_retries_total", Counter, [], "Commits that the database asked to try again.";
+
     OUTBOX_DEPTH = "hub_outbox_depth", Gauge, [], "Messages that are committed and not yet sent.";
     OUTBOX_OLDEST_AGE_SECONDS = "hub_outbox_oldest_age_seconds", Gauge, [], "Age of the oldest message not yet sent.";
     TIMERS_OVERDUE = "hub_timers_overdue", Gauge, [], "Timers that are due and have not fired.";
@@ -61,7 +65,7 @@ metrics_table! {
     UNROUTABLE_POLLED_TOTAL = "hub_unroutable_polled_total", Counter, [],
         "Tasks directed to a performer without a queue, who finds them by asking.";
     REPORTS_TOTAL = "hub_reports_total", Counter, ["outcome"],
-        "Reports of workers, by what became of them: done, repeated, refused, again, parked.";
+        "Reports of workers, by what became of them: taken, refused, again, parked.";
     PARKED_TOTAL = "hub_parked_total", Counter, ["queue"], "Messages that were put aside for a person to look at.";
     QUEUE_READY = "hub_queue_ready", Gauge, ["queue"], "Messages that wait in a queue.";
     CLAIMS_TOTAL = "hub_claims_total", Counter, ["outcome"], "Claims of workers: granted, refused.";

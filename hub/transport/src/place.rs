@@ -77,6 +77,11 @@ impl Place {
         Ok(Place(key))
     }
 
+    /// Whether it is one performer's own.
+    pub fn is_performer(&self) -> bool {
+        self.0.starts_with("performer.")
+    }
+
     /// `open.laboratory` or `performer.Organization_2Flab-1`.
     pub fn as_str(&self) -> &str {
         &self.0

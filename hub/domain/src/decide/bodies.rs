@@ -161,7 +161,7 @@ pub(crate) fn offered_again(id: TaskId, last: &Body, open: bool, now: Timestamp)
 pub(crate) const GENERAL_WORK: &str = "general";
 
 /// The kind of work a Task is: the code of [`WORK`] among its performer types.
-pub(crate) fn work_of(task: &Body) -> String {
+pub fn work_of(task: &Body) -> String {
     list(task, "performerType")
         .flat_map(|concept| concept["coding"].as_array().into_iter().flatten())
         .find(|coding| coding["system"] == WORK)

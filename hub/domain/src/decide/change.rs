@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::draft::{Draft, repeated};
 use super::task::{self, Wish};
 use super::{Moment, Stop, request, submit, task_id};
-use crate::command::{Caller, Command};
+use crate::command::{Caller, Command, Role};
 use crate::decision::{Decision, EntryOutcome};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Scene;
@@ -140,6 +140,9 @@ fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Resul
     let after = match before.key.kind {
         Kind::TASK => change_task(draft, before, root, body)?,
         kind if kind.is_request() => request::change(draft, before, root, body)?,
+        _ if !draft.command.caller.has(Role::Placer) => {
+            return Err(Refusal::forbidden("this is changed by those who submit it: placers").into());
+        }
         _ => draft.replace(root, &before.key, body)?,
     };
     let fulfilment = draft.fulfilment_of(&after.key);
@@ -176,7 +179,9 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
     if from != to {
         Matrix::of_work().check(Some(from), to, &actors)?;
         check_taker(draft, from, to, &body)?;
+        check_turn(draft, before, root, to)?;
     }
+    let body = if from == TaskStatus::InProgress && to == TaskStatus::Ready { given_back(draft, before, root, body) } else { body };
     let way = if from == to { vec![] } else { vec![to] };
     let wish = Wish { claimed_by: claims(draft, from, to, &body), body: Some(body), ..Wish::default() };
     task::apply(draft, &before.key, root, &way, wish)
@@ -191,6 +196,27 @@ fn claims(draft: &Draft, from: TaskStatus, to: TaskStatus, body: &Body) -> Optio
         }
         _ => None,
     }
+}
+
+/// A step of a plan waits for its turn; only the plan knows when that is.
+fn check_turn(draft: &Draft, before: &Resource, root: Uuid, to: TaskStatus) -> Result<(), Stop> {
+    let planned = task_id(&before.key).is_some() && draft.run_of(root).is_some_and(|run| run.plan.is_some());
+    if planned && to.is_offered() && TaskStatus::of(&before.body) == Some(TaskStatus::Draft) {
+        let text = "this step waits for its turn: its plan releases it when what it waits for is done";
+        return Err(Refusal::rule("Task.status", text).into());
+    }
+    Ok(())
+}
+
+/// Work that its owner gives back is for anyone again, unless the placer named that owner.
+fn given_back(draft: &Draft, before: &Resource, root: Uuid, mut body: Body) -> Body {
+    let open = draft.run_of(root).cloned().is_some_and(|mut run| {
+        task::is_current(&run, &before.key) && task::state_of(&mut run, &before.key).is_some_and(|state| state.open)
+    });
+    if open {
+        body.shift_remove("owner");
+    }
+    body
 }
 
 /// Nobody holds a Task namelessly.

@@ -28,6 +28,7 @@ use crate::refusal::Refusal;
 use crate::scene::{Needs, Scene};
 use crate::workflow::Catalogue;
 
+pub use bodies::work_of;
 pub use draft::after;
 
 /// The queue of Tasks that name no kind of work.

@@ -347,7 +347,7 @@ impl<'d, 'a> Order<'d, 'a> {
     }
 
     /// Asks for all Tasks that are going to be written at once, not one after another.
-    fn look_at(&mut self, steps: &[usize]) -> Result<(), Stop> {
+    pub(super) fn look_at(&mut self, steps: &[usize]) -> Result<(), Stop> {
         let mut keys = Vec::with_capacity(steps.len());
         for step in steps {
             let state = self.state(*step);

@@ -15,6 +15,9 @@ use crate::plan::run::{Run, TaskState};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::task_machine::{Actor, Matrix};
 
+/// What a message calls the step of a Task that belongs to no plan.
+const LONE_STEP: &str = "task";
+
 /// A Task that a placer submits stands alone: it is stored, and queued when somebody may take it.
 pub(super) fn create(draft: &mut Draft, root: Uuid, key: Key, mut body: Body) -> Result<(), Stop> {
     let status = status_of(&body)?;
@@ -37,7 +40,7 @@ pub(super) fn create(draft: &mut Draft, root: Uuid, key: Key, mut body: Body) ->
     draft.head(root).run = Some(Run { tasks: vec![state], ..Run::default() });
     if status.is_offered() {
         let work = work_of(&task.body);
-        draft.publish(&task, "task".into(), work);
+        draft.publish(&task, LONE_STEP.into(), work);
     }
     Ok(())
 }
@@ -93,7 +96,8 @@ pub(super) fn apply(
     let stops: Vec<Option<TaskStatus>> =
         if way.is_empty() { vec![None] } else { way.iter().copied().map(Some).collect() };
     let mut wish = Some(wish);
-    let mut task = draft.get(key)?.clone();
+    let before = draft.get(key)?.clone();
+    let mut task = before.clone();
     for (n, to) in stops.iter().enumerate() {
         let last = n + 1 == stops.len();
         let wish = if last { wish.take().unwrap_or_default() } else { first_steps(wish.as_ref()) };
@@ -101,7 +105,15 @@ pub(super) fn apply(
         task = draft.replace(root, key, body)?;
     }
     let status = status_of(&task.body)?;
+    let was_offered = TaskStatus::of(&before.body).is_some_and(TaskStatus::is_offered);
     follow(draft, root, step, status, &task)?;
+    if status.is_offered() && !was_offered {
+        // Released, or given back: its queue is told.
+        match Order::find(draft, root)? {
+            Some(mut order) => order.publish(step, &task),
+            None => draft.publish(&task, LONE_STEP.into(), work_of(&task.body)),
+        }
+    }
     Ok(task)
 }
 

@@ -6,11 +6,29 @@ use schemas::task::{TaskStatus, reason};
 use serde_json::Value;
 
 use super::Stop;
-use super::bodies::set_status;
+use super::bodies::{asked_code, set_status};
 use super::order::Order;
 use crate::task_machine::Actor;
 
 impl Order<'_, '_> {
+    /// No longer on hold: whoever has not begun to pause or to go on need not.
+    fn stop_holding(&mut self) -> Result<(), Stop> {
+        if !std::mem::take(&mut self.run().held) {
+            return Ok(());
+        }
+        let asked: Vec<usize> = (self.graph.nodes.len()..self.run().tasks.len()).collect();
+        self.look_at(&asked)?;
+        for step in asked {
+            let key = Key::task(self.id_of(step));
+            let pause = self.draft.find(&key).and_then(|task| asked_code(&task.body)).is_some_and(|code| code != "abort");
+            let begun = self.state(step).status.is_none_or(|status| status.is_terminal() || status.is_started());
+            if pause && !begun {
+                self.cancel(step, "no-longer-on-hold")?;
+            }
+        }
+        Ok(())
+    }
+
     /// The named performer of the whole declines before anything has started.
     pub(crate) fn decline(&mut self, why: Option<Value>) -> Result<(), Stop> {
         self.cause = why;
@@ -36,7 +54,10 @@ impl Order<'_, '_> {
                 self.cancel(leaf, why)?;
             }
         }
-        self.run().revoked |= all;
+        if all {
+            self.run().revoked = true;
+            self.stop_holding()?;
+        }
         self.go_on()
     }
 
@@ -49,6 +70,7 @@ impl Order<'_, '_> {
             }
         }
         self.run().closed = true;
+        self.stop_holding()?;
         self.go_on()
     }
 
@@ -65,7 +87,7 @@ impl Order<'_, '_> {
 
     /// Active again: what was on offer is published once more, and who paused is asked to go on.
     pub(crate) fn resume(&mut self) -> Result<(), Stop> {
-        self.run().held = false;
+        self.stop_holding()?;
         for leaf in self.look_at_all()? {
             match self.state(leaf).status {
                 Some(TaskStatus::OnHold) => self.ask(leaf, "resume")?,

@@ -28,18 +28,18 @@ pub(super) async fn submit(
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Placer)?;
     content::demand_type(&headers, &RESOURCE_TYPES)?;
-    let bytes = content::bytes(&service, &headers, body).await?;
+    let bytes = content::bytes(&service, body).await?;
     let repeat = content::repeat(&headers, caller.name(), "transaction", &bytes)?;
     let bundle = content::resource(&bytes, "Bundle")?;
     let kind = bundle.get("type").and_then(Value::as_str).unwrap_or_default();
+    if !matches!(kind, "transaction" | "batch") {
+        let text = "this base takes a Bundle of type transaction or batch";
+        return Err(unprocessable(vec![Issue::error(IssueType::NotSupported, "Bundle.type", text)]));
+    }
     let entries = entries(&service, &bundle)?;
     match kind {
         "transaction" => transaction(&service, caller, repeat, entries, &headers).await,
-        "batch" => Ok(batch(&service, &caller, repeat.as_ref(), entries, &headers).await),
-        _ => {
-            let text = "this base takes a Bundle of type transaction or batch";
-            Err(unprocessable(vec![Issue::error(IssueType::NotSupported, "Bundle.type", text)]))
-        }
+        _ => Ok(batch(&service, &caller, repeat.as_ref(), entries, &headers).await),
     }
 }
 
@@ -51,7 +51,11 @@ fn unprocessable(issues: Vec<Issue>) -> No {
 fn entries(service: &Service, bundle: &Resource) -> Result<Vec<Entry>, No> {
     let limit = service.config.bundle_entries_limit;
     let all: Vec<&Value> = list(bundle, "entry").collect();
-    if all.is_empty() || all.len() > limit {
+    if all.is_empty() {
+        let text = "a Bundle without entries asks for nothing";
+        return Err(unprocessable(vec![Issue::error(IssueType::Required, "Bundle.entry", text)]));
+    }
+    if all.len() > limit {
         let text = format!("a Bundle has 1 to {limit} entries (bundle_entries_limit)");
         return Err(unprocessable(vec![Issue::error(IssueType::TooLong, "Bundle.entry", text)]));
     }

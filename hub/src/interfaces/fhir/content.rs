@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, IF_MATCH};
 use axum::http::{HeaderMap, StatusCode};
+use futures_util::StreamExt as _;
 use hub_domain::command::Repeat;
 use hub_domain::scene::Identifier;
 use schemas::gate;
@@ -26,18 +27,30 @@ pub(super) fn kind(name: &str) -> Result<Kind, No> {
     Kind::parse(name).ok_or_else(unknown)
 }
 
+/// How much of a body that is too long is read and thrown away: who is still sending hears no answer.
+const DISCARD_LIMIT_BYTES: usize = 64 << 20;
+
 /// The body, no longer than the limit.
-pub(super) async fn bytes(service: &Service, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, No> {
+pub(super) async fn bytes(service: &Service, body: Body) -> Result<Vec<u8>, No> {
     let limit = service.config.body_limit_bytes;
-    let too_long = || {
-        let text = format!("the body is longer than {limit} bytes (body_limit_bytes)");
-        No::new(StatusCode::PAYLOAD_TOO_LARGE, IssueType::TooLong, text)
-    };
-    let announced = headers.get("content-length").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > limit) {
-        return Err(too_long());
+    let (mut kept, mut read) = (Vec::new(), 0);
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| {
+            No::new(StatusCode::BAD_REQUEST, IssueType::Structure, "the body ended before it was complete")
+        })?;
+        read += part.len();
+        if read <= limit {
+            kept.extend_from_slice(&part);
+        } else if read > DISCARD_LIMIT_BYTES.max(limit) {
+            break;
+        }
     }
-    Ok(axum::body::to_bytes(body, limit).await.map_err(|_| too_long())?.to_vec())
+    if read <= limit {
+        return Ok(kept);
+    }
+    let text = format!("the body is longer than {limit} bytes (body_limit_bytes)");
+    Err(No::new(StatusCode::PAYLOAD_TOO_LARGE, IssueType::TooLong, text))
 }
 
 /// The body as a resource of a type: not JSON is 400, against FHIR's structure 422.

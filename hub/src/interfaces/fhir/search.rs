@@ -40,7 +40,7 @@ pub(super) async fn by_post(
     body: Body,
 ) -> Result<Response, No> {
     content::demand_type(&headers, &FORM_TYPES)?;
-    let bytes = content::bytes(&service, &headers, body).await?;
+    let bytes = content::bytes(&service, body).await?;
     let mut parameters = content::form(query.as_deref().unwrap_or_default());
     parameters.extend(content::form(&String::from_utf8_lossy(&bytes)));
     search(&service, &kind, parameters, &headers).await

@@ -29,7 +29,7 @@ pub(super) async fn create(
     let kind = content::kind(&kind)?;
     demand_role(&caller, Role::Placer)?;
     content::demand_type(&headers, &RESOURCE_TYPES)?;
-    let bytes = content::bytes(&service, &headers, body).await?;
+    let bytes = content::bytes(&service, body).await?;
     let repeat = content::repeat(&headers, caller.name(), &format!("create {kind}"), &bytes)?;
     let condition = headers.get("if-none-exist").map(|value| value.to_str().unwrap_or_default());
     let if_none_exist = content::if_none_exist(kind, condition, "")?;
@@ -49,7 +49,7 @@ pub(super) async fn update(
     let key = Key::new(content::kind(&kind)?, id);
     content::demand_type(&headers, &RESOURCE_TYPES)?;
     let if_match = content::if_match(&headers)?;
-    let bytes = content::bytes(&service, &headers, body).await?;
+    let bytes = content::bytes(&service, body).await?;
     let repeat = content::repeat(&headers, caller.name(), &format!("update {key}"), &bytes)?;
     let body = content::resource(&bytes, key.kind.name())?;
     match body.get("id").and_then(|id| id.as_str()) {
@@ -73,7 +73,7 @@ pub(super) async fn patch(
     let key = Key::new(content::kind(&kind)?, id);
     content::demand_type(&headers, &PATCH_TYPES)?;
     let if_match = content::if_match(&headers)?;
-    let bytes = content::bytes(&service, &headers, body).await?;
+    let bytes = content::bytes(&service, body).await?;
     let repeat = content::repeat(&headers, caller.name(), &format!("patch {key}"), &bytes)?;
     let patch = read_patch(&bytes)?;
     let done = execute(&service, caller, repeat, Act::Patch { key, patch, if_match }).await?;

@@ -76,9 +76,9 @@ impl Postgres {
 
 /// A search reads along an index and stops when its page is full. Told so, the planner does not prefer to read all and
 /// sort, as it may by its estimates; and told to count rows, not pages, it does not walk along another index that lies
-/// better on the disk but holds rows to throw away. (Sorting itself stays on: it is how one row found by its id is read.)
+/// better on the disk but holds rows to throw away.
 fn in_index_order(connect: &PgConnectOptions, options: &Options) -> PgConnectOptions {
-    let off = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"].map(|what| (format!("enable_{what}"), "off"));
+    let off = ["sort", "seqscan", "bitmapscan", "hashjoin", "mergejoin"].map(|what| (format!("enable_{what}"), "off"));
     let timeout = [("statement_timeout", options.search_timeout_ms.to_string())];
     let pages = [("seq_page_cost", "0"), ("random_page_cost", "0"), ("jit", "off")];
     connect.clone().options(off).options(timeout).options(pages)

@@ -236,7 +236,7 @@ fn by_id(kind: Kind, ids: &[String]) -> Vec<Arm> {
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids.dedup();
-    let arm = |id: String| all(kind).and(Is::Text("id", id));
+    let arm = |id: String| all(kind).single(Is::Text("id", id));
     ids.into_iter().map(arm).collect()
 }
 

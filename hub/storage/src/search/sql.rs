@@ -26,6 +26,8 @@ pub(crate) struct Statement {
 pub(super) struct Arm {
     table: &'static str,
     pub(super) conditions: Vec<Is>,
+    /// Its conditions leave one row: better found and sorted than met on a walk through all.
+    single: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -56,7 +58,11 @@ pub(super) struct Slice {
 
 impl Arm {
     pub(super) fn new(table: &'static str, conditions: Vec<Is>) -> Self {
-        Self { table, conditions }
+        Self { table, conditions, single: false }
+    }
+
+    pub(super) fn single(self, condition: Is) -> Self {
+        Self { single: true, ..self.and(condition) }
     }
 
     pub(super) fn and(mut self, condition: Is) -> Self {
@@ -131,7 +137,9 @@ impl Statement {
             });
         }
         let given = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        format!("SELECT {} AS a, {} AS b, seq FROM {}{given}", key(0), key(1), arm.table)
+        // An expression that no index has the order of.
+        let seq = if arm.single { "seq + 0 AS seq" } else { "seq" };
+        format!("SELECT {} AS a, {} AS b, {seq} FROM {}{given}", key(0), key(1), arm.table)
     }
 
     fn condition(&mut self, of: &str, is: &Is) -> String {

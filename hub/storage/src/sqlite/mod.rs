@@ -51,6 +51,8 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(crate) async fn open(url: &str, options: Options) -> Result<Self, Trouble> {
+        // Without a path it is a database in memory.
+        let url = if url == "sqlite:" { "sqlite::memory:" } else { url };
         let connect = SqliteConnectOptions::from_str(url)
             .map_err(|_| Trouble::Failed("a SQLite database is named sqlite:PATH or sqlite::memory:".into()))?
             .create_if_missing(true)

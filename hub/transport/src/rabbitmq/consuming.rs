@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::stream::{BoxStream, SelectAll, select_all};
 use futures_util::{FutureExt, StreamExt, future, stream};
 use lapin::Channel;
-use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -38,6 +38,13 @@ struct Subscription {
     tier: Tier,
     /// What every message of the queue is; `None` where that stands in the message.
     routing: Option<Routing>,
+}
+
+impl Subscription {
+    /// Only registered performers have queues of their own; whoever works for another one still does open work.
+    fn is_optional(&self) -> bool {
+        matches!(&self.routing, Some(Routing::Work { place, .. }) if place.is_performer())
+    }
 }
 
 /// One channel with its subscriptions.
@@ -97,6 +104,10 @@ impl BrokerConsumer {
             }
             let mut streams = Vec::with_capacity(self.subscriptions.len());
             for (index, subscription) in self.subscriptions.iter().enumerate() {
+                if subscription.is_optional() && !is_there(&self.broker, &subscription.queue).await {
+                    tracing::warn!(queue = subscription.queue, "the hub has no such queue: this performer is not registered");
+                    continue;
+                }
                 let (queue, none) = (short(&subscription.queue), FieldTable::default());
                 let consumer = channel.basic_consume(queue, short(""), BasicConsumeOptions::default(), none).await?;
                 streams.push(arrivals(index, consumer));
@@ -157,6 +168,18 @@ impl BrokerConsumer {
         }
         None
     }
+}
+
+/// On a channel of its own: to ask for what is not there ends the channel.
+async fn is_there(broker: &Broker, queue: &str) -> bool {
+    let Ok(channel) = broker.link.channel().await else { return false };
+    let options = QueueDeclareOptions::durable().passive();
+    let found = channel.queue_declare(short(queue), options, FieldTable::default()).await.is_ok();
+    if found {
+        // One that failed is closed already.
+        let _ = channel.close(200, short("asked")).await;
+    }
+    found
 }
 
 fn subscriptions(source: &Source, reply_address: Option<&str>) -> Vec<Subscription> {
