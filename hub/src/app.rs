@@ -20,7 +20,7 @@ use crate::interfaces;
 use crate::listener::Listener;
 use crate::relay::{self, Relay};
 use crate::service::Service;
-use crate::{clock, plans};
+use crate::{clock, parking, plans};
 
 /// Batches that lanes may have committed before the relay takes them; what is beyond waits in the outbox.
 const FRESH_LIMIT_BATCHES: usize = 256;
@@ -77,6 +77,7 @@ impl App {
         let reports =
             Listener { engine: engine.clone(), transport: transport.clone(), users: config.amqp_users.clone() };
         edges.spawn(reports.run(intake.clone()));
+        edges.spawn(parking::run(registry.clone(), transport.clone(), intake.clone()));
         edges.spawn(clock::run(registry.clone(), engine.clone(), intake.clone()));
         let address = listener.local_addr()?;
         let service = Arc::new(Service { config, engine, registry, transport, authenticator, metrics });

@@ -8,6 +8,7 @@ pub mod config;
 pub mod engine;
 pub mod interfaces;
 mod listener;
+mod parking;
 mod plans;
 mod relay;
 pub mod service;

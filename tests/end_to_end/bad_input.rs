@@ -16,6 +16,7 @@ stories![
     what_a_task_is_does_not_change,
     a_bundle_that_cannot_be_taken_says_why,
     a_decimal_stays_as_it_was_written,
+    a_plan_that_goes_in_a_circle_stops_the_start,
 ];
 
 async fn what_is_no_json_of_fhir_is_refused_with_the_place(world: World) {
@@ -234,4 +235,15 @@ async fn a_decimal_stays_as_it_was_written(world: World) {
     let read = hub.get(&created.reference()).await.is(200);
     assert!(read.text.contains(r#""value":1.50"#), "{}", read.text);
     hub.closes().await;
+}
+
+async fn a_plan_that_goes_in_a_circle_stops_the_start(world: World) {
+    let plans = world.folder().join("plans");
+    std::fs::create_dir(&plans).unwrap();
+    let step = |id: &str, after: &str| json!({ "id": id, "title": id, "relatedAction": [{ "actionId": after, "relationship": "after-end" }] });
+    let mut plan: Value = serde_json::from_str(include_str!("../../schemas/plans/laboratory.json")).unwrap();
+    plan["action"][0]["action"] = json!([step("chicken", "egg"), step("egg", "chicken")]);
+    std::fs::write(plans.join("own.json"), plan.to_string()).unwrap();
+    let why = world.no_hub_with(&[("plans", plans.to_str().unwrap())]).await;
+    assert!(why.contains("own.json") && why.contains("chicken") && why.contains("egg"), "the circle is told: {why}");
 }

@@ -1,5 +1,7 @@
 //! The placer changes its mind.
 
+use std::time::Duration;
+
 use schemas::message::{Act, Answer};
 use serde_json::{Value, json};
 use tests::bodies::{With, laboratory, medication_request, prescription, referral, task};
@@ -9,6 +11,7 @@ stories![
     what_is_revoked_before_a_start_is_cancelled,
     what_is_revoked_in_progress_is_asked_to_stop_and_stops,
     what_is_revoked_in_progress_may_go_on,
+    a_filler_that_is_asked_to_stop_stops,
     on_hold_nothing_begins_and_active_again_it_does,
     who_works_is_asked_to_pause_and_to_go_on,
     what_the_placer_declares_complete_begins_nothing_more,
@@ -88,6 +91,19 @@ async fn what_is_revoked_in_progress_may_go_on(world: World) {
     worker.reports(Report::new(&job, Act::Completed, 3)).await;
     order.is("cancelled").await;
     assert_eq!(order.task("collect").await["status"], "completed", "what was done is done");
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+/// The worker program's own way: the request to stop comes by queue to whoever works on it.
+async fn a_filler_that_is_asked_to_stop_stops(world: World) {
+    let hub = world.hub().await;
+    hub.has_filler("laboratory", Duration::from_secs(600)).await;
+    let order = hub.submits(laboratory()).await;
+    order.task_is("collect", "in-progress").await;
+    hub.sets(order.request(), "status", "revoked").await.is(200);
+    order.is("cancelled").await;
+    assert_eq!(order.task("abort").await["status"], "completed");
     order.walked_legally().await;
     hub.closes().await;
 }

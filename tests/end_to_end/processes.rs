@@ -104,3 +104,29 @@ fn a_laboratory_in_python_on_sqlite() {
 fn a_laboratory_in_python_on_postgres() {
     tell(Parts { database: Database::Postgres, queue: Queue::RabbitMq }, a_laboratory_in_python_fulfils_an_order);
 }
+
+/// Several hubs on one database and one queue: each order is decided by whoever hears of it.
+async fn two_hubs_share_the_work(world: World) {
+    let (one, other) = (world.hub().await, world.hub().await);
+    let mut orders = Vec::new();
+    for n in 0..12 {
+        let hub = if n % 2 == 0 { &one } else { &other };
+        orders.push(hub.submits(laboratory()).await);
+    }
+    one.has_fillers().await;
+    other.has_fillers().await;
+    for (n, order) in orders.iter().enumerate() {
+        let asked = if n % 2 == 0 { &other } else { &one };
+        let order = order.at(asked);
+        order.is("completed").await;
+        assert_eq!(order.statuses().await, ["completed"; 4], "each step was done once");
+        order.walked_legally().await;
+    }
+    one.closes().await;
+    other.closes().await;
+}
+
+#[test]
+fn two_hubs_on_one_postgres_and_one_rabbitmq() {
+    tell(Parts::POSTGRES_RABBITMQ, two_hubs_share_the_work);
+}

@@ -33,21 +33,24 @@ impl Deref for Hub {
 }
 
 impl Hub {
-    pub(crate) async fn open(world: &World, fields: &[(&str, &str)]) -> Self {
-        let config = config(world, fields).unwrap_or_else(|faults| panic!("{faults}"));
-        let app = App::open(config).await.unwrap_or_else(|why| panic!("the hub does not open: {why:#}"));
-        Self { client: Client::new(app.base_url()), app, queue: world.queue.clone(), fillers: Shutdown::default() }
+    pub(crate) async fn open(world: &World, fields: &[(&str, &str)]) -> Result<Self, String> {
+        let config = config(world, fields).map_err(|faults| faults.to_string())?;
+        let app = App::open(config).await.map_err(|why| format!("{why:#}"))?;
+        let hub =
+            Self { client: Client::new(app.base_url()), app, queue: world.queue.clone(), fillers: Shutdown::default() };
+        Ok(hub)
     }
 
     /// Simulated fillers of every kind start to work.
     pub async fn has_fillers(&self) {
         for kind in fillers::kinds() {
-            self.has_filler(kind, workers::Options::default()).await;
+            self.has_filler(kind, PACE).await;
         }
     }
 
-    pub async fn has_filler(&self, kind: &str, options: workers::Options) {
-        let filler = fillers::simulated(kind, PACE).unwrap();
+    /// One simulated filler, which takes so long for each stage of its work.
+    pub async fn has_filler(&self, kind: &str, pace: Duration) {
+        let (filler, options) = (fillers::simulated(kind, pace).unwrap(), workers::Options::default());
         tokio::spawn(workers::run(self.worker_transport().await, filler, options, self.fillers.clone()));
     }
 

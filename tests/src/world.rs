@@ -106,7 +106,15 @@ impl World {
 
     /// The same with some fields of its configuration set.
     pub async fn hub_with(&self, fields: &[(&str, &str)]) -> Hub {
-        Hub::open(self, fields).await
+        Hub::open(self, fields).await.unwrap_or_else(|why| panic!("the hub does not open: {why}"))
+    }
+
+    /// Why a hub with these fields does not open.
+    pub async fn no_hub_with(&self, fields: &[(&str, &str)]) -> String {
+        match Hub::open(self, fields).await {
+            Ok(_) => panic!("the hub opens with {fields:?}"),
+            Err(why) => why,
+        }
     }
 
     /// A worker by hand with a connection of its own; on the embedded queue, ask the hub for one.

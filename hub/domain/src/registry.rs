@@ -77,16 +77,38 @@ pub struct HistoryOf {
     pub page: Option<String>,
 }
 
+/// A message that could not be handled, kept until a person has looked at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Given by the registry.
+    pub id: i64,
+    /// When it was put here.
+    pub at: Timestamp,
+    /// Where it was, and would go again: the transport's routing key.
+    pub queue: String,
+    pub why: String,
+    pub message_id: String,
+    pub content_type: String,
+    /// How often it was tried before it was parked.
+    pub attempts: u32,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
 /// Numbers for `/metrics`, counted by the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// (kind of work, status, how many) over open Tasks.
     pub open_tasks: Vec<(String, String, u64)>,
+    /// (kind of work, how long the oldest Task on offer has not moved): what nobody takes shows here.
+    pub oldest_offers: Vec<(String, Duration)>,
     pub outbox_depth: u64,
     /// Age of the oldest message not yet sent.
     pub outbox_age: Duration,
     /// Timers overdue.
     pub overdue_timers: u64,
+    /// Messages that wait for a person.
+    pub parked: u64,
 }
 
 #[async_trait]
@@ -129,6 +151,15 @@ pub trait Registry: Send + Sync {
 
     /// Timers that are due at `now` plus the clock's offset, not handed to anybody for `lease`.
     async fn due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble>;
+
+    /// Keeps messages that were parked. Their ids and times are the registry's.
+    async fn park(&self, messages: &[Parked]) -> Result<(), Trouble>;
+
+    /// Parked messages in the order they came, from behind the id `after`.
+    async fn parked(&self, after: i64, limit: u32) -> Result<Vec<Parked>, Trouble>;
+
+    /// Forgets a parked message: it was sent again, or is not wanted. False when it is not there.
+    async fn unpark(&self, id: i64) -> Result<bool, Trouble>;
 
     async fn figures(&self) -> Result<Figures, Trouble>;
 

@@ -50,6 +50,19 @@ impl Client {
         Ok(answer)
     }
 
+    /// One of the hub's own, plain JSON interfaces.
+    pub(super) async fn ask(&self, method: reqwest::Method, path: &str) -> anyhow::Result<Value> {
+        let request = self.authorized(self.http.request(method, format!("{}/{path}", self.base)));
+        let response = request.send().await.with_context(|| format!("no hub answers at {}", self.base))?;
+        let status = response.status();
+        let text = response.text().await?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        if !status.is_success() {
+            bail!("{status}: {}", body["error"].as_str().unwrap_or("no reason was given"));
+        }
+        Ok(body)
+    }
+
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<(StatusCode, Value)> {
         let escaped: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
         let url = format!("{}/{path}?{}", self.base, escaped.join("&"));

@@ -2,6 +2,7 @@
 
 mod client;
 mod demo;
+mod parked;
 mod serve;
 mod shutdown;
 mod track;
@@ -25,6 +26,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Start a hub with simulated fillers, submit three orders, and show how they are fulfilled
     Demo(demo::Arguments),
+    /// Look at messages that could not be handled; send them again, or drop them
+    Parked(parked::Arguments),
     /// Show where an order stands
     Track(track::Arguments),
 }
@@ -35,6 +38,7 @@ impl Cli {
         match self.command {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Parked(arguments) => parked::run(arguments).await,
             Command::Track(arguments) => track::run(arguments).await,
         }
     }

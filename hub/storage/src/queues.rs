@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use hub_domain::decision::{Message, Outgoing, OutgoingId, Timer, TimerId};
-use hub_domain::registry::{Figures, Trouble};
+use hub_domain::registry::{Figures, Parked, Trouble};
 use schemas::resource::Key;
 use schemas::task::Priority;
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use crate::errors::corrupt;
+use crate::{body, values};
 
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct OutgoingRow {
@@ -62,6 +63,64 @@ impl TimerRow {
     }
 }
 
+pub(crate) const PARKED: &str = "-- parked
+    SELECT id, at, queue, why, message_id, content_type, attempts, headers, body
+      FROM parked WHERE id > $1 ORDER BY id LIMIT $2";
+pub(crate) const UNPARK: &str = "-- unpark\nDELETE FROM parked WHERE id = $1";
+
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct ParkedRow {
+    id: i64,
+    at: i64,
+    pub(crate) queue: String,
+    pub(crate) why: String,
+    pub(crate) message_id: String,
+    pub(crate) content_type: String,
+    pub(crate) attempts: i32,
+    pub(crate) headers: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl ParkedRow {
+    /// As it is to be stored; its id and time are the database's.
+    pub(crate) fn of(parked: &Parked) -> Self {
+        // It may be anything that came over a queue; PostgreSQL's text holds no NUL.
+        let text = |text: &str| text.replace('\0', "\u{fffd}");
+        Self {
+            id: 0,
+            at: 0,
+            queue: text(&parked.queue),
+            why: text(&parked.why),
+            message_id: text(&parked.message_id),
+            content_type: text(&parked.content_type),
+            attempts: i32::try_from(parked.attempts).unwrap_or(i32::MAX),
+            // Pairs of strings: writing them cannot fail.
+            headers: serde_json::to_string(&parked.headers).unwrap_or_default(),
+            body: body::pack(&parked.body),
+        }
+    }
+
+    /// Tells a message that is parked once more.
+    pub(crate) fn digest(&self) -> i64 {
+        values::fnv64(&self.body) as i64
+    }
+
+    pub(crate) fn parked(self) -> Result<Parked, Trouble> {
+        let unreadable = |_| corrupt("parked", self.id, "the headers are not JSON");
+        Ok(Parked {
+            id: self.id,
+            at: Timestamp(self.at),
+            headers: serde_json::from_str(&self.headers).map_err(unreadable)?,
+            body: body::unpack(&self.body).map_err(|why| corrupt("parked", self.id, why))?,
+            queue: self.queue,
+            why: self.why,
+            message_id: self.message_id,
+            content_type: self.content_type,
+            attempts: u32::try_from(self.attempts).unwrap_or(0),
+        })
+    }
+}
+
 /// One number: of open Tasks by work and status, or of the queues.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct FigureRow {
@@ -78,16 +137,19 @@ pub(crate) fn figures(rows: Vec<FigureRow>) -> Figures {
         let number = row.number.map(|number| u64::try_from(number).unwrap_or(0));
         match row.what.as_str() {
             "depth" => figures.outbox_depth = number.unwrap_or(0),
-            "oldest" => {
-                let age_us = row.number.map_or(0, |since| now_us.saturating_sub(since));
-                figures.outbox_age = Duration::from_micros(u64::try_from(age_us).unwrap_or(0));
-            }
+            "oldest" => figures.outbox_age = age(row.number, now_us),
+            "offered" => figures.oldest_offers.push((row.work, age(row.number, now_us))),
             "now" => {}
             "overdue" => figures.overdue_timers = number.unwrap_or(0),
             _ => figures.open_tasks.push((row.work, row.status, number.unwrap_or(0))),
         }
     }
     figures
+}
+
+fn age(since_us: Option<i64>, now_us: i64) -> Duration {
+    let age_us = since_us.map_or(0, |since| now_us.saturating_sub(since));
+    Duration::from_micros(u64::try_from(age_us).unwrap_or(0))
 }
 
 pub(crate) fn lease_us(lease: Duration) -> i64 {

@@ -18,7 +18,7 @@ pub(crate) fn key(value: &str) -> Option<Cow<'_, str>> {
         return Some(value.into());
     }
     let cut = (0..=BEGINNING_BYTES).rev().find(|&i| value.is_char_boundary(i)).unwrap_or(0);
-    let second = fnv64(value[cut..].as_bytes());
+    let second = fnv64(&value.as_bytes()[cut..]);
     Some(format!("{}\u{2026}{:016x}{second:016x}", &value[..cut], fnv64(value.as_bytes())).into())
 }
 

@@ -73,6 +73,7 @@ contract! {
         every_task_on_offer_is_published_again,
         timers_are_replaced_fire_and_are_leased,
         figures_count_what_is_there,
+        parked_messages_wait_for_a_person,
     }
     searches {
         every_parameter_of_a_task_finds_it,

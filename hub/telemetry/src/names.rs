@@ -58,6 +58,9 @@ metrics_table! {
     STORAGE_BATCH_DECISIONS = "hub_storage_batch_decisions", Batch, [], "Decisions that were committed together.";
     STORAGE_RETRIES_TOTAL = "hub_storage_retries_total", Counter, [], "Commits that the database asked to try again.";
 
+    OLDEST_OFFER_AGE_SECONDS = "hub_oldest_offer_age_seconds", Gauge, ["work"],
+        "How long the oldest Task on offer has waited, by kind of work: what nobody takes shows here.";
+    PARKED_MESSAGES = "hub_parked_messages", Gauge, [], "Messages that wait for a person to look at them.";
     OUTBOX_DEPTH = "hub_outbox_depth", Gauge, [], "Messages that are committed and not yet sent.";
     OUTBOX_OLDEST_AGE_SECONDS = "hub_outbox_oldest_age_seconds", Gauge, [], "Age of the oldest message not yet sent.";
     TIMERS_OVERDUE = "hub_timers_overdue", Gauge, [], "Timers that are due and have not fired.";

@@ -129,6 +129,22 @@ CREATE TABLE timer (
 );
 CREATE INDEX timer_due ON timer (due);
 
+-- Messages that could not be handled, until a person has looked at them. The digest is of the body: a message that is
+-- parked once more, because its delivery came again, is the same.
+CREATE TABLE parked (
+    id           BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at           BIGINT NOT NULL,
+    queue        TEXT NOT NULL,
+    why          TEXT NOT NULL,
+    message_id   TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    attempts     INTEGER NOT NULL,
+    headers      TEXT NOT NULL,
+    body         BYTEA NOT NULL,
+    digest       BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX parked_message ON parked (digest, message_id, queue);
+
 -- Answers to submissions that may come again.
 CREATE TABLE receipt (
     key           TEXT COLLATE "C" NOT NULL PRIMARY KEY,

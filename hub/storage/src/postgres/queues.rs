@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use hub_domain::decision::{Outgoing, OutgoingId, Timer};
-use hub_domain::registry::{Figures, Trouble};
+use hub_domain::registry::{Figures, Parked, Trouble};
 
 use super::Postgres;
 use crate::errors::trouble;
-use crate::queues::{FigureRow, OutgoingRow, TimerRow, figures, lease_us};
+use crate::queues::{FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
 
 /// In each: $1 is the offset of the clock.
 const OUTGOING: &str = "-- outgoing
@@ -39,8 +39,18 @@ const FIGURES: &str = "-- figures
       FROM task WHERE open = 1 GROUP BY 2, 3
     UNION ALL SELECT 'depth', '', '', count(*) FROM outbox
     UNION ALL SELECT 'oldest', '', '', min(since) FROM outbox
+    UNION ALL SELECT 'offered', coalesce(work, ''), '', min(updated)
+      FROM task WHERE open = 1 AND status IN ('requested', 'ready') AND work IS NOT NULL GROUP BY 2
+    UNION ALL SELECT 'parked', '', '', count(*) FROM parked
     UNION ALL SELECT 'overdue', '', '', count(*) FROM timer WHERE due <= (SELECT now FROM clock)
     UNION ALL SELECT 'now', '', '', now FROM clock";
+
+const PARK: &str = "-- park
+    INSERT INTO parked (at, queue, why, message_id, content_type, attempts, headers, body, digest)
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1, n.*
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::bytea[], $9::bigint[])
+           AS n
+    ON CONFLICT DO NOTHING";
 
 impl Postgres {
     pub(super) async fn lease_outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
@@ -61,6 +71,31 @@ impl Postgres {
     pub(super) async fn lease_due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble> {
         let rows = sqlx::query_as::<_, TimerRow>(DUE).bind(self.offset_us()).bind(lease_us(lease));
         Ok(TimerRow::in_order(rows.bind(i64::from(limit)).fetch_all(&self.lanes).await.map_err(trouble)?))
+    }
+
+    pub(super) async fn park_messages(&self, messages: &[Parked]) -> Result<(), Trouble> {
+        let rows: Vec<ParkedRow> = messages.iter().map(ParkedRow::of).collect();
+        let query = sqlx::query(PARK).bind(self.offset_us());
+        let query = query.bind(rows.iter().map(|row| row.queue.as_str()).collect::<Vec<_>>());
+        let query = query.bind(rows.iter().map(|row| row.why.as_str()).collect::<Vec<_>>());
+        let query = query.bind(rows.iter().map(|row| row.message_id.as_str()).collect::<Vec<_>>());
+        let query = query.bind(rows.iter().map(|row| row.content_type.as_str()).collect::<Vec<_>>());
+        let query = query.bind(rows.iter().map(|row| row.attempts).collect::<Vec<_>>());
+        let query = query.bind(rows.iter().map(|row| row.headers.as_str()).collect::<Vec<_>>());
+        let query = query.bind(rows.iter().map(|row| row.body.as_slice()).collect::<Vec<_>>());
+        let query = query.bind(rows.iter().map(ParkedRow::digest).collect::<Vec<_>>());
+        query.execute(&self.lanes).await.map(drop).map_err(trouble)
+    }
+
+    pub(super) async fn read_parked(&self, after: i64, limit: u32) -> Result<Vec<Parked>, Trouble> {
+        let rows = sqlx::query_as::<_, ParkedRow>(PARKED).bind(after).bind(i64::from(limit));
+        let rows = rows.fetch_all(&self.lanes).await.map_err(trouble)?;
+        rows.into_iter().map(ParkedRow::parked).collect()
+    }
+
+    pub(super) async fn forget_parked(&self, id: i64) -> Result<bool, Trouble> {
+        let done = sqlx::query(UNPARK).bind(id).execute(&self.lanes).await.map_err(trouble)?;
+        Ok(done.rows_affected() > 0)
     }
 
     pub(super) async fn count_figures(&self) -> Result<Figures, Trouble> {

@@ -10,6 +10,7 @@
 //! moves ahead, and is met again. `_sort=-_lastUpdated` is the one order that runs against changes: what moved past it
 //! is appended at its end. Pages in another mutable order (`_sort=status`) show the state of each page's own moment.
 
+mod dates;
 mod exact;
 mod plan;
 mod read;

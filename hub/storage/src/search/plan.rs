@@ -1,21 +1,16 @@
 //! How a query is read: which filter drives, in which order, and what else could drive when that one reads too much.
 
-use hub_domain::query::{DateMatch, Filter, Param, Prefix, Query, Sort, SortBy, SystemMatch, TokenMatch};
+use hub_domain::query::{Filter, Param, Prefix, Query, Sort, SortBy, SystemMatch, TokenMatch};
 use schemas::resource::Kind;
 use schemas::task::{Priority, TaskStatus};
 
+use super::dates::{by_date, last_updated, updated};
 use super::sql::{Arm, Is};
 use crate::rows::column;
 use crate::values;
 
 /// Arms a statement: each value of a list times each status is one.
 const ARMS_MAX: usize = 100;
-/// A range of a date wider than this is coarse, and indexed apart.
-pub(super) const COARSE_US: i64 = 1_000_000;
-/// No FHIR date means more than a year.
-const WIDEST_US: i64 = 366 * 86_400 * 1_000_000;
-/// Of `_lastUpdated`: so near to the newest that reading on from there is the shortest way.
-const RECENT_US: i64 = 3_600 * 1_000_000;
 
 /// The order in which candidates come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +39,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    fn walk(order: Order, arms: Vec<Arm>) -> Self {
+    pub(super) fn walk(order: Order, arms: Vec<Arm>) -> Self {
         Self { order, arms, gather: Vec::new() }
     }
 }
@@ -240,74 +235,7 @@ fn by_id(kind: Kind, ids: &[String]) -> Vec<Arm> {
     ids.into_iter().map(arm).collect()
 }
 
-fn last_updated(query: &Query, when: &DateMatch, horizon_us: Option<i64>) -> Option<(u8, Plan)> {
-    if when.prefix == Prefix::Ne {
-        return None;
-    }
-    let starts = matches!(when.prefix, Prefix::Gt | Prefix::Ge | Prefix::Sa);
-    let recent = starts && horizon_us.is_some_and(|horizon| when.low.0 > horizon - RECENT_US);
-    let plan = Plan::walk(Order::Updated { descending: false }, vec![updated(query, horizon_us)]);
-    Some((if recent { 3 } else { 12 }, plan))
-}
-
-/// The part of the type between the bounds that the filters set to `_lastUpdated`.
-fn updated(query: &Query, horizon_us: Option<i64>) -> Arm {
-    let mut arm = all(query.kind);
-    for filter in &query.filters {
-        if let Filter::LastUpdated(when) = filter {
-            let (low, high) = bounds(when);
-            arm.conditions.extend(low.map(|low| Is::Number("updated", ">=", low)));
-            arm.conditions.extend(high.map(|high| Is::Number("updated", "<=", high)));
-        }
-    }
-    arm.conditions.extend(horizon_us.map(|horizon| Is::Number("updated", "<=", horizon)));
-    arm
-}
-
-fn by_date(kind: Kind, param: &Param, when: &DateMatch) -> Option<(u8, Plan)> {
-    if when.prefix == Prefix::Ne {
-        return None;
-    }
-    let modified = column(kind, param) == Some("modified");
-    let (table, low_end, order) =
-        if modified { ("task", "modified", Order::Modified) } else { ("search_date", "low", Order::Date) };
-    let base = if modified { vec![] } else { vec![Is::Number("param", "=", i64::from(values::param(kind, param)))] };
-    let (low, high) = bounds(when);
-    let arm = |from: Option<i64>, to: Option<i64>| {
-        let mut conditions = base.clone();
-        // A NULL passes no bound, so that one is always set.
-        conditions.push(Is::Number(low_end, ">=", from.unwrap_or(i64::MIN)));
-        conditions.extend(to.map(|to| Is::Number(low_end, "<=", to)));
-        Arm::new(table, conditions)
-    };
-    let mut arms = vec![arm(low, high)];
-    if let (Some(low), Prefix::Gt | Prefix::Ge) = (low, when.prefix) {
-        // What began before, and means a time so long that it reaches beyond.
-        let mut coarse = arm(Some(low - WIDEST_US), Some(low));
-        coarse.conditions.push(Is::Literal(if modified {
-            "modified_high - modified > 1000000"
-        } else {
-            "high - low > 1000000"
-        }));
-        arms.push(coarse);
-    }
-    Some((13, Plan::walk(order, arms)))
-}
-
-/// Between which instants the low end of a date lies that matches and is not coarse.
-fn bounds(when: &DateMatch) -> (Option<i64>, Option<i64>) {
-    match when.prefix {
-        Prefix::Eq => (Some(when.low.0), Some(when.high.0)),
-        Prefix::Gt => (Some(when.high.0.saturating_sub(COARSE_US)), None),
-        Prefix::Ge => (Some(when.low.0.saturating_sub(COARSE_US)), None),
-        Prefix::Sa => (Some(when.high.0), None),
-        Prefix::Lt | Prefix::Eb => (None, Some(when.low.0)),
-        Prefix::Le => (None, Some(when.high.0)),
-        Prefix::Ne => (None, None),
-    }
-}
-
-fn all(kind: Kind) -> Arm {
+pub(super) fn all(kind: Kind) -> Arm {
     if kind == Kind::TASK {
         return Arm::new("task", vec![]);
     }

@@ -45,7 +45,7 @@ impl Sqlite {
         super::write::keys(connection, batch.decisions, holds).await?;
         super::write::plans(connection, &changes).await?;
         super::write::versions(connection, &changes).await?;
-        super::write::current(connection, &changes).await?;
+        super::current::write(connection, &changes).await?;
         super::write::timers(connection, &changes).await?;
         super::write::outbox(connection, &changes, now_us, now_us + self.fresh_lease_us()).await
     }

@@ -39,7 +39,7 @@ impl Insert {
             let size = SIZES.into_iter().find(|size| *size <= rows.len()).unwrap_or(1);
             let (now, later) = rows.split_at(size);
             let query = sqlx::query(AssertSqlSafe(self.sql(size)));
-            let query = now.iter().fold(query, |query, row| bind(query, row));
+            let query = now.iter().fold(query, &bind);
             returned.extend(query.fetch_all(&mut *connection).await?);
             rows = later;
         }

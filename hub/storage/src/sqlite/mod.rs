@@ -1,6 +1,7 @@
 //! The registry in one SQLite file: one writer, many readers, and the system's clock.
 
 mod commit;
+mod current;
 mod insert;
 mod load;
 mod queues;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
 use hub_domain::query::Query;
-use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Registry, Stored, Trouble};
+use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Registry, Stored, Trouble};
 use hub_domain::scene::{Needs, Scene};
 use schemas::resource::{Key, Kind};
 use schemas::time::Timestamp;
@@ -137,6 +138,18 @@ impl Registry for Sqlite {
 
     async fn due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble> {
         metered("due", self.lease_due(limit, lease)).await
+    }
+
+    async fn park(&self, messages: &[Parked]) -> Result<(), Trouble> {
+        metered("park", self.park_messages(messages)).await
+    }
+
+    async fn parked(&self, after: i64, limit: u32) -> Result<Vec<Parked>, Trouble> {
+        metered("parked", self.read_parked(after, limit)).await
+    }
+
+    async fn unpark(&self, id: i64) -> Result<bool, Trouble> {
+        metered("unpark", self.forget_parked(id)).await
     }
 
     async fn figures(&self) -> Result<Figures, Trouble> {

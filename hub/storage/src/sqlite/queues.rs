@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use hub_domain::decision::{Outgoing, OutgoingId, Timer};
-use hub_domain::registry::{Figures, Trouble};
+use hub_domain::registry::{Figures, Parked, Trouble};
 
 use super::Sqlite;
+use super::insert::Insert;
 use crate::errors::trouble;
 use crate::outcome::json;
-use crate::queues::{FigureRow, OutgoingRow, TimerRow, figures, lease_us};
+use crate::queues::{FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
 
 const OUTGOING: &str = "-- outgoing
     UPDATE outbox SET leased_until = $2
@@ -32,8 +33,18 @@ const FIGURES: &str = "-- figures
       FROM task WHERE open = 1 GROUP BY work, status
     UNION ALL SELECT 'depth', '', '', count(*) FROM outbox
     UNION ALL SELECT 'oldest', '', '', min(since) FROM outbox
+    UNION ALL SELECT 'offered', coalesce(work, ''), '', min(updated)
+      FROM task WHERE open = 1 AND status IN ('requested', 'ready') AND work IS NOT NULL GROUP BY work
+    UNION ALL SELECT 'parked', '', '', count(*) FROM parked
     UNION ALL SELECT 'overdue', '', '', count(*) FROM timer WHERE due <= $1
     UNION ALL SELECT 'now', '', '', $1";
+
+const PARK: Insert = Insert {
+    name: "park",
+    into: "parked (at, queue, why, message_id, content_type, attempts, headers, body, digest)",
+    columns: 9,
+    tail: "ON CONFLICT DO NOTHING",
+};
 
 impl Sqlite {
     pub(super) async fn lease_outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
@@ -56,6 +67,30 @@ impl Sqlite {
         let now_us = self.now_us();
         let rows = sqlx::query_as::<_, TimerRow>(DUE).bind(now_us).bind(now_us + lease_us(lease)).bind(limit);
         Ok(TimerRow::in_order(rows.fetch_all(&self.writer).await.map_err(trouble)?))
+    }
+
+    pub(super) async fn park_messages(&self, messages: &[Parked]) -> Result<(), Trouble> {
+        let rows: Vec<ParkedRow> = messages.iter().map(ParkedRow::of).collect();
+        let now_us = self.now_us();
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(trouble)?;
+        let insert = PARK.rows(&mut transaction, &rows, |query, row| {
+            let query = query.bind(now_us).bind(row.queue.clone()).bind(row.why.clone()).bind(row.message_id.clone());
+            let query = query.bind(row.content_type.clone()).bind(row.attempts).bind(row.headers.clone());
+            query.bind(row.body.clone()).bind(row.digest())
+        });
+        insert.await.map_err(trouble)?;
+        transaction.commit().await.map_err(trouble)
+    }
+
+    pub(super) async fn read_parked(&self, after: i64, limit: u32) -> Result<Vec<Parked>, Trouble> {
+        let rows = sqlx::query_as::<_, ParkedRow>(PARKED).bind(after).bind(i64::from(limit));
+        let rows = rows.fetch_all(&self.readers).await.map_err(trouble)?;
+        rows.into_iter().map(ParkedRow::parked).collect()
+    }
+
+    pub(super) async fn forget_parked(&self, id: i64) -> Result<bool, Trouble> {
+        let done = sqlx::query(UNPARK).bind(id).execute(&self.writer).await.map_err(trouble)?;
+        Ok(done.rows_affected() > 0)
     }
 
     pub(super) async fn count_figures(&self) -> Result<Figures, Trouble> {

@@ -39,7 +39,7 @@ fn task(n: u32) -> Value {
         "authoredOn": format!("2026-{:02}-{day:02}T00:00:{second:02}Z", 1 + n % 12),
         "lastModified": format!("2026-{:02}-{day:02}T00:00:{second:02}.5Z", 1 + n % 12),
     });
-    if n % 3 != 0 {
+    if !n.is_multiple_of(3) {
         task["owner"] = json!({ "reference": format!("Organization/{}", n % 17) });
     }
     task

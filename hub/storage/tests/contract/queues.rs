@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use hub_domain::decision::{Timer, TimerId};
-use hub_domain::registry::Committed;
+use hub_domain::registry::{Committed, Parked};
 use schemas::resource::Key;
 use schemas::task::Priority;
 use schemas::time::Timestamp;
@@ -136,4 +136,34 @@ pub(crate) async fn figures_count_what_is_there(place: Place) {
     assert_eq!(figures.open_tasks, [("laboratory".to_owned(), "requested".to_owned(), 3)]);
     assert_eq!((figures.outbox_depth, figures.overdue_timers), (3, 3));
     assert!(figures.outbox_age > Duration::ZERO && figures.outbox_age < Duration::from_secs(30));
+}
+
+pub(crate) async fn parked_messages_wait_for_a_person(place: Place) {
+    let registry = &*place.registry;
+    let message = |n: u8| Parked {
+        id: 0,
+        at: Timestamp(0),
+        queue: "reports".into(),
+        why: "no JSON: \0".into(),
+        message_id: format!("m{n}"),
+        content_type: "application/cloudevents+json".into(),
+        attempts: 3,
+        headers: vec![("traceparent".into(), "00-1-2-01".into())],
+        body: vec![n, 0, 0xff],
+    };
+    registry.park(&[message(1), message(2)]).await.unwrap();
+    // The delivery came again; the third only has the same id.
+    registry.park(&[message(2), Parked { body: vec![3], ..message(2) }]).await.unwrap();
+    registry.park(&[]).await.unwrap();
+    let all = registry.parked(0, 10).await.unwrap();
+    assert_eq!(all.iter().map(|parked| parked.body[0]).collect::<Vec<_>>(), [1, 2, 3]);
+    let mut first = all[0].clone();
+    assert!(first.at.0 > 0);
+    (first.id, first.at, first.why) = (0, Timestamp(0), message(1).why);
+    assert_eq!(first, message(1));
+    assert_eq!(registry.parked(all[0].id, 1).await.unwrap(), [all[1].clone()]);
+    assert_eq!(registry.figures().await.unwrap().parked, 3);
+    assert!(registry.unpark(all[1].id).await.unwrap());
+    assert!(!registry.unpark(all[1].id).await.unwrap());
+    assert_eq!(registry.parked(0, 10).await.unwrap().len(), 2);
 }

@@ -286,8 +286,8 @@ pub(crate) async fn paging_while_others_insert_skips_nothing(place: Place) {
         loop {
             let page = registry.search(&query).await.unwrap();
             seen.extend(page.entries.into_iter().map(|entry| entry.key.id));
-            create(registry, 1000 + u128::from(rand_from(seen.len())), Key::task(format!("new-{}", uuid())), body())
-                .await;
+            let number = next();
+            create(registry, number, Key::task(format!("new-{number}")), body()).await;
             query.page = page.next;
             if query.page.is_none() {
                 break;
@@ -299,14 +299,11 @@ pub(crate) async fn paging_while_others_insert_skips_nothing(place: Place) {
     }
 }
 
-fn rand_from(_: usize) -> u64 {
-    uuid().as_u128() as u64
-}
-
-fn uuid() -> uuid::Uuid {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(5_000);
-    uuid::Uuid::from_u128(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
+/// A number that no order here has yet.
+fn next() -> u128 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(5_000);
+    u128::from(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 pub(crate) async fn paging_by_last_updated_skips_nothing_that_moves(place: Place) {

@@ -1,5 +1,7 @@
 //! What those who run the hub ask of it: is it alive, is it ready, how is it doing.
 
+mod parked;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,14 +9,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hub_telemetry::names;
 use serde_json::json;
 
 use crate::service::Service;
 
 pub fn router() -> Router<Arc<Service>> {
-    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).route("/metrics", get(metrics))
+    Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/parked", get(parked::list))
+        .route("/parked/{id}", get(parked::show).delete(parked::drop_one))
+        .route("/parked/{id}/retry", post(parked::retry))
 }
 
 async fn live() -> Response {
@@ -44,6 +52,10 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
         for (work, status, count) in figures.open_tasks {
             metrics::gauge!(names::TASKS, "work" => work, "status" => status).set(count as f64);
         }
+        for (work, age) in figures.oldest_offers {
+            metrics::gauge!(names::OLDEST_OFFER_AGE_SECONDS, "work" => work).set(age.as_secs_f64());
+        }
+        metrics::gauge!(names::PARKED_MESSAGES).set(figures.parked as f64);
         metrics::gauge!(names::OUTBOX_DEPTH).set(figures.outbox_depth as f64);
         metrics::gauge!(names::OUTBOX_OLDEST_AGE_SECONDS).set(figures.outbox_age.as_secs_f64());
         metrics::gauge!(names::TIMERS_OVERDUE).set(figures.overdue_timers as f64);

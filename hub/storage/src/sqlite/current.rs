@@ -1,0 +1,204 @@
+//! The rows that searches ask, and their index rows.
+
+use std::collections::HashMap;
+
+use schemas::resource::{Key, Kind};
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::insert::Insert;
+use crate::changes::{Changes, Moved};
+use crate::errors::Failure;
+use crate::rows::{Current, Index, IndexChanges, Prepared, VersionRow};
+
+pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes<'_, '_>) -> Result<(), Failure> {
+    let work = changes.work();
+    let mut index = IndexChanges::default();
+    for (seq, current) in born_tasks(connection, changes, &work).await? {
+        index.add(seq, &current.index);
+    }
+    for (seq, current) in born_resources(connection, changes).await? {
+        index.add(seq, &current.index);
+    }
+    for task in [true, false] {
+        for moved in changes.moved(task) {
+            let (seq, fingerprint) = update(connection, &moved, &work).await?;
+            if fingerprint != moved.current.index.fingerprint() {
+                let before = index_before(connection, moved.row.key(), moved.before).await?;
+                index.replace(seq, &before, &moved.current.index);
+                reindexed(connection, moved.row.key(), seq, moved.current.index.fingerprint()).await?;
+            }
+        }
+        for (key, before) in changes.gone(task) {
+            let rows = index_before(connection, key, before).await?;
+            if let Some(seq) = delete(connection, key).await? {
+                index.replace(seq, &rows, &Index::default());
+            }
+        }
+    }
+    for message in changes.unwritten() {
+        const MARK: &str = "-- mark_work\nUPDATE task SET work = $2, step = $3 WHERE id = $1";
+        let mark = sqlx::query(MARK).bind(&message.task.id).bind(&message.work).bind(&message.step);
+        mark.execute(&mut *connection).await?;
+    }
+    write_index(connection, &index).await
+}
+
+async fn born_tasks<'a, 'p>(
+    connection: &mut SqliteConnection,
+    changes: &Changes<'a, 'p>,
+    work: &HashMap<&str, (&str, &str)>,
+) -> Result<Vec<(i64, &'p Current)>, Failure> {
+    const TASKS: Insert = Insert {
+        name: "commit_tasks",
+        into: "task (id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
+                     authored, authored_high, modified, modified_high, work, step, indexed)",
+        columns: 19,
+        tail: "RETURNING seq, id",
+    };
+    let rows = changes.born(true);
+    let insert = TASKS.rows(connection, &rows, |query, (row, current)| {
+        let (work, step) = work.get(row.key().id.as_str()).copied().unzip();
+        let query = query.bind(row.key().id.clone()).bind(row.version()).bind(row.write.resource.last_updated.0);
+        let query = query.bind(current.root).bind(current.open).bind(current.status.clone().unwrap_or_default());
+        let query = query.bind(current.owner.clone()).bind(current.requester.clone()).bind(current.subject.clone());
+        let query = query.bind(current.code.clone()).bind(current.grouped.clone()).bind(current.priority);
+        let query = query.bind(current.authored).bind(current.authored_high);
+        let query = query.bind(current.modified).bind(current.modified_high);
+        query.bind(work.map(str::to_owned)).bind(step.map(str::to_owned)).bind(current.index.fingerprint())
+    });
+    let returned = insert.await?;
+    numbered(rows, returned)
+}
+
+async fn born_resources<'a, 'p>(
+    connection: &mut SqliteConnection,
+    changes: &Changes<'a, 'p>,
+) -> Result<Vec<(i64, &'p Current)>, Failure> {
+    const RESOURCES: Insert = Insert {
+        name: "commit_resources",
+        into: "resource (kind, id, version, updated, status, priority, authored, authored_high, indexed)",
+        columns: 9,
+        tail: "RETURNING seq, id, kind",
+    };
+    let rows = changes.born(false);
+    let insert = RESOURCES.rows(connection, &rows, |query, (row, current)| {
+        let key = row.key();
+        let query = query.bind(key.kind.name()).bind(key.id.clone()).bind(row.version());
+        let query = query.bind(row.write.resource.last_updated.0).bind(current.status.clone()).bind(current.priority);
+        query.bind(current.authored).bind(current.authored_high).bind(current.index.fingerprint())
+    });
+    let returned = insert.await?;
+    numbered(rows, returned)
+}
+
+/// The number that each new row got.
+fn numbered<'a, 'p>(
+    rows: Vec<(&'p Prepared<'a>, &'p Current)>,
+    returned: Vec<sqlx::sqlite::SqliteRow>,
+) -> Result<Vec<(i64, &'p Current)>, Failure> {
+    let mut numbers = HashMap::with_capacity(returned.len());
+    for row in &returned {
+        let kind = if row.len() > 2 { row.try_get::<String, _>(2)? } else { Kind::TASK.name().to_owned() };
+        numbers.insert((kind, row.try_get::<String, _>(1)?), row.try_get::<i64, _>(0)?);
+    }
+    let number = |(row, current): (&'p Prepared<'a>, &'p Current)| {
+        let key = row.key();
+        Some((numbers.get(&(key.kind.name().to_owned(), key.id.clone())).copied()?, current))
+    };
+    Ok(rows.into_iter().filter_map(number).collect())
+}
+
+/// Moves a current row on; its number, and the fingerprint of the index rows that it had.
+async fn update(
+    connection: &mut SqliteConnection,
+    moved: &Moved<'_, '_>,
+    work: &HashMap<&str, (&str, &str)>,
+) -> Result<(i64, i64), Failure> {
+    const TASK: &str = "-- move_task
+        UPDATE task SET version = $2, updated = $3, open = $4, status = $5, owner = $6, requester = $7, subject = $8,
+               code = $9, grouped = $10, priority = $11, authored = $12, authored_high = $13, modified = $14,
+               modified_high = $15, work = coalesce($16, work), step = coalesce($17, step)
+         WHERE id = $1 RETURNING seq, indexed";
+    const RESOURCE: &str = "-- move_resource
+        UPDATE resource SET version = $3, updated = $4, status = $5, priority = $6, authored = $7, authored_high = $8
+         WHERE kind = $1 AND id = $2 RETURNING seq, indexed";
+    let (key, current) = (moved.row.key(), moved.current);
+    let updated = moved.row.write.resource.last_updated.0;
+    let query = if key.kind == Kind::TASK {
+        let (work, step) = work.get(key.id.as_str()).copied().unzip();
+        let query = sqlx::query_as(TASK).bind(&key.id).bind(moved.row.version()).bind(updated).bind(current.open);
+        let query = query.bind(current.status.as_deref().unwrap_or_default()).bind(&current.owner);
+        let query = query.bind(&current.requester).bind(&current.subject).bind(&current.code).bind(&current.grouped);
+        let query = query.bind(current.priority).bind(current.authored).bind(current.authored_high);
+        query.bind(current.modified).bind(current.modified_high).bind(work).bind(step)
+    } else {
+        let query = sqlx::query_as(RESOURCE).bind(key.kind.name()).bind(&key.id).bind(moved.row.version());
+        let query = query.bind(updated).bind(&current.status).bind(current.priority);
+        query.bind(current.authored).bind(current.authored_high)
+    };
+    // A head that matches and a row that is not there: the decision was made on something else.
+    query.fetch_optional(connection).await?.ok_or(Failure::Taken)
+}
+
+async fn delete(connection: &mut SqliteConnection, key: &Key) -> Result<Option<i64>, Failure> {
+    const TASK: &str = "-- delete_task\nDELETE FROM task WHERE id = $2 AND $1 = 'Task' RETURNING seq";
+    const RESOURCE: &str = "-- delete_resource\nDELETE FROM resource WHERE kind = $1 AND id = $2 RETURNING seq";
+    const CLAIMS: &str = "-- delete_claims\nDELETE FROM claim WHERE kind = $1 AND holder = $2";
+    sqlx::query(CLAIMS).bind(key.kind.name()).bind(&key.id).execute(&mut *connection).await?;
+    let query = sqlx::query_scalar(if key.kind == Kind::TASK { TASK } else { RESOURCE });
+    Ok(query.bind(key.kind.name()).bind(&key.id).fetch_optional(connection).await?)
+}
+
+async fn index_before(connection: &mut SqliteConnection, key: &Key, version: u32) -> Result<Index, Failure> {
+    const BODY: &str = "-- version_before
+        SELECT kind, id, version, root, method, updated, body
+          FROM version WHERE kind = $1 AND id = $2 AND version = $3";
+    let query = sqlx::query_as::<_, VersionRow>(BODY).bind(key.kind.name()).bind(&key.id).bind(version);
+    let Some(row) = query.fetch_optional(connection).await? else { return Ok(Index::default()) };
+    Ok(Current::of(&row.resource()?, row.root).index)
+}
+
+async fn reindexed(connection: &mut SqliteConnection, key: &Key, seq: i64, fingerprint: i64) -> Result<(), Failure> {
+    const TASK: &str = "-- reindexed_task\nUPDATE task SET indexed = $2 WHERE seq = $1";
+    const RESOURCE: &str = "-- reindexed_resource\nUPDATE resource SET indexed = $2 WHERE seq = $1";
+    let query = sqlx::query(if key.kind == Kind::TASK { TASK } else { RESOURCE });
+    query.bind(seq).bind(fingerprint).execute(connection).await?;
+    Ok(())
+}
+
+async fn write_index(connection: &mut SqliteConnection, index: &IndexChanges) -> Result<(), Failure> {
+    const TOKENS: Insert = Insert {
+        name: "commit_tokens",
+        into: "search_token (param, value, seq, system)",
+        columns: 4,
+        tail: "ON CONFLICT DO NOTHING",
+    };
+    const DATES: Insert = Insert {
+        name: "commit_dates",
+        into: "search_date (param, low, seq, high)",
+        columns: 4,
+        tail: "ON CONFLICT DO NOTHING",
+    };
+    const TOKEN_GONE: &str = "-- delete_token
+        DELETE FROM search_token WHERE param = $1 AND value = $2 AND seq = $3 AND system = $4";
+    const DATE_GONE: &str = "-- delete_date
+        DELETE FROM search_date WHERE param = $1 AND low = $2 AND seq = $3 AND high = $4";
+    for (seq, row) in &index.tokens_gone {
+        let query = sqlx::query(TOKEN_GONE).bind(row.param).bind(&row.value).bind(seq).bind(&row.system);
+        query.execute(&mut *connection).await?;
+    }
+    for (seq, row) in &index.dates_gone {
+        let query = sqlx::query(DATE_GONE).bind(row.param).bind(row.low).bind(seq).bind(row.high);
+        query.execute(&mut *connection).await?;
+    }
+    let tokens = TOKENS.rows(connection, &index.tokens, |query, (seq, row)| {
+        query.bind(row.param).bind(row.value.clone()).bind(*seq).bind(row.system.clone())
+    });
+    tokens.await?;
+    let dates = DATES.rows(connection, &index.dates, |query, (seq, row)| {
+        query.bind(row.param).bind(row.low).bind(*seq).bind(row.high)
+    });
+    dates.await?;
+    Ok(())
+}
