@@ -139,9 +139,10 @@ pub(crate) fn figures(rows: Vec<FigureRow>) -> Figures {
             "depth" => figures.outbox_depth = number.unwrap_or(0),
             "oldest" => figures.outbox_age = age(row.number, now_us),
             "offered" => figures.oldest_offers.push((row.work, age(row.number, now_us))),
-            "now" => {}
             "overdue" => figures.overdue_timers = number.unwrap_or(0),
-            _ => figures.open_tasks.push((row.work, row.status, number.unwrap_or(0))),
+            "parked" => figures.parked = number.unwrap_or(0),
+            "task" => figures.open_tasks.push((row.work, row.status, number.unwrap_or(0))),
+            _ => {}
         }
     }
     figures
