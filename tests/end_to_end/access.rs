@@ -8,6 +8,7 @@ stories![
     who_shows_no_good_token_is_not_let_in,
     each_role_may_do_its_part,
     a_filler_speaks_for_itself_only,
+    only_an_operator_sees_what_is_parked,
     a_hub_that_others_can_reach_demands_authentication,
 ];
 
@@ -44,6 +45,15 @@ async fn each_role_may_do_its_part(world: World) {
     filler.sets(&task, "status", "in-progress").await.is(200);
     filler.sets(&task, "status", "completed").await.is(200);
     assert_eq!(placer.reads(&task).await["status"], "completed");
+    hub.closes().await;
+}
+
+async fn only_an_operator_sees_what_is_parked(world: World) {
+    let issuer = Issuer::at(world.folder());
+    let hub = world.hub_with(&issuer.fields()).await;
+    hub.get("/parked").await.is(401);
+    hub.with_token(issuer.token("Organization/surgery", &["placer", "filler"])).get("/parked").await.is(403);
+    hub.with_token(issuer.token("Organization/it", &["operator"])).get("/parked").await.is(200);
     hub.closes().await;
 }
 

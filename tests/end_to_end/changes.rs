@@ -95,10 +95,11 @@ async fn what_is_revoked_in_progress_may_go_on(world: World) {
     hub.closes().await;
 }
 
-/// The worker program's own way: the request to stop comes by queue to whoever works on it.
+/// A registered performer hears of it by its queue; another finds the Task that asks it by asking, as all its work.
 async fn a_filler_that_is_asked_to_stop_stops(world: World) {
-    let hub = world.hub().await;
-    hub.has_filler("laboratory", Duration::from_secs(600)).await;
+    let hub = world.hub_with(&[("performers", "Organization/registered")]).await;
+    let registered = workers::Options { performer: Some("Organization/registered".to_owned()), ..Default::default() };
+    hub.has_filler("laboratory", Duration::from_secs(600), registered).await;
     let order = hub.submits(laboratory()).await;
     order.task_is("collect", "in-progress").await;
     hub.sets(order.request(), "status", "revoked").await.is(200);

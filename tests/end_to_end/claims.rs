@@ -24,9 +24,7 @@ async fn of_two_who_claim_one_task_by_queue_one_gets_it(world: World) {
     let order = hub.submits(laboratory()).await;
     let mut first = hub.worker("laboratory", "Organization/lab-1").await;
     let mut second = hub.worker("laboratory", "Organization/lab-2").await;
-    let job = match tokio::select! { job = first.takes() => job, job = second.takes() => job } {
-        job => job,
-    };
+    let job = tokio::select! { job = first.takes() => job, job = second.takes() => job };
     let (one, other) = tokio::join!(first.claims(&job.order), second.claims(&job.order));
     let mut answers = [one.answer, other.answer];
     answers.sort_by_key(|answer| *answer == Answer::Refused);

@@ -1,9 +1,10 @@
 //! Reports come twice, late, in the wrong order, and from whoever has no business with it.
 
+use reqwest::Method;
 use schemas::message::{Act, Answer, STATUS_REPORT};
 use serde_json::json;
 use tests::bodies::laboratory;
-use tests::{Report, World, stories};
+use tests::{Report, World, stories, until};
 
 stories![
     a_report_that_overtook_another_goes_through_the_skipped_steps,
@@ -12,6 +13,7 @@ stories![
     a_late_report_of_who_gave_up_changes_nothing,
     a_report_for_an_unknown_task_is_parked,
     a_report_that_cannot_be_read_is_parked_with_its_reason,
+    what_was_parked_is_sent_again_or_dropped,
     what_the_outcome_of_one_order_is_touches_no_other,
 ];
 
@@ -89,9 +91,9 @@ async fn a_report_for_an_unknown_task_is_parked(world: World) {
     let unknown = "0198f3a2-7c11-7d0a-9a55-0c6f2a1b9e01.2";
     let refused = worker.reports(Report::new(&job.order, Act::Claim, 1).of_task(unknown)).await;
     assert_eq!(refused.answer, Answer::Refused);
-    let (why, text) = worker.finds_parked().await;
-    assert_eq!(why, "there is no such Task");
-    assert!(text.contains(unknown));
+    let parked = hub.finds_parked().await;
+    assert_eq!(parked["why"], "there is no such Task");
+    assert!(parked["body"].as_str().unwrap().contains(unknown));
     job.acknowledged().await;
     hub.closes().await;
 }
@@ -118,10 +120,26 @@ async fn a_report_that_cannot_be_read_is_parked_with_its_reason(world: World) {
     ];
     for (body, reason) in cases {
         worker.posts("bad", body.clone().into_bytes()).await;
-        let (why, text) = worker.finds_parked().await;
-        assert!(why.contains(reason), "{why}");
-        assert_eq!(text, body, "it is kept as it came");
+        let parked = hub.finds_parked().await;
+        assert!(parked["why"].as_str().unwrap().contains(reason), "{parked}");
+        assert_eq!(parked["body"], body, "it is kept as it came");
+        hub.delete(&format!("/parked/{}", parked["id"])).await.is(204);
     }
+    hub.closes().await;
+}
+
+async fn what_was_parked_is_sent_again_or_dropped(world: World) {
+    let hub = world.hub().await;
+    let mut worker = hub.worker("laboratory", "Organization/lab-1").await;
+    worker.posts("lost", b"not json".to_vec()).await;
+    let parked = hub.finds_parked().await;
+    assert_eq!((&parked["message_id"], &parked["queue"]), (&json!("lost"), &json!("reports")));
+    hub.request(Method::POST, &format!("/parked/{}/retry", parked["id"])).await.is(200);
+    let again = until("it is parked again", async || hub.finds_parked().await, |it| it["id"] != parked["id"]).await;
+    assert_eq!((&again["body"], &again["why"]), (&parked["body"], &parked["why"]), "nothing has changed for it");
+    hub.delete(&format!("/parked/{}", again["id"])).await.is(204);
+    hub.get(&format!("/parked/{}", again["id"])).await.is(404);
+    assert_eq!(hub.get("/parked").await.is(200).body["parked"], json!([]));
     hub.closes().await;
 }
 

@@ -146,18 +146,6 @@ impl ByHand {
             assert_eq!(reply.answer, Answer::Granted, "{reply:?}");
         }
     }
-
-    /// The next message that was parked: its reason and its text. It is settled with that.
-    pub async fn finds_parked(&self) -> (String, String) {
-        let mut parked = self.transport.consume(Source::Parked, 1).await.unwrap();
-        let delivery = timeout(PATIENCE, parked.next()).await.expect("something is parked").unwrap();
-        let found = (
-            delivery.parked_why.clone().unwrap_or_default(),
-            String::from_utf8_lossy(&delivery.message.body).into_owned(),
-        );
-        delivery.done().await;
-        found
-    }
 }
 
 /// What a worker says of a Task.

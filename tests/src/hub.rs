@@ -44,13 +44,13 @@ impl Hub {
     /// Simulated fillers of every kind start to work.
     pub async fn has_fillers(&self) {
         for kind in fillers::kinds() {
-            self.has_filler(kind, PACE).await;
+            self.has_filler(kind, PACE, workers::Options::default()).await;
         }
     }
 
     /// One simulated filler, which takes so long for each stage of its work.
-    pub async fn has_filler(&self, kind: &str, pace: Duration) {
-        let (filler, options) = (fillers::simulated(kind, pace).unwrap(), workers::Options::default());
+    pub async fn has_filler(&self, kind: &str, pace: Duration, options: workers::Options) {
+        let filler = fillers::simulated(kind, pace).unwrap();
         tokio::spawn(workers::run(self.worker_transport().await, filler, options, self.fillers.clone()));
     }
 

@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::order::Order;
+use crate::wait::eventually;
 
 const FHIR: &str = "application/fhir+json";
 const PATCH: &str = "application/json-patch+json";
@@ -104,6 +105,13 @@ impl Client {
             { "op": "add", "path": "/owner", "value": { "reference": owner } },
         ]);
         self.patch(task, claim).await
+    }
+
+    /// Waits for a message that was parked: all that is told of it, its body too.
+    pub async fn finds_parked(&self) -> Value {
+        let list = async || self.get("/parked").await.is(200).body["parked"].as_array().unwrap().first().cloned();
+        let parked = eventually("a message is parked", list).await;
+        self.get(&format!("/parked/{}", parked["id"])).await.is(200).body
     }
 
     /// All that a search finds, page by page.

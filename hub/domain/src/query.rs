@@ -106,6 +106,21 @@ pub const PARAMS: &[Param] = &[
     param(MEDICATION, "authoredon", ParamType::Date, "authoredOn", &[]),
 ];
 
+impl Param {
+    /// The code system of an element of type code, which the element itself does not name.
+    pub fn implied_system(&self) -> Option<&'static str> {
+        let task = self.kinds.contains(&"Task");
+        match self.path {
+            "status" if task => Some("http://hl7.org/fhir/task-status"),
+            "status" if self.kinds.contains(&"ServiceRequest") => Some("http://hl7.org/fhir/request-status"),
+            "intent" if task => Some("http://hl7.org/fhir/task-intent"),
+            "intent" => Some("http://hl7.org/fhir/request-intent"),
+            "priority" => Some("http://hl7.org/fhir/request-priority"),
+            _ => None,
+        }
+    }
+}
+
 /// The parameters of a type, in the order of the table.
 pub fn params(kind: Kind) -> impl Iterator<Item = &'static Param> {
     PARAMS.iter().filter(move |p| p.kinds.contains(&kind.name()))

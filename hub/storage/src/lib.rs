@@ -2,7 +2,7 @@
 //!
 //! Every change is one [`commit`](hub_domain::registry::Registry::commit) of a batch of decisions: versions of
 //! resources, their history, what searches need of them, and the messages still to be sent, in one transaction. Both
-//! back ends share what is said about rows and searches here ([`rows`], [`batch`], [`search`]) and write their own SQL
+//! back ends share what is said about rows and searches here (`rows`, `batch`, `search`) and write their own SQL
 //! for locking and for many rows at once.
 //!
 //! To add a database: 1. a folder beside `postgres/` and `sqlite/` that implements `Registry`; 2. its migrations;

@@ -181,7 +181,11 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
         check_taker(draft, from, to, &body)?;
         check_turn(draft, before, root, to)?;
     }
-    let body = if from == TaskStatus::InProgress && to == TaskStatus::Ready { given_back(draft, before, root, body) } else { body };
+    let body = if from == TaskStatus::InProgress && to == TaskStatus::Ready {
+        given_back(draft, before, root, body)
+    } else {
+        body
+    };
     let way = if from == to { vec![] } else { vec![to] };
     let wish = Wish { claimed_by: claims(draft, from, to, &body), body: Some(body), ..Wish::default() };
     task::apply(draft, &before.key, root, &way, wish)

@@ -20,7 +20,8 @@ impl Order<'_, '_> {
         self.look_at(&asked)?;
         for step in asked {
             let key = Key::task(self.id_of(step));
-            let pause = self.draft.find(&key).and_then(|task| asked_code(&task.body)).is_some_and(|code| code != "abort");
+            let pause =
+                self.draft.find(&key).and_then(|task| asked_code(&task.body)).is_some_and(|code| code != "abort");
             let begun = self.state(step).status.is_none_or(|status| status.is_terminal() || status.is_started());
             if pause && !begun {
                 self.cancel(step, "no-longer-on-hold")?;

@@ -158,7 +158,10 @@ impl<'a> Reader<'a> {
                 "true" | "false" => self.query.filters.push(Filter::Missing { param, missing: value == "true" }),
                 _ => self.fault(name, ":missing is true or false"),
             },
-            (ParamType::Token, None) => self.tokens(name, value, |any| Filter::Token { param, any }),
+            (ParamType::Token, None) => self.tokens(name, value, |mut any| {
+                any.iter_mut().for_each(|token| imply_system(token, param));
+                Filter::Token { param, any }
+            }),
             (ParamType::Reference, Some("identifier")) => {
                 self.tokens(name, value, |any| Filter::ReferenceIdentifier { param, any });
             }
@@ -219,6 +222,16 @@ impl<'a> Reader<'a> {
                 self.unknown("_sort", "sorted by _lastUpdated, _id and, Tasks, priority, status, authored-on, modified")
             }
         }
+    }
+}
+
+/// An element of type code carries no system: one that names it in full means the same.
+fn imply_system(token: &mut TokenMatch, param: &Param) {
+    if let SystemMatch::Is(system) = &token.system
+        && param.implied_system() == Some(system.as_str())
+        && token.code.is_some()
+    {
+        token.system = SystemMatch::Any;
     }
 }
 

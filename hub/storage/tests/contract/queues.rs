@@ -135,6 +135,7 @@ pub(crate) async fn figures_count_what_is_there(place: Place) {
     let figures = registry.figures().await.unwrap();
     assert_eq!(figures.open_tasks, [("laboratory".to_owned(), "requested".to_owned(), 3)]);
     assert_eq!((figures.outbox_depth, figures.overdue_timers), (3, 3));
+    assert_eq!((figures.oldest_offers.len(), figures.oldest_offers[0].0.as_str()), (1, "laboratory"));
     assert!(figures.outbox_age > Duration::ZERO && figures.outbox_age < Duration::from_secs(30));
 }
 

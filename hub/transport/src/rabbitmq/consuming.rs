@@ -105,7 +105,10 @@ impl BrokerConsumer {
             let mut streams = Vec::with_capacity(self.subscriptions.len());
             for (index, subscription) in self.subscriptions.iter().enumerate() {
                 if subscription.is_optional() && !is_there(&self.broker, &subscription.queue).await {
-                    tracing::warn!(queue = subscription.queue, "the hub has no such queue: this performer is not registered");
+                    tracing::warn!(
+                        queue = subscription.queue,
+                        "the hub has no such queue: this performer is not registered"
+                    );
                     continue;
                 }
                 let (queue, none) = (short(&subscription.queue), FieldTable::default());
