@@ -78,7 +78,8 @@ pub struct Config {
     pub page_entries_limit: u32,
     /// Most commands that one lane commits together. Default 128.
     pub batch_limit_commands: usize,
-    /// Lanes, each with one connection. For PostgreSQL: SQLite has one writer, hence one lane. Default 4.
+    /// Lanes, each with one connection. For PostgreSQL: SQLite has one writer, hence one lane. More lanes make smaller
+    /// batches. Default 2.
     pub lanes: usize,
     /// Most commands that wait for one lane; further ones are answered 503. Default 4096.
     pub queue_limit_commands: usize,
@@ -190,7 +191,7 @@ fn read(given: &mut Given) -> Config {
         page_entries: given.number("page_entries", 20, 1..=10_000),
         page_entries_limit: given.number("page_entries_limit", 200, 1..=10_000),
         batch_limit_commands: given.number("batch_limit_commands", 128, 1..=10_000),
-        lanes: given.number("lanes", 4, 1..=256),
+        lanes: given.number("lanes", 2, 1..=256),
         queue_limit_commands: given.number("queue_limit_commands", 4096, 1..=1_000_000),
         request_timeout_ms: given.number("request_timeout_ms", 30_000, 100..=600_000),
         search_timeout_ms: given.number("search_timeout_ms", 5_000, 10..=600_000),

@@ -59,12 +59,25 @@ impl Relay {
                     Err(_) => return,
                 },
                 fresh = self.fresh.recv() => match fresh {
-                    Some(messages) => self.send(messages).await,
+                    Some(messages) => {
+                        let messages = self.and_more(messages);
+                        self.send(messages).await;
+                    }
                     None => return,
                 },
                 _ = poll.tick() => self.sweep().await,
             }
         }
+    }
+
+    /// With what else has come meanwhile: the fuller a batch, the less each message costs.
+    fn and_more(&mut self, mut messages: Vec<Outgoing>) -> Vec<Outgoing> {
+        while messages.len() < self.options.batch_limit_messages as usize
+            && let Ok(more) = self.fresh.try_recv()
+        {
+            messages.extend(more);
+        }
+        messages
     }
 
     /// A broker without memory is told of every Task on offer.
