@@ -206,7 +206,7 @@ mod honest {
             let before = touched(server).await;
             let page = registry.search(query).await.unwrap();
             registry.close().await;
-            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+            everybody_left(server).await;
             let rows = touched(server).await - before;
             // Each candidate is read twice: through the index of its arm, and by its number for the tests; and each
             // arm has looked at one row ahead.
@@ -214,6 +214,19 @@ mod honest {
             assert!(rows <= allowed, "{rows} rows touched for {}: {query:?}", page.entries.len());
             assert!(rows >= page.entries.len() as i64, "the counters counted nothing: {query:?}");
         }
+    }
+
+    /// A connection that has left the list of connections has reported.
+    async fn everybody_left(server: &mut PgConnection) {
+        const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        for _ in 0..1_000 {
+            if sqlx::query_scalar::<_, i64>(OTHERS).fetch_one(&mut *server).await.unwrap() == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("a connection does not end");
     }
 
     pub(crate) async fn sqlite(place: &Place, _: &[Query]) {
