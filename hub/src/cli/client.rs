@@ -64,8 +64,8 @@ impl Client {
     }
 
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<(StatusCode, Value)> {
-        let escaped: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
-        let url = format!("{}/{path}?{}", self.base, escaped.join("&"));
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let url = format!("{}/{path}?{query}", self.base);
         let request = self.http.get(url.trim_end_matches('?')).header("accept", "application/fhir+json");
         let response =
             self.authorized(request).send().await.with_context(|| format!("no hub answers at {}", self.base))?;
@@ -95,17 +95,6 @@ impl Client {
         }
         bail!("{}", body["issue"][0]["diagnostics"].as_str().unwrap_or("the hub does not know it"))
     }
-}
-
-fn escape(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~:/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
 }
 
 fn read(raw: Value) -> OrderStatus {

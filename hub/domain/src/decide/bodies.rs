@@ -4,7 +4,7 @@ use schemas::ids::TaskId;
 use schemas::order;
 use schemas::plan::{Action, WORK};
 use schemas::resource::{Body, Key, Kind, Resource, list, text_at};
-use schemas::task::{TaskStatus, has_task_code, task_code};
+use schemas::task::{Priority, TaskStatus, has_task_code, task_code};
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -46,6 +46,14 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Of one item its own; of the whole, that of the most urgent request.
+    fn priority(&self, item: Option<usize>) -> Priority {
+        match item {
+            Some(item) => Priority::of(&self.requests[item].body),
+            None => self.requests.iter().map(|request| Priority::of(&request.body)).min().unwrap_or_default(),
+        }
+    }
+
     fn based_on(&self, item: Option<usize>) -> Value {
         match item {
             Some(item) => json!([self.requests[item].reference()]),
@@ -63,7 +71,7 @@ impl<'a> Asked<'a> {
             task.insert("groupIdentifier".into(), group.clone());
         }
         task.insert("status".into(), status.code().into());
-        task.insert("priority".into(), text_at(request, &["priority"]).unwrap_or("routine").into());
+        task.insert("priority".into(), self.priority(item).code().into());
         task.insert("focus".into(), self.focus(item));
         for (name, value) in [("for", order::subject(request)), ("encounter", request.get("encounter"))] {
             if let Some(value) = value {

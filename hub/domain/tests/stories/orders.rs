@@ -1,14 +1,9 @@
-//! Decisions as stories: commands in, the states of Tasks out. No runtime, no database: a world in memory gives each
-//! decision exactly the scene that it asked for, and keeps what it decided.
+//! Orders on the built-in plans.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-mod world;
-
+use crate::world::{World, laboratory, prescription, referral};
 use hub_domain::decide::Policy;
 use hub_domain::refusal::RefusalKind;
 use schemas::message::Act;
-use world::{World, laboratory, prescription, referral};
 
 #[test]
 fn a_referral_releases_its_steps_one_after_another() {

@@ -1,0 +1,6 @@
+//! Decisions as stories: commands in, the states of Tasks out. No runtime, no database: a world in memory gives each
+//! decision exactly the scene that it asked for, and keeps what it decided.
+
+mod orders;
+mod plans;
+mod world;
