@@ -6,7 +6,7 @@ use schemas::task::{TaskStatus, owner};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::bodies::{asked_code, work_of};
+use super::bodies::{GENERAL_WORK, asked_code, work_of};
 use super::draft::Draft;
 use super::order::Order;
 use super::{Stop, task_id};
@@ -39,10 +39,17 @@ pub(super) fn create(draft: &mut Draft, root: Uuid, key: Key, mut body: Body) ->
     let state = TaskState { status: Some(status), occurrence: 1, open, released, ..TaskState::default() };
     draft.head(root).run = Some(Run { tasks: vec![state], ..Run::default() });
     if status.is_offered() {
-        let work = work_of(&task.body);
-        draft.publish(&task, LONE_STEP.into(), work);
+        publish_lone(draft, &task);
     }
     Ok(())
+}
+
+/// To the queue of its kind of work, if some plan knows that kind: no other has a queue.
+fn publish_lone(draft: &mut Draft, task: &Resource) {
+    let work = work_of(&task.body);
+    let known = draft.moment.policy.catalogue.works().contains(&work);
+    let work = if known { work } else { GENERAL_WORK.to_owned() };
+    draft.publish(task, LONE_STEP.into(), work);
 }
 
 pub(super) fn status_of(body: &Body) -> Result<TaskStatus, Stop> {
@@ -111,7 +118,7 @@ pub(super) fn apply(
         // Released, or given back: its queue is told.
         match Order::find(draft, root)? {
             Some(mut order) => order.publish(step, &task),
-            None => draft.publish(&task, LONE_STEP.into(), work_of(&task.body)),
+            None => publish_lone(draft, &task),
         }
     }
     Ok(task)

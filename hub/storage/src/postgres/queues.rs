@@ -45,12 +45,20 @@ const FIGURES: &str = "-- figures
     UNION ALL SELECT 'overdue', '', '', count(*) FROM timer WHERE due <= (SELECT now FROM clock)
     UNION ALL SELECT 'now', '', '', now FROM clock";
 
+/// One that is parked once more gets a new id: whoever sent the old one again forgets that one, not this.
 const PARK: &str = "-- park
     INSERT INTO parked (at, queue, why, message_id, content_type, attempts, headers, body, digest)
-    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1, n.*
-      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::bytea[], $9::bigint[])
-           AS n
-    ON CONFLICT DO NOTHING";
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1,
+           queue, why, message_id, content_type, attempts, headers, body, digest
+      FROM (SELECT DISTINCT ON (digest, message_id, queue) *
+              FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::bytea[],
+                          $9::bigint[]) WITH ORDINALITY
+                   AS n (queue, why, message_id, content_type, attempts, headers, body, digest, place)
+             ORDER BY digest, message_id, queue, place) AS once
+     ORDER BY place
+    ON CONFLICT (digest, message_id, queue)
+    DO UPDATE SET id = DEFAULT, at = excluded.at, why = excluded.why, attempts = excluded.attempts,
+                  headers = excluded.headers";
 
 impl Postgres {
     pub(super) async fn lease_outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {

@@ -39,11 +39,14 @@ const FIGURES: &str = "-- figures
     UNION ALL SELECT 'overdue', '', '', count(*) FROM timer WHERE due <= $1
     UNION ALL SELECT 'now', '', '', $1";
 
+/// One that is parked once more gets a new id: whoever sent the old one again forgets that one, not this.
 const PARK: Insert = Insert {
     name: "park",
     into: "parked (at, queue, why, message_id, content_type, attempts, headers, body, digest)",
     columns: 9,
-    tail: "ON CONFLICT DO NOTHING",
+    tail: "ON CONFLICT (digest, message_id, queue)
+    DO UPDATE SET id = (SELECT max(id) + 1 FROM parked), at = excluded.at, why = excluded.why,
+                  attempts = excluded.attempts, headers = excluded.headers",
 };
 
 impl Sqlite {

@@ -167,4 +167,8 @@ pub(crate) async fn parked_messages_wait_for_a_person(place: Place) {
     assert!(registry.unpark(all[1].id).await.unwrap());
     assert!(!registry.unpark(all[1].id).await.unwrap());
     assert_eq!(registry.parked(0, 10).await.unwrap().len(), 2);
+    // Sent again, it was parked again before the first was forgotten: it is not forgotten with it.
+    registry.park(&[message(1)]).await.unwrap();
+    assert!(!registry.unpark(all[0].id).await.unwrap());
+    assert_eq!(registry.parked(0, 10).await.unwrap().iter().map(|parked| parked.body[0]).collect::<Vec<_>>(), [3, 1]);
 }
