@@ -27,7 +27,6 @@ pub struct Job {
     pub order: WorkOrder,
     /// The event around it, as it travelled.
     pub event: Value,
-    pub attempts: u32,
     delivery: Delivery,
 }
 
@@ -67,7 +66,7 @@ impl ByHand {
         let order: CloudEvent<WorkOrder> = serde_json::from_value(event.clone()).unwrap();
         assert_eq!((order.kind.as_str(), delivery.message.content_type.as_str()), (WORK_ORDER, CONTENT_TYPE));
         assert_eq!(order.subject, format!("Task/{}", order.data.task_id));
-        Job { order: order.data, event, attempts: delivery.attempts, delivery }
+        Job { order: order.data, event, delivery }
     }
 
     /// Takes the next work order, forgets it, and tells its Task.

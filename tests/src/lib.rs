@@ -30,7 +30,7 @@ pub use parts::{Database, Parts, Queue, say_once};
 pub use program::{Program, python_with_pika};
 pub use rest::{Client, Reply};
 pub use tokens::Issuer;
-pub use wait::{eventually, never, until};
+pub use wait::{eventually, until};
 pub use walk::walks_legally;
 pub use world::{World, tell, tell_beside};
 

@@ -34,11 +34,3 @@ pub async fn until<T: Debug>(what: &str, mut ask: impl AsyncFnMut() -> T, fits: 
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
-
-/// For a while nothing must come. Only for what cannot be made certain in another way.
-pub async fn never<T: Debug>(what: &str, coming: impl Future<Output = T>) {
-    const A_WHILE: Duration = Duration::from_millis(400);
-    if let Ok(came) = tokio::time::timeout(A_WHILE, coming).await {
-        panic!("{what}, but there came {came:#?}");
-    }
-}
