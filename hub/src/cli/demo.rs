@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 
 use super::client::{Client, OrderStatus};
-use super::serve::start_fillers;
+use super::serve::{register_fillers, start_fillers};
 use super::shutdown::{close, close_on_signal, signal};
 use super::track::{is_over, table};
 use crate::app::App;
@@ -50,7 +50,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         // The story is told on standard output; the log is for when it goes wrong.
         flags.log_level = Some("warn".into());
     }
-    let config = Config::load(&flags)?;
+    let mut config = Config::load(&flags)?;
+    register_fillers(&mut config);
     let telemetry = hub_telemetry::init(&config.telemetry("hub"))?;
     let listener = listen(config.listen).await?;
     let app = App::open_on(config, listener).await?;

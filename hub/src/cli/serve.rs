@@ -19,7 +19,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&arguments.flags)?;
+    let mut config = Config::load(&arguments.flags)?;
+    if arguments.fillers {
+        register_fillers(&mut config);
+    }
     let telemetry = hub_telemetry::init(&config.telemetry("hub"))?;
     let app = App::open(config).await?;
     let fillers = arguments.fillers.then(|| start_fillers(&app, fillers::PACE));
@@ -29,6 +32,15 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
+/// Each simulated filler gets a queue of its own, by which it hears when work that it has begun is to be stopped.
+pub(super) fn register_fillers(config: &mut Config) {
+    config.performers.extend(fillers::kinds().map(performer));
+}
+
+fn performer(kind: &str) -> String {
+    format!("Organization/simulated-{kind}")
+}
+
 /// The simulated fillers, in this process, on the hub's own transport. They stop when this is dropped.
 pub(super) fn start_fillers(app: &App, pace: Duration) -> Fillers {
     let shutdown = workers::Shutdown::default();
@@ -36,7 +48,8 @@ pub(super) fn start_fillers(app: &App, pace: Duration) -> Fillers {
         let Some(filler) = fillers::simulated(kind, pace) else { continue };
         let (transport, shutdown) = (app.service.transport.clone(), shutdown.clone());
         tokio::spawn(async move {
-            if let Err(error) = workers::run(transport, filler, workers::Options::default(), shutdown).await {
+            let options = workers::Options { performer: Some(performer(kind)), ..workers::Options::default() };
+            if let Err(error) = workers::run(transport, filler, options, shutdown).await {
                 tracing::error!(work = kind, cause = %error, "a simulated filler ended");
             }
         });
