@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use hub_domain::command::Command;
 use hub_domain::decide::{self, Moment, Policy, Verdict, lane_of};
-use hub_domain::decision::{Decision, Outgoing, Reply, Write};
+use hub_domain::decision::{Decision, Outgoing, OutgoingId, Reply, Write};
 use hub_domain::refusal::Refusal;
 use hub_domain::registry::{Committed, Registry, Trouble};
 use hub_domain::scene::{Needs, Scene};
@@ -192,147 +192,126 @@ impl Lane {
     /// Runs a batch to its replies; what has to be decided again is returned.
     async fn batch(&self, jobs: Vec<Job>) -> Vec<Job> {
         match self.decide_all(&jobs).await {
-            Ok(decided) => self.commit_all(jobs, decided).await,
+            Ok(trials) => self.commit_all(jobs, trials).await,
             Err(trouble) => {
-                let failure = Failure::of(&trouble);
-                jobs.into_iter().for_each(|job| drop(job.answer.send(Err(failure.clone()))));
+                fail_all(jobs, &trouble);
                 Vec::new()
             }
         }
     }
 
-    /// A decision or a refusal for each job, in order. A later one sees what an earlier one of its order decided.
-    async fn decide_all(&self, jobs: &[Job]) -> Result<Vec<Result<Decision, Refusal>>, Trouble> {
+    /// Every job decided, in order. A later one sees what an earlier one of its order decided.
+    async fn decide_all(&self, jobs: &[Job]) -> Result<Vec<Trial>, Trouble> {
         let needs: Vec<Needs> = jobs.iter().map(|job| decide::needs(&job.command, &self.policy)).collect();
         let begin = Instant::now();
-        let (mut scenes, now) = self.registry.load(&needs).await?;
+        let (scenes, now) = self.registry.load(&needs).await?;
         metrics::histogram!(names::LOAD_SECONDS).record(begin.elapsed().as_secs_f64());
-        let mut decided: Vec<Option<Result<Decision, Refusal>>> = jobs.iter().map(|_| None).collect();
-        let mut asked = vec![0; jobs.len()];
+        let mut trials: Vec<Trial> = scenes.into_iter().map(Trial::new).collect();
         loop {
-            let wanted = self.round(jobs, &mut scenes, &mut decided, &mut asked, now);
+            let wanted = self.round(jobs, &mut trials, now);
             if wanted.is_empty() {
-                break;
+                return Ok(trials);
             }
             let (which, needs): (Vec<usize>, Vec<Needs>) = wanted.into_iter().unzip();
             let (found, _) = self.registry.load(&needs).await?;
             for ((n, needs), scene) in which.into_iter().zip(needs).zip(found) {
-                scenes[n].add(scene);
-                scenes[n].asked.extend(needs.existence);
+                trials[n].scene.add(scene);
+                trials[n].scene.asked.extend(needs.existence);
             }
         }
-        Ok(decided.into_iter().map(|decision| decision.unwrap_or_else(|| Err(changing()))).collect())
     }
 
     /// One pass over the jobs that are open: what they must see before they can be decided.
     ///
     /// Who must see more holds up those behind it in its order. They are looked at all the same, once, so that what
     /// they ask for comes in the same load.
-    fn round(
-        &self,
-        jobs: &[Job],
-        scenes: &mut [Scene],
-        decided: &mut [Option<Result<Decision, Refusal>>],
-        asked: &mut [usize],
-        now: Timestamp,
-    ) -> Vec<(usize, Needs)> {
+    fn round(&self, jobs: &[Job], trials: &mut [Trial], now: Timestamp) -> Vec<(usize, Needs)> {
         let mut wanted = Vec::new();
         let mut waiting: HashSet<Uuid> = HashSet::new();
         for n in 0..jobs.len() {
+            let (earlier, later) = trials.split_at_mut(n);
+            let trial = &mut later[0];
             let order = lane_of(&jobs[n].command);
             let held_up = waiting.contains(&order);
-            if decided[n].is_some() || (held_up && asked[n] > 0) {
+            if trial.outcome.is_some() || (held_up && trial.asked > 0) {
                 continue;
             }
-            for (earlier, decision) in jobs[..n].iter().zip(&decided[..n]) {
-                if let Some(Ok(decision)) = decision
-                    && concerns(earlier, decision, &jobs[n], &scenes[n])
+            for (job, other) in jobs.iter().zip(&*earlier) {
+                if let Some(Ok(decision)) = &other.outcome
+                    && concerns(job, decision, &jobs[n], &trial.scene)
                 {
-                    decide::after(&mut scenes[n], decision);
+                    decide::after(&mut trial.scene, decision);
+                    trial.leans |= other.leans || !changes_nothing(decision);
                 }
             }
-            let now = scenes[n].heads.values().map(|head| head.last).fold(now, Timestamp::max);
-            match decide::decide(&scenes[n], &jobs[n].command, &Moment { now, policy: &self.policy }) {
-                Ok(Verdict::More(_)) if asked[n] == MORE_LIMIT => decided[n] = Some(Err(changing())),
+            let now = trial.scene.heads.values().map(|head| head.last).fold(now, Timestamp::max);
+            match decide::decide(&trial.scene, &jobs[n].command, &Moment { now, policy: &self.policy }) {
+                Ok(Verdict::More(_)) if trial.asked == MORE_LIMIT => trial.outcome = Some(Err(changing())),
                 Ok(Verdict::More(needs)) => {
                     waiting.insert(order);
-                    asked[n] += 1;
+                    trial.asked += 1;
                     wanted.push((n, needs));
                 }
                 // Too early: it has to see what those before it will have done.
                 _ if held_up => {}
-                Ok(Verdict::Decided(decision)) => decided[n] = Some(Ok(*decision)),
-                Err(refusal) => decided[n] = Some(Err(refusal)),
+                Ok(Verdict::Decided(decision)) => trial.outcome = Some(Ok(*decision)),
+                Err(refusal) => trial.outcome = Some(Err(refusal)),
             }
         }
         wanted
     }
 
-    async fn commit_all(&self, jobs: Vec<Job>, decided: Vec<Result<Decision, Refusal>>) -> Vec<Job> {
-        let mut to_commit = Vec::new();
-        let mut waiting = Vec::new();
-        for (job, decided) in jobs.into_iter().zip(decided) {
-            match decided {
-                Err(refusal) => {
-                    let issue = refusal.issues.first().map_or("none", |issue| issue.code.code());
-                    metrics::counter!(names::REFUSALS_TOTAL, "issue" => issue).increment(1);
-                    drop(job.answer.send(Err(Failure::Refused(refusal))));
+    async fn commit_all(&self, jobs: Vec<Job>, trials: Vec<Trial>) -> Vec<Job> {
+        let (mut committing, mut decisions, mut resting) = (Vec::new(), Vec::new(), Vec::new());
+        for (job, trial) in jobs.into_iter().zip(trials) {
+            let answer = match trial.outcome.unwrap_or_else(|| Err(changing())) {
+                Ok(decision) if !changes_nothing(&decision) => {
+                    committing.push(job);
+                    decisions.push(decision);
+                    continue;
                 }
-                Ok(decision) if changes_nothing(&decision) => {
-                    drop(job.answer.send(Ok(done(decision.reply, Vec::new()))))
-                }
-                Ok(decision) => {
-                    waiting.push(job);
-                    to_commit.push(decision);
-                }
-            }
+                Ok(decision) => Ok(done(decision.reply, Vec::new())),
+                Err(refusal) => Err(Failure::Refused(refusal)),
+            };
+            // An answer that follows from what is not yet committed has to wait for it.
+            if trial.leans { resting.push((job, answer)) } else { job.answer(answer) }
         }
-        if to_commit.is_empty() {
+        if decisions.is_empty() {
+            resting.into_iter().for_each(|(job, answer)| job.answer(answer));
             return Vec::new();
         }
         let begin = Instant::now();
-        let committed = self.registry.commit(&to_commit).await;
+        let committed = self.registry.commit(&decisions).await;
         metrics::histogram!(names::COMMIT_SECONDS).record(begin.elapsed().as_secs_f64());
         match committed {
-            Ok(results) => self.settle(waiting, to_commit, results),
+            Ok(results) => {
+                let all_hold = results.iter().all(|(result, _)| *result == Committed::Done);
+                let mut again = self.settle(committing, decisions, results);
+                for (job, answer) in resting {
+                    if all_hold { job.answer(answer) } else { again.extend(job.once_more()) }
+                }
+                again
+            }
             Err(trouble) => {
-                let failure = Failure::of(&trouble);
-                waiting.into_iter().for_each(|job| drop(job.answer.send(Err(failure.clone()))));
+                fail_all(committing.into_iter().chain(resting.into_iter().map(|(job, _)| job)), &trouble);
                 Vec::new()
             }
         }
     }
 
-    fn settle(
-        &self,
-        jobs: Vec<Job>,
-        decisions: Vec<Decision>,
-        results: Vec<(Committed, Vec<hub_domain::decision::OutgoingId>)>,
-    ) -> Vec<Job> {
-        let mut again = Vec::new();
-        let mut outgoing = Vec::new();
-        for ((mut job, decision), (result, ids)) in jobs.into_iter().zip(decisions).zip(results) {
+    fn settle(&self, jobs: Vec<Job>, decisions: Vec<Decision>, results: Vec<(Committed, Vec<OutgoingId>)>) -> Vec<Job> {
+        let (mut again, mut outgoing) = (Vec::new(), Vec::new());
+        for ((job, decision), (result, ids)) in jobs.into_iter().zip(decisions).zip(results) {
             match result {
                 Committed::Done => {
                     count(&decision);
                     let since = decision.writes.first().map_or(Timestamp::default(), |w| w.resource.last_updated);
                     let sent = ids.into_iter().zip(decision.outbox);
                     outgoing.extend(sent.map(|(id, message)| Outgoing { id, message, since }));
-                    drop(job.answer.send(Ok(done(decision.reply, decision.writes))));
+                    job.answer(Ok(done(decision.reply, decision.writes)));
                 }
-                Committed::Stale if job.stale < STALE_LIMIT => {
-                    metrics::counter!(names::STALE_TOTAL).increment(1);
-                    job.stale += 1;
-                    again.push(job);
-                }
-                Committed::Stale => {
-                    let failure = Failure::Trouble { id: Uuid::now_v7(), kind: TroubleKind::Contended };
-                    drop(job.answer.send(Err(failure)));
-                }
-                Committed::Failed(why) => {
-                    let failure = Failure::of(&Trouble::Failed(why));
-                    drop(job.answer.send(Err(failure)));
-                }
+                Committed::Stale => again.extend(job.once_more()),
+                Committed::Failed(why) => job.answer(Err(Failure::of(&Trouble::Failed(why)))),
             }
         }
         if !outgoing.is_empty() {
@@ -341,6 +320,49 @@ impl Lane {
         }
         again
     }
+}
+
+/// A command on its way to a decision.
+struct Trial {
+    scene: Scene,
+    /// How often it asked to see more.
+    asked: usize,
+    /// It saw what an earlier command of the batch decided: what follows from that holds only if that does.
+    leans: bool,
+    outcome: Option<Result<Decision, Refusal>>,
+}
+
+impl Trial {
+    fn new(scene: Scene) -> Self {
+        Self { scene, asked: 0, leans: false, outcome: None }
+    }
+}
+
+impl Job {
+    fn answer(self, answer: Result<Done, Failure>) {
+        if let Err(Failure::Refused(refusal)) = &answer {
+            let issue = refusal.issues.first().map_or("none", |issue| issue.code.code());
+            metrics::counter!(names::REFUSALS_TOTAL, "issue" => issue).increment(1);
+        }
+        // Whoever does not wait any more has gone; what was committed stays so.
+        let _ = self.answer.send(answer);
+    }
+
+    /// Overtaken: to be decided again, unless that was tried often enough.
+    fn once_more(mut self) -> Option<Self> {
+        metrics::counter!(names::STALE_TOTAL).increment(1);
+        if self.stale >= STALE_LIMIT {
+            self.answer(Err(Failure::Trouble { id: Uuid::now_v7(), kind: TroubleKind::Contended }));
+            return None;
+        }
+        self.stale += 1;
+        Some(self)
+    }
+}
+
+fn fail_all(jobs: impl IntoIterator<Item = Job>, trouble: &Trouble) {
+    let failure = Failure::of(trouble);
+    jobs.into_iter().for_each(|job| job.answer(Err(failure.clone())));
 }
 
 fn done(reply: Reply, writes: Vec<Write>) -> Done {
