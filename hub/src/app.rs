@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hub_domain::decide::{GENERAL_WORK, Policy};
+use hub_domain::registry::Registry;
 use hub_transport::Place;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -60,7 +61,9 @@ impl App {
         let transport = hub_transport::open(config.queue.reveal(), hub_transport::Options::hub())
             .await
             .with_context(|| format!("queue: {} cannot be opened", config.queue))?;
-        if let Err(trouble) = transport.ensure(&places(&config, &policy)?).await {
+        let mut places = places(&config, &policy)?;
+        places.extend(places_of_old_plans(&*registry).await);
+        if let Err(trouble) = transport.ensure(&places).await {
             tracing::warn!(cause = %trouble, "the broker is away: its queues are made when it is back");
         }
         let (jobs, edges) = (TaskTracker::new(), TaskTracker::new());
@@ -166,6 +169,15 @@ fn relay_options(config: &Config) -> relay::Options {
         performers: config.performers.iter().cloned().collect::<BTreeSet<String>>(),
         payload: config.payload.clone(),
     }
+}
+
+/// An order keeps the plan that it started with: its kinds of work need their queues though no plan of today has them.
+async fn places_of_old_plans(registry: &dyn Registry) -> Vec<Place> {
+    let figures = registry.figures().await.unwrap_or_else(|trouble| {
+        tracing::warn!(cause = %trouble, "open Tasks cannot be counted: queues of plans that are gone are not made");
+        Default::default()
+    });
+    figures.open_tasks.iter().filter_map(|(work, ..)| Place::open(work).ok()).collect()
 }
 
 /// The queues there must be: one for each registered performer, and one for each kind of work of a plan. Performers

@@ -171,6 +171,13 @@ async fn what_reads_too_much_is_refused(place: &Place) {
     let by_id = [Sort { by: SortBy::Id, descending: false }];
     assert!(matches!(strict.search(&sorted(task_query(vec![]), &by_id)).await, Err(Trouble::TooCostly)));
     strict.close().await;
+    // As many rows as it likes, but no time.
+    let hasty = Options { search_rows_limit: 10_000_000, search_timeout_ms: 1, ..options() };
+    let hasty = place.again(hasty).await.registry;
+    assert!(matches!(hasty.search(&sorted(task_query(vec![]), &by_id)).await, Err(Trouble::TooCostly)));
+    // The connection is none the worse for it.
+    assert!(hasty.health().await.is_ok());
+    hasty.close().await;
 }
 
 /// Whether the database itself reads as little as the registry says.
