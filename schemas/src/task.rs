@@ -137,6 +137,11 @@ pub fn has_task_code(task: &Body, code: &str) -> bool {
     codings.into_iter().flatten().any(|c| c["system"] == TASK_CODES && c["code"] == code)
 }
 
+/// What a Task asks the owner of another Task for: `abort`, `suspend` or `resume`. None for a Task that is work itself.
+pub fn asked_code(task: &Body) -> Option<&'static str> {
+    ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code))
+}
+
 /// The hub's own statusReasons: why it ended a Task.
 pub const REASONS: &str = "urn:fhir-workflow-hub:status-reason";
 

@@ -16,22 +16,18 @@ mod queues;
 mod reads;
 #[path = "contract/searches.rs"]
 mod searches;
-#[path = "contract/timing.rs"]
-mod timing;
 
 /// Each sentence once for each back end.
 macro_rules! contract {
-    ($($room:ident { $($(#[$given:meta])* $sentence:ident,)* })*) => {
+    ($($room:ident { $($sentence:ident,)* })*) => {
         mod sqlite {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            $(#[$given])*
             async fn $sentence() {
                 crate::$room::$sentence(crate::place::Place::sqlite().await).await;
             })*)*
         }
         mod postgres {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            $(#[$given])*
             async fn $sentence() {
                 if let Some(place) = crate::place::Place::postgres().await {
                     let database = place.clone();
@@ -86,10 +82,6 @@ contract! {
         paging_while_others_insert_skips_nothing,
         paging_by_last_updated_skips_nothing_that_moves,
         long_values_are_found,
-    }
-    timing {
-        #[ignore = "to be read, not asserted"]
-        how_long_a_batch_takes,
     }
     bound {
         no_task_search_reads_more_than_five_times_its_page,

@@ -4,7 +4,7 @@ use schemas::ids::TaskId;
 use schemas::order;
 use schemas::plan::{Action, WORK};
 use schemas::resource::{Body, Key, Kind, Resource, list, text_at};
-use schemas::task::{Priority, TaskStatus, has_task_code, task_code};
+use schemas::task::{Priority, TaskStatus, task_code};
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -176,11 +176,6 @@ pub fn work_of(task: &Body) -> String {
         .and_then(|coding| coding["code"].as_str())
         .unwrap_or(GENERAL_WORK)
         .to_owned()
-}
-
-/// What a Task asks the owner of another Task for: `abort`, `suspend` or `resume`.
-pub(crate) fn asked_code(task: &Body) -> Option<&'static str> {
-    ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code))
 }
 
 /// Puts a Task into a state, with the times that go with it.

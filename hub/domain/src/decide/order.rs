@@ -3,12 +3,12 @@
 use schemas::ids::TaskId;
 use schemas::order::{RequestStatus, can_complete};
 use schemas::resource::{Body, Key, Resource};
-use schemas::task::{Priority, TaskStatus, owner, reason};
+use schemas::task::{Priority, TaskStatus, asked_code, owner, reason};
 use schemas::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::bodies::{Asked, Step, asked_code, asking, offered_again, set_status, work_of};
+use super::bodies::{Asked, Step, asking, offered_again, set_status, work_of};
 use super::draft::Draft;
 use super::{Stop, task_id};
 use crate::decision::{Message, Timer, TimerId};

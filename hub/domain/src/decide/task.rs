@@ -2,11 +2,11 @@
 
 use schemas::outcome::IssueType;
 use schemas::resource::{Body, Key, Resource};
-use schemas::task::{TaskStatus, owner};
+use schemas::task::{TaskStatus, asked_code, owner};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::bodies::{GENERAL_WORK, asked_code, work_of};
+use super::bodies::{GENERAL_WORK, work_of};
 use super::draft::Draft;
 use super::order::Order;
 use super::{Stop, task_id};

@@ -2,11 +2,11 @@
 //! hold, resume it, decline it.
 
 use schemas::resource::Key;
-use schemas::task::{TaskStatus, reason};
+use schemas::task::{TaskStatus, asked_code, reason};
 use serde_json::Value;
 
 use super::Stop;
-use super::bodies::{asked_code, set_status};
+use super::bodies::set_status;
 use super::order::Order;
 use crate::task_machine::Actor;
 

@@ -9,7 +9,7 @@ use hub_domain::query::{Filter, Query, find};
 use hub_domain::registry::Stored;
 use schemas::outcome::IssueType;
 use schemas::resource::{Body, Key, Kind, text_at};
-use schemas::task::{TaskStatus, has_task_code};
+use schemas::task::{TaskStatus, asked_code};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -106,8 +106,8 @@ async fn respond(service: &Service, headers: &HeaderMap, root: Uuid) -> Result<R
 
 fn parameters(base: &str, tasks: &[Stored], bodies: &[Body]) -> Value {
     let whole = bodies.first();
-    let asks = |task: &&Body| ["abort", "suspend", "resume"].iter().any(|code| has_task_code(task, code));
-    let works: Vec<&Body> = bodies.iter().skip(1).filter(|t| !asks(t) && is_newest(t, bodies)).collect();
+    let is_work = |task: &&Body| asked_code(task).is_none() && is_newest(task, bodies);
+    let works: Vec<&Body> = bodies.iter().skip(1).filter(is_work).collect();
     let of = |task: &&Body| TaskStatus::of(task);
     let counted = works.iter().filter(|task| of(task) != Some(TaskStatus::Cancelled)).count();
     let done = works.iter().filter(|task| of(task) == Some(TaskStatus::Completed)).count();
