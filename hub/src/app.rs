@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hub_domain::decide::{GENERAL_WORK, Policy};
-use hub_domain::registry::Registry;
+use hub_domain::registry::{Figures, Registry};
 use hub_transport::Place;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -15,19 +15,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Authenticator;
+use crate::backlog::Backlog;
 use crate::config::{Config, References};
 use crate::engine::{self, Engine};
 use crate::interfaces;
+use crate::interfaces::fhir::Capacity;
 use crate::listener::Listener;
 use crate::relay::{self, Relay};
 use crate::service::Service;
-use crate::{clock, parking, plans};
+use crate::{clock, housekeeping, parking, plans};
 
 /// Batches that lanes may have committed before the relay takes them; what is beyond waits in the outbox.
 const FRESH_LIMIT_BATCHES: usize = 256;
 const RELAY_BATCH_LIMIT_MESSAGES: u32 = 500;
 const RELAY_POLL: Duration = Duration::from_secs(1);
-const RELAY_LEASE: Duration = Duration::from_secs(10);
 
 /// A hub that is up.
 pub struct App {
@@ -69,21 +70,30 @@ impl App {
         let (jobs, edges) = (TaskTracker::new(), TaskTracker::new());
         let (intake, outlet) = (CancellationToken::new(), CancellationToken::new());
         let (fresh, fresh_receiver) = mpsc::channel(FRESH_LIMIT_BATCHES);
-        let engine = Engine::start(registry.clone(), policy, engine_options(&config), fresh, &jobs);
+        let backlog = Arc::new(Backlog::new(config.outbox_limit_messages));
+        let engine = Engine::start(registry.clone(), policy, engine_options(&config), fresh, backlog.clone(), &jobs);
         let relay = Relay {
             registry: registry.clone(),
             transport: transport.clone(),
             fresh: fresh_receiver,
+            backlog: backlog.clone(),
             options: relay_options(&config),
         };
         jobs.spawn(relay.run(outlet.clone()));
-        let reports =
-            Listener { engine: engine.clone(), transport: transport.clone(), users: config.amqp_users.clone() };
+        let reports = Listener {
+            engine: engine.clone(),
+            registry: registry.clone(),
+            transport: transport.clone(),
+            users: config.amqp_users.clone(),
+        };
         edges.spawn(reports.run(intake.clone()));
         edges.spawn(parking::run(registry.clone(), transport.clone(), intake.clone()));
+        edges.spawn(housekeeping::run(registry.clone(), config.receipts_kept, intake.clone()));
+        edges.spawn(backlog.watch(registry.clone(), intake.clone()));
         edges.spawn(clock::run(registry.clone(), engine.clone(), intake.clone()));
         let address = listener.local_addr()?;
-        let service = Arc::new(Service { config, engine, registry, transport, authenticator, metrics });
+        let capacity = Capacity::of(&config);
+        let service = Arc::new(Service { config, engine, registry, transport, authenticator, capacity, metrics });
         edges.spawn(serve(listener, service.clone(), intake.clone()));
         tracing::info!(listen = %address, base = service.config.base, "the hub is ready");
         Ok(Self { service, address, intake, outlet, edges, jobs })
@@ -129,7 +139,7 @@ async fn serve(listener: TcpListener, service: Arc<Service>, stop: CancellationT
     }
 }
 
-fn policy(config: &Config) -> anyhow::Result<Policy> {
+pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
     Ok(Policy {
         require_actionable: config.require_actionable,
         strict_references: config.references == References::Strict,
@@ -141,10 +151,11 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     })
 }
 
-fn storage_options(config: &Config) -> hub_storage::Options {
+pub(crate) fn storage_options(config: &Config) -> hub_storage::Options {
     hub_storage::Options {
         // One for each lane, one for the relay, one for the clock.
         write_connections: u32::try_from(config.lanes).unwrap_or(u32::MAX).saturating_add(2),
+        fresh_lease_ms: config.outbox_lease_ms,
         search_timeout_ms: config.search_timeout_ms,
         search_rows_limit: config.search_rows_limit,
         clock_offset_us: config.clock_offset_us(clock::now()),
@@ -165,7 +176,7 @@ fn relay_options(config: &Config) -> relay::Options {
     relay::Options {
         batch_limit_messages: RELAY_BATCH_LIMIT_MESSAGES,
         poll: RELAY_POLL,
-        lease: RELAY_LEASE,
+        lease: config.outbox_lease(),
         performers: config.performers.iter().cloned().collect::<BTreeSet<String>>(),
         payload: config.payload.clone(),
     }
@@ -177,12 +188,16 @@ async fn places_of_old_plans(registry: &dyn Registry) -> Vec<Place> {
         tracing::warn!(cause = %trouble, "open Tasks cannot be counted: queues of plans that are gone are not made");
         Default::default()
     });
+    places_of_open_work(&figures)
+}
+
+pub(crate) fn places_of_open_work(figures: &Figures) -> Vec<Place> {
     figures.open_tasks.iter().filter_map(|(work, ..)| Place::open(work).ok()).collect()
 }
 
 /// The queues there must be: one for each registered performer, and one for each kind of work of a plan. Performers
 /// first: a worker that finds the open queue may then rely on its own being there, if ever.
-fn places(config: &Config, policy: &Policy) -> anyhow::Result<Vec<Place>> {
+pub(crate) fn places(config: &Config, policy: &Policy) -> anyhow::Result<Vec<Place>> {
     let performers = config.performers.iter().map(|performer| Place::performer(performer));
     let works = policy.catalogue.works().into_iter().chain([GENERAL_WORK.to_owned()]);
     let works = works.map(|work| Place::open(&work));

@@ -59,6 +59,8 @@ pub struct Config {
     pub lease: Leases,
     /// How much of a patient's data goes over the broker, by kind of work. Default `full`.
     pub payload: Payloads,
+    /// How long a repeat with the same `Idempotency-Key` is answered as the first was. Default 7 days.
+    pub receipts_kept: Duration,
     /// Performers with a queue of their own, as references. Default none.
     pub performers: Vec<String>,
     /// Directory with the site's own PlanDefinitions (JSON). Default none: the built-in plans only.
@@ -83,6 +85,15 @@ pub struct Config {
     pub lanes: usize,
     /// Most commands that wait for one lane; further ones are answered 503. Default 4096.
     pub queue_limit_commands: usize,
+    /// For how long a message in the outbox is left to the hub that took it, in milliseconds, before another hub sends
+    /// it. Default 10000.
+    pub outbox_lease_ms: u64,
+    /// Most messages that may wait for the broker; while there are more, new orders are answered 503. Default 1000000.
+    pub outbox_limit_messages: u64,
+    /// Most requests under way; further ones are answered 503. Default 4096.
+    pub requests_limit: usize,
+    /// Most bytes of bodies of requests under way; further ones are answered 503. Default 256 MiB.
+    pub bodies_limit_bytes: usize,
     /// How long a request may take, in milliseconds. Default 30000.
     pub request_timeout_ms: u64,
     /// How long a search may take, in milliseconds. Default 5000.
@@ -154,6 +165,10 @@ impl Config {
         self.now.map_or(0, |rehearsed| rehearsed.0.saturating_sub(real.0))
     }
 
+    pub fn outbox_lease(&self) -> Duration {
+        Duration::from_millis(self.outbox_lease_ms)
+    }
+
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
     }
@@ -181,6 +196,7 @@ fn read(given: &mut Given) -> Config {
         offers_max: given.number("offers_max", 3, 1..=100),
         lease: Leases::new(given.table("lease", setting::kind_of_work, setting::lease), Some(LEASE)),
         payload: Payloads::new(given.table("payload", setting::kind_of_work, setting::payload), Payload::Full),
+        receipts_kept: given.field("receipts_kept", "7d", setting::kept),
         performers: given.list("performers", setting::performer),
         plans: given.optional("plans", setting::directory),
         now: given.optional("now", setting::instant),
@@ -193,6 +209,10 @@ fn read(given: &mut Given) -> Config {
         batch_limit_commands: given.number("batch_limit_commands", 128, 1..=10_000),
         lanes: given.number("lanes", 2, 1..=256),
         queue_limit_commands: given.number("queue_limit_commands", 4096, 1..=1_000_000),
+        outbox_lease_ms: given.number("outbox_lease_ms", 10_000, 100..=600_000),
+        outbox_limit_messages: given.number("outbox_limit_messages", 1_000_000, 1..=1_000_000_000),
+        requests_limit: given.number("requests_limit", 4096, 1..=1_000_000),
+        bodies_limit_bytes: given.number("bodies_limit_bytes", 256 << 20, 1 << 10..=64 << 30),
         request_timeout_ms: given.number("request_timeout_ms", 30_000, 100..=600_000),
         search_timeout_ms: given.number("search_timeout_ms", 5_000, 10..=600_000),
         search_rows_limit: given.number("search_rows_limit", 100_000, 100..=100_000_000),
@@ -236,6 +256,10 @@ fn check(config: &Config, given: &mut Given) {
     if config.page_entries > config.page_entries_limit {
         let text = format!("{} is more than page_entries_limit, {}", config.page_entries, config.page_entries_limit);
         given.fault("page_entries", text, "at most page_entries_limit");
+    }
+    if config.bodies_limit_bytes < config.body_limit_bytes {
+        let text = format!("{} is less than body_limit_bytes, {}", config.bodies_limit_bytes, config.body_limit_bytes);
+        given.fault("bodies_limit_bytes", text, "at least body_limit_bytes");
     }
     if config.search_timeout_ms > config.request_timeout_ms {
         let text =

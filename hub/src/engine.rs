@@ -7,21 +7,24 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hub_domain::command::Command;
+use hub_domain::command::{Act, Command};
 use hub_domain::decide::{self, Moment, Policy, Verdict, lane_of};
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Reply, Write};
 use hub_domain::refusal::Refusal;
 use hub_domain::registry::{Committed, Registry, Trouble};
 use hub_domain::scene::{Needs, Scene};
 use hub_telemetry::names;
-use schemas::resource::Resource;
+use schemas::resource::{Kind, Resource};
 use schemas::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+
+use crate::backlog::Backlog;
 
 /// How often a command that others overtook is decided again before its caller is told to come back later.
 const STALE_LIMIT: u32 = 16;
@@ -52,6 +55,8 @@ pub enum TroubleKind {
     Unavailable,
     /// Too much is waiting; come back.
     Overloaded,
+    /// Too many messages wait for the broker to take in new work; come back.
+    Backlogged,
     /// Others were faster, again and again; come back.
     Contended,
     /// The query would read too much.
@@ -101,6 +106,7 @@ pub type Pending = oneshot::Receiver<Result<Done, Failure>>;
 #[derive(Clone)]
 pub struct Engine {
     lanes: Arc<[mpsc::Sender<Job>]>,
+    backlog: Arc<Backlog>,
 }
 
 impl Engine {
@@ -111,6 +117,7 @@ impl Engine {
         policy: Arc<Policy>,
         options: Options,
         fresh: mpsc::Sender<Vec<Outgoing>>,
+        backlog: Arc<Backlog>,
         jobs: &TaskTracker,
     ) -> Self {
         let start = |number: usize| {
@@ -120,11 +127,12 @@ impl Engine {
                 registry: registry.clone(),
                 policy: policy.clone(),
                 fresh: fresh.clone(),
+                backlog: backlog.clone(),
             };
             jobs.spawn(lane.run(receive, options.batch_limit_commands));
             send
         };
-        Self { lanes: (0..options.lanes).map(start).collect() }
+        Self { lanes: (0..options.lanes).map(start).collect(), backlog: backlog.clone() }
     }
 
     /// Puts a command into its lane. Commands of one order are decided in the order in which they are put.
@@ -136,12 +144,16 @@ impl Engine {
         pending
     }
 
-    /// The same, for callers who can be told to come back: never waits for a full lane.
+    /// The same, for callers who can be told to come back: never waits for a full lane, and takes no new work while
+    /// too much of what was taken cannot be sent. What concerns the orders there are goes on, since that drains them.
     pub async fn execute(&self, command: Command) -> Result<Done, Failure> {
+        if self.backlog.is_full() && brings_work(&command) {
+            return Err(turned_away("outbox", TroubleKind::Backlogged));
+        }
         let (answer, pending) = oneshot::channel();
         let lane = self.lane(lane_of(&command));
         if lane.try_send(Job { command, answer, stale: 0 }).is_err() {
-            return Err(Failure::Trouble { id: Uuid::now_v7(), kind: TroubleKind::Overloaded });
+            return Err(turned_away("lane", TroubleKind::Overloaded));
         }
         settled(pending).await
     }
@@ -150,6 +162,19 @@ impl Engine {
         let mut hasher = DefaultHasher::new();
         root.hash(&mut hasher);
         &self.lanes[(hasher.finish() % self.lanes.len() as u64) as usize]
+    }
+}
+
+fn turned_away(why: &'static str, kind: TroubleKind) -> Failure {
+    metrics::counter!(names::TURNED_AWAY_TOTAL, "why" => why).increment(1);
+    Failure::Trouble { id: Uuid::now_v7(), kind }
+}
+
+/// Whether it may put messages into the outbox that belong to no order yet.
+fn brings_work(command: &Command) -> bool {
+    match &command.act {
+        Act::Submit(entries) => entries.iter().any(|entry| entry.kind.is_request() || entry.kind == Kind::TASK),
+        _ => false,
     }
 }
 
@@ -164,6 +189,7 @@ struct Lane {
     registry: Arc<dyn Registry>,
     policy: Arc<Policy>,
     fresh: mpsc::Sender<Vec<Outgoing>>,
+    backlog: Arc<Backlog>,
 }
 
 impl Lane {
@@ -244,8 +270,7 @@ impl Lane {
                     trial.leans |= other.leans || !changes_nothing(decision);
                 }
             }
-            let now = trial.scene.heads.values().map(|head| head.last).fold(now, Timestamp::max);
-            match decide::decide(&trial.scene, &jobs[n].command, &Moment { now, policy: &self.policy }) {
+            match self.decide(&trial.scene, &jobs[n].command, now) {
                 Ok(Verdict::More(_)) if trial.asked == MORE_LIMIT => trial.outcome = Some(Err(changing())),
                 Ok(Verdict::More(needs)) => {
                     waiting.insert(order);
@@ -255,10 +280,19 @@ impl Lane {
                 // Too early: it has to see what those before it will have done.
                 _ if held_up => {}
                 Ok(Verdict::Decided(decision)) => trial.outcome = Some(Ok(*decision)),
-                Err(refusal) => trial.outcome = Some(Err(refusal)),
+                Err(failure) => trial.outcome = Some(Err(failure)),
             }
         }
         wanted
+    }
+
+    /// A decision that breaks fails its own command, and neither its neighbours nor the lane.
+    fn decide(&self, scene: &Scene, command: &Command, now: Timestamp) -> Result<Verdict, Failure> {
+        let moment = Moment { now, policy: &self.policy };
+        match catch_unwind(AssertUnwindSafe(|| decide::decide(scene, command, &moment))) {
+            Ok(decided) => decided.map_err(Failure::Refused),
+            Err(_) => Err(Failure::of(&Trouble::Failed("a decision broke".into()))),
+        }
     }
 
     async fn commit_all(&self, jobs: Vec<Job>, trials: Vec<Trial>) -> Vec<Job> {
@@ -271,7 +305,7 @@ impl Lane {
                     continue;
                 }
                 Ok(decision) => Ok(done(decision.reply, Vec::new())),
-                Err(refusal) => Err(Failure::Refused(refusal)),
+                Err(failure) => Err(failure),
             };
             // An answer that follows from what is not yet committed has to wait for it.
             if trial.leans { resting.push((job, answer)) } else { job.answer(answer) }
@@ -305,6 +339,7 @@ impl Lane {
             match result {
                 Committed::Done => {
                     count(&decision);
+                    self.backlog.grew(ids.len());
                     let since = decision.writes.first().map_or(Timestamp::default(), |w| w.resource.last_updated);
                     let sent = ids.into_iter().zip(decision.outbox);
                     outgoing.extend(sent.map(|(id, message)| Outgoing { id, message, since }));
@@ -329,7 +364,7 @@ struct Trial {
     asked: usize,
     /// It saw what an earlier command of the batch decided: what follows from that holds only if that does.
     leans: bool,
-    outcome: Option<Result<Decision, Refusal>>,
+    outcome: Option<Result<Decision, Failure>>,
 }
 
 impl Trial {
@@ -370,8 +405,8 @@ fn done(reply: Reply, writes: Vec<Write>) -> Done {
 }
 
 /// Told to a command that asked to see more again and again.
-fn changing() -> Refusal {
-    Refusal::conflict("the order changed while this was decided")
+fn changing() -> Failure {
+    Failure::Refused(Refusal::conflict("the order changed while this was decided"))
 }
 
 fn changes_nothing(decision: &Decision) -> bool {
@@ -394,7 +429,7 @@ fn count(decision: &Decision) {
         let kind = write.resource.key.kind;
         if kind.is_request() && write.method == hub_domain::registry::Method::Create {
             metrics::counter!(names::ORDERS_TOTAL, "kind" => kind.name()).increment(1);
-        } else if kind == schemas::resource::Kind::TASK
+        } else if kind == Kind::TASK
             && let Some(status) = TaskStatus::of(&write.resource.body)
         {
             let work = decide::work_of(&write.resource.body);

@@ -2,10 +2,12 @@
 
 pub mod app;
 pub mod auth;
+pub mod backlog;
 pub mod cli;
 mod clock;
 pub mod config;
 pub mod engine;
+mod housekeeping;
 pub mod interfaces;
 mod listener;
 mod parking;

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hub_domain::command::{Act, Caller, Command, Role};
 use hub_domain::decision::Reply;
-use hub_domain::refusal::RefusalKind;
+use hub_domain::refusal::{Refusal, RefusalKind};
+use hub_domain::registry::Registry;
 use hub_telemetry::names;
 use hub_transport::{Consumer, Delivery, Message, Routing, Source, Transport};
 use schemas::message::{self, Answer, CLAIM_REPLY, CONTENT_TYPE, ClaimReply, CloudEvent, STATUS_REPORT, StatusReport};
@@ -15,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::engine::{Engine, Failure, Pending, settled};
+use crate::engine::{Engine, Failure, Pending, TroubleKind, settled};
 use crate::relay::SOURCE;
 
 /// Most reports that are handled together.
@@ -23,9 +25,17 @@ const BATCH_LIMIT_REPORTS: usize = 128;
 const PREFETCH_REPORTS: u16 = 256;
 /// A report that meets trouble comes again after this, and later each time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// So often, which takes some two hours; then it is parked. What the hub cannot do by then it will not do by itself.
+const AGAIN_LIMIT_ATTEMPTS: u32 = 20;
+/// While the database is away, it is asked at such intervals whether it is back.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_LAST: Duration = Duration::from_secs(5);
+/// So often are held reports tried on a database that says it is well. If it fails them each time, it may be them.
+const HELD_LIMIT_TRIES: u32 = 8;
 
 pub(crate) struct Listener {
     pub(crate) engine: Engine,
+    pub(crate) registry: Arc<dyn Registry>,
     pub(crate) transport: Arc<dyn Transport>,
     /// Whom a user of the broker speaks for. Empty: the broker's users are not told apart.
     pub(crate) users: BTreeMap<String, String>,
@@ -37,7 +47,7 @@ struct Read {
     span: Span,
     delivery: Delivery,
     report: StatusReport,
-    pending: Pending,
+    command: Command,
 }
 
 impl Listener {
@@ -52,7 +62,7 @@ impl Listener {
             }
         };
         while let Some(batch) = self.next(&mut *consumer, &stop).await {
-            self.handle(batch).await;
+            self.handle(batch, &stop).await;
         }
     }
 
@@ -63,21 +73,60 @@ impl Listener {
         }
     }
 
-    /// All are put into their lanes in the order they came, then awaited.
-    async fn handle(&self, batch: Vec<Delivery>) {
-        let mut read = Vec::with_capacity(batch.len());
+    /// What the database was away for is held, unacknowledged, and put into its lane again when that is back: nothing is
+    /// wrong with it. On the way out it returns to its queue.
+    async fn handle(&self, batch: Vec<Delivery>, stop: &CancellationToken) {
+        let mut held = self.read_all(batch).await;
+        for tries in 1.. {
+            held = self.pass(held, tries < HELD_LIMIT_TRIES).await;
+            if held.is_empty() {
+                return;
+            }
+            tracing::warn!(reports = held.len(), "the database is away: reports are held");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.registry_is_well(tries) => {}
+            }
+        }
+    }
+
+    async fn read_all(&self, batch: Vec<Delivery>) -> Vec<Read> {
+        let mut all = Vec::with_capacity(batch.len());
         for delivery in batch {
             match self.read(&delivery) {
-                Ok((command, report, span)) => {
-                    let pending = self.engine.put(command).await;
-                    read.push(Read { span, delivery, report, pending });
-                }
+                Ok((command, report, span)) => all.push(Read { span, delivery, report, command }),
                 Err(why) => park(delivery, &why).await,
             }
         }
-        for one in read {
+        all
+    }
+
+    /// All are put into their lanes in the order they came, then answered as they are settled. Returned are those for
+    /// which the database was away, unless they are not to be held any more.
+    async fn pass(&self, reports: Vec<Read>, hold: bool) -> Vec<Read> {
+        let mut pending = Vec::with_capacity(reports.len());
+        for one in reports {
+            let settling = self.engine.put(one.command.clone()).await;
+            pending.push((one, settling));
+        }
+        let answers = pending.into_iter().map(|(one, settling)| {
             let span = one.span.clone();
-            self.answer(one).instrument(span).await;
+            self.answer(one, settling, hold).instrument(span)
+        });
+        join_all(answers).await.into_iter().flatten().collect()
+    }
+
+    /// Waits until the registry answers. Not less long for having answered before: it may be back only half.
+    async fn registry_is_well(&self, tries: u32) {
+        let mut pause = PAUSE_FIRST * 2u32.pow(tries.min(8));
+        loop {
+            pause = pause.min(PAUSE_LAST);
+            // Between one half and the whole: hubs that lost one database together do not all come back at once.
+            tokio::time::sleep(pause / 2 + (pause / 2).mul_f64(f64::from(Uuid::new_v4().as_bytes()[0]) / 256.0)).await;
+            if self.registry.health().await.is_ok() {
+                return;
+            }
+            pause *= 2;
         }
     }
 
@@ -108,30 +157,45 @@ impl Listener {
         Ok(Caller::Known { organization, roles: BTreeSet::from([Role::Filler]) })
     }
 
-    async fn answer(&self, one: Read) {
-        let Read { delivery, report, pending, .. } = one;
-        match settled(pending).await {
+    /// Gives the report back when it is to be held.
+    async fn answer(&self, one: Read, settling: Pending, hold: bool) -> Option<Read> {
+        match settled(settling).await {
             Ok(done) => {
                 count("taken");
-                self.reply(&delivery, &report, Ok(&done.reply)).await;
-                delivery.done().await;
+                self.reply(&one.delivery, &one.report, Ok(&done.reply)).await;
+                one.delivery.done().await;
             }
-            Err(Failure::Refused(refusal)) => {
-                count("refused");
-                tracing::info!(task.id = report.task_id, report.act = ?report.act, why = refusal.text(), "report refused");
-                self.reply(&delivery, &report, Err(refusal.text())).await;
-                if matches!(refusal.kind, RefusalKind::NotFound | RefusalKind::Gone) {
-                    park(delivery, "there is no such Task").await;
-                } else {
-                    delivery.done().await;
-                }
-            }
-            Err(Failure::Trouble { .. }) => {
-                count("again");
-                let after = AGAIN_AFTER * 2u32.pow(delivery.attempts.min(8));
-                delivery.again(after).await;
-            }
+            Err(Failure::Refused(refusal)) => self.refused(one, &refusal).await,
+            Err(Failure::Trouble { kind: TroubleKind::Unavailable, .. }) if hold => return Some(one),
+            Err(Failure::Trouble { id, .. }) => self.again(one, id).await,
         }
+        None
+    }
+
+    async fn refused(&self, one: Read, refusal: &Refusal) {
+        let Read { delivery, report, .. } = one;
+        count("refused");
+        tracing::info!(task.id = report.task_id, report.act = ?report.act, why = refusal.text(), "report refused");
+        self.reply(&delivery, &report, Err(refusal.text())).await;
+        if matches!(refusal.kind, RefusalKind::NotFound | RefusalKind::Gone) {
+            park(delivery, "there is no such Task").await;
+        } else {
+            delivery.done().await;
+        }
+    }
+
+    /// Later each time, and not for ever. Whoever claims is told at the end, and need not ask again.
+    async fn again(&self, one: Read, trouble: Uuid) {
+        let Read { delivery, report, .. } = one;
+        if delivery.attempts < AGAIN_LIMIT_ATTEMPTS {
+            count("again");
+            let after = AGAIN_AFTER * 2u32.pow(delivery.attempts.min(8));
+            return delivery.again(after).await;
+        }
+        if report.act == message::Act::Claim {
+            self.reply(&delivery, &report, Err("the hub failed on this claim again and again")).await;
+        }
+        park(delivery, &format!("the hub failed on it again and again, the last time as error {trouble}")).await;
     }
 
     async fn reply(&self, delivery: &Delivery, report: &StatusReport, outcome: Result<&Reply, &str>) {
@@ -151,7 +215,7 @@ impl Listener {
         message.correlation_id = Some(report.report_id.clone());
         if let Err(error) = self.transport.reply(to, &message).await {
             // The worker is gone, or asks again.
-            tracing::debug!(task.id = report.task_id, cause = %error, "a claim could not be answered");
+            tracing::debug!(task.id = report.task_id, cause = %error, "a report could not be answered");
         }
     }
 }

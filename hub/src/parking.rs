@@ -38,8 +38,10 @@ async fn drain(registry: &dyn Registry, transport: &dyn Transport) {
             return;
         }
         let messages: Vec<Parked> = batch.iter().map(parked).collect();
-        if let Err(trouble) = registry.park(&messages).await {
-            return tracing::warn!(cause = %trouble, "parked messages stay in their queue");
+        // Held meanwhile: to give them back again and again would count against them at the broker.
+        while let Err(trouble) = registry.park(&messages).await {
+            tracing::warn!(cause = %trouble, "parked messages wait for the database");
+            tokio::time::sleep(PAUSE).await;
         }
         for delivery in batch {
             delivery.done().await;
@@ -53,13 +55,18 @@ fn parked(delivery: &Delivery) -> Parked {
         id: 0,
         at: Timestamp::default(),
         queue: message.routing.key(),
-        why: delivery.parked_why.clone().unwrap_or_else(|| "the broker gave no reason".into()),
-        message_id: message.id.clone(),
-        content_type: message.content_type.clone(),
+        why: delivery.parked_why.as_deref().map_or_else(|| "the broker gave no reason".into(), storable),
+        message_id: storable(&message.id),
+        content_type: storable(&message.content_type),
         attempts: delivery.attempts,
-        headers: message.headers.clone(),
+        headers: message.headers.iter().map(|(name, value)| (storable(name), storable(value))).collect(),
         body: message.body.to_vec(),
     }
+}
+
+/// No text of PostgreSQL holds a NUL, which a stranger may send: one such message would keep all others from being stored.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
 }
 
 /// Sends a parked message to where it was, and forgets it when it is confirmed. What dies in between sends it twice,

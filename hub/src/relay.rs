@@ -18,6 +18,7 @@ use schemas::task::{TaskStatus, focus, owner};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::backlog::Backlog;
 use crate::config::Payloads;
 
 /// Who the hub is in the messages it sends.
@@ -41,6 +42,7 @@ pub(crate) struct Relay {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) fresh: mpsc::Receiver<Vec<Outgoing>>,
+    pub(crate) backlog: Arc<Backlog>,
     pub(crate) options: Options,
 }
 
@@ -119,6 +121,10 @@ impl Relay {
 
     /// Publishes, and forgets what was confirmed or is no longer wanted. The rest stays in the outbox.
     async fn send(&self, messages: Vec<Outgoing>) {
+        if self.transport.health().is_err() {
+            // Reading what they are about would be in vain. The sweep finds them when the broker is back.
+            return;
+        }
         let (mut done, mut sealed) = (Vec::new(), Vec::new());
         match self.seal(&messages).await {
             Ok(results) => {
@@ -132,9 +138,10 @@ impl Relay {
             Err(trouble) => return tracing::warn!(cause = %trouble, "messages stay in the outbox"),
         }
         done.extend(self.publish(sealed).await);
-        if let Err(trouble) = self.registry.sent(&done).await {
+        match self.registry.sent(&done).await {
+            Ok(()) => self.backlog.shrank(done.len()),
             // They will be sent twice, which every consumer can bear.
-            tracing::warn!(cause = %trouble, "sent messages could not be forgotten");
+            Err(trouble) => tracing::warn!(cause = %trouble, "sent messages could not be forgotten"),
         }
     }
 

@@ -9,6 +9,7 @@ use hub_transport::Transport;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::interfaces::fhir::Capacity;
 
 /// The opened parts, shared by all requests.
 pub struct Service {
@@ -17,5 +18,6 @@ pub struct Service {
     pub registry: Arc<dyn Registry>,
     pub transport: Arc<dyn Transport>,
     pub authenticator: Authenticator,
+    pub capacity: Capacity,
     pub metrics: Recorder,
 }

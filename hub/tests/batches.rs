@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use hub::backlog::Backlog;
 use hub::engine::{Engine, Options, settled};
 use hub_domain::command::{Act, Caller, Command, Entry, Repeat};
 use hub_domain::decide::Policy;
@@ -77,6 +78,9 @@ impl Registry for Fragile {
     async fn unpark(&self, id: i64) -> Result<bool, Trouble> {
         self.kept.unpark(id).await
     }
+    async fn prune(&self, kept: Duration, limit: u32) -> Result<u64, Trouble> {
+        self.kept.prune(kept, limit).await
+    }
     async fn figures(&self) -> Result<Figures, Trouble> {
         self.kept.figures().await
     }
@@ -114,7 +118,8 @@ async fn a_repeat_is_answered_only_when_the_first_is_committed() {
     let registry = Arc::new(Fragile { kept, away: AtomicBool::new(true) });
     let options = Options { lanes: 1, batch_limit_commands: 16, queue_limit_commands: 16 };
     let (fresh, _receiver) = mpsc::channel(16);
-    let engine = Engine::start(registry.clone(), Arc::new(Policy::default()), options, fresh, &TaskTracker::new());
+    let (policy, backlog) = (Arc::new(Policy::default()), Arc::new(Backlog::new(1000)));
+    let engine = Engine::start(registry.clone(), policy, options, fresh, backlog, &TaskTracker::new());
     // On this runtime of one thread the lane begins only when we wait: all of these are one batch.
     let twice = [engine.put(submission()).await, engine.put(submission()).await];
     for pending in twice {

@@ -46,6 +46,10 @@ impl Timestamp {
     /// The first and the last instant that a FHIR date, dateTime or instant may mean.
     /// A time without a zone, as search values may be, is read as UTC.
     pub fn range(text: &str) -> Option<(Self, Self)> {
+        // A leap second is the second that it follows: nothing here counts it.
+        if text.get(16..19) == Some(":60") {
+            return Self::range(&format!("{}:59{}", &text[..16], &text[19..]));
+        }
         if let Ok(exact) = OffsetDateTime::parse(text, &Rfc3339) {
             let low = Self(i64::try_from(exact.unix_timestamp_nanos() / 1000).ok()?);
             let width = if text.contains('.') { 1 } else { MICROS };
@@ -63,20 +67,17 @@ impl Timestamp {
             return None;
         }
         let mut parts = text.splitn(3, '-');
-        let year: i32 = parts.next().filter(|y| y.len() == 4)?.parse().ok()?;
+        let year = i32::try_from(number(parts.next()?, 4)?).ok()?;
         let month = parts.next().map(two_digits);
         let day = parts.next().map(two_digits);
         let (first, last) = match (month, day) {
-            (None, _) => (midnight(year, 1, 1)?, midnight(year + 1, 1, 1)?),
+            (None, _) => (midnight(year, 1, 1)?, midnight_after(year, 12, 31)?),
             (Some(m), None) => {
                 let m = m?;
-                let next = if m == 12 { midnight(year + 1, 1, 1) } else { midnight(year, m + 1, 1) };
+                let next = if m == 12 { midnight_after(year, 12, 31) } else { midnight(year, m + 1, 1) };
                 (midnight(year, m, 1)?, next?)
             }
-            (Some(m), Some(d)) => {
-                let start = midnight(year, m?, d?)?;
-                (start, Self(start.0 + 86_400 * MICROS))
-            }
+            (Some(m), Some(d)) => (midnight(year, m?, d?)?, midnight_after(year, m?, d?)?),
         };
         Some((first, Self(last.0 - 1)))
     }
@@ -101,12 +102,23 @@ impl fmt::Display for Timestamp {
 }
 
 fn two_digits(text: &str) -> Option<u8> {
-    if text.len() == 2 { text.parse().ok() } else { None }
+    number(text, 2).and_then(|number| number.try_into().ok())
+}
+
+/// Exactly so many digits; `parse` alone would take a sign for one of them.
+fn number(text: &str, digits: usize) -> Option<u32> {
+    let right = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    if right { text.parse().ok() } else { None }
 }
 
 fn midnight(year: i32, month: u8, day: u8) -> Option<Timestamp> {
     let date = Date::from_calendar_date(year, Month::try_from(month).ok()?, day).ok()?;
     Some(Timestamp(date.midnight().assume_utc().unix_timestamp() * MICROS))
+}
+
+/// The end of a day: not the beginning of the next, since the last day that there is has none.
+fn midnight_after(year: i32, month: u8, day: u8) -> Option<Timestamp> {
+    Some(Timestamp(midnight(year, month, day)?.0 + 86_400 * MICROS))
 }
 
 #[cfg(test)]
@@ -124,6 +136,24 @@ mod tests {
     fn a_year_and_a_month_are_ranges_too() {
         assert_eq!(Timestamp::range("2026-12").unwrap().1.to_string(), "2026-12-31T23:59:59.999Z");
         assert_eq!(Timestamp::range("2026").unwrap().0.to_string(), "2026-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn the_last_year_has_an_end() {
+        for text in ["9999", "9999-12", "9999-12-31"] {
+            assert_eq!(Timestamp::range(text).unwrap().1.to_string(), "9999-12-31T23:59:59.999Z");
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_second_that_it_follows() {
+        let (low, _) = Timestamp::range("2026-11-22T13:45:60+01:00").unwrap();
+        assert_eq!(low.to_string(), "2026-11-22T12:45:59.000Z");
+    }
+
+    #[test]
+    fn a_sign_is_no_digit() {
+        assert!(["+123", "2026-+1", "2026-01-+1"].into_iter().all(|text| Timestamp::range(text).is_none()));
     }
 
     #[test]

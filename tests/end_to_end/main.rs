@@ -5,15 +5,25 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
+mod backups;
 mod bad_input;
 mod changes;
 mod claims;
+mod clocks;
+mod crash_points;
 mod crashes;
+mod disks;
+mod doctor;
+mod fencing;
 mod fulfilment;
 mod outages;
+mod overload;
 mod payloads;
 mod processes;
 mod repeats;
 mod reports;
+mod retention;
+mod retries;
 mod searching;
 mod traces;
+mod upgrades;

@@ -4,4 +4,5 @@
 
 mod graph;
 mod licences;
+mod migrations;
 mod walls;

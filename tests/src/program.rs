@@ -43,6 +43,15 @@ impl Program {
         missing.is_none()
     }
 
+    /// Whether there are programs that die where they are told to; when not, what is left out is said.
+    pub fn are_built_faulty() -> bool {
+        let is_built = faulty("hub").is_file();
+        if !is_built {
+            leave_out(&format!("stories with programs that die where they are told to ({FAULTY_VARIABLE} is not set)"));
+        }
+        is_built
+    }
+
     /// Runs a program to its end: its exit code, its output and its errors.
     pub async fn run(name: &str, arguments: &[&str]) -> (i32, String, String) {
         let output = command(name).args(arguments).output().await.unwrap();
@@ -51,7 +60,17 @@ impl Program {
     }
 
     pub(crate) async fn hub(world: &World, arguments: &[&str]) -> Self {
+        Self::hub_in(world, &[], arguments).await
+    }
+
+    /// A hub with this in its environment.
+    pub async fn hub_in(world: &World, variables: &[(&str, PathBuf)], arguments: &[&str]) -> Self {
         let mut hub = command("hub");
+        hub.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::serve(hub, world, arguments).await
+    }
+
+    async fn serve(mut hub: Command, world: &World, arguments: &[&str]) -> Self {
         hub.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
         hub.args(["--database", &world.database, "--queue", &world.queue]).args(arguments);
         let mut hub = Self::start(hub, world.folder());
@@ -61,8 +80,25 @@ impl Program {
         hub
     }
 
+    /// A hub that does what `HUB_FAULT` says; see `hub/storage/src/faults.rs` and its sister in the transport.
+    pub async fn faulty_hub(world: &World, fault: &str, arguments: &[&str]) -> Self {
+        let mut hub = Command::new(faulty("hub"));
+        hub.env("HUB_FAULT", fault);
+        Self::serve(hub, world, arguments).await
+    }
+
     pub fn worker(world: &World, arguments: &[&str]) -> Self {
-        let mut worker = command("worker");
+        Self::work(command("worker"), world, arguments)
+    }
+
+    /// A worker that does what `HUB_FAULT` says.
+    pub fn faulty_worker(world: &World, fault: &str, arguments: &[&str]) -> Self {
+        let mut worker = Command::new(faulty("worker"));
+        worker.env("HUB_FAULT", fault);
+        Self::work(worker, world, arguments)
+    }
+
+    fn work(mut worker: Command, world: &World, arguments: &[&str]) -> Self {
         worker.args(["--queue", &world.queue, "--pace", "5ms"]).args(arguments);
         Self::start(worker, world.folder())
     }
@@ -110,6 +146,13 @@ impl Program {
     pub async fn finishes(mut self) -> bool {
         self.child.wait().await.unwrap().success()
     }
+}
+
+/// Names the folder of programs that were built with the feature `faults`.
+const FAULTY_VARIABLE: &str = "HUB_TEST_FAULTY";
+
+fn faulty(name: &str) -> PathBuf {
+    Path::new(&std::env::var_os(FAULTY_VARIABLE).unwrap_or_default()).join(name)
 }
 
 /// Beside the folder of this test: cargo puts both into the folder of the profile.

@@ -13,6 +13,7 @@ To make it yours, change `do`. It works on one Task at a time; start it several 
 
 import argparse
 import json
+import random
 import signal
 import sys
 import time
@@ -26,6 +27,9 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 REPORTS = "hub.v1.reports"
 PARKED = "hub.v1.parked"
 RETRY_SECONDS = [1, 5, 30, 300, 3600]
+SILENCE_SECONDS = 5  # the put-off while the hub says nothing: nothing is wrong with the work order
+UNANSWERED_SECONDS = 30  # the longest put-off for want of an answer
+REMEMBERED = 10_000  # Tasks and claims; one that is forgotten costs a claim that is refused
 ANSWER_SECONDS = 10
 IDLE_PAUSE_SECONDS = 0.2
 RECONNECT_SECONDS = [0.2, 1, 2, 5, 10]
@@ -38,6 +42,12 @@ def now():
 
 def instant(text):
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def forget(known):
+    """The oldest of what is remembered, when it is too much."""
+    while len(known) > REMEMBERED:
+        del known[next(iter(known))]
 
 
 def performer_place(reference):
@@ -78,6 +88,10 @@ class Order:
         return (self.properties.headers or {}).get("x-hub-attempts", 0)
 
 
+class Fenced(Exception):
+    """The hub refused a later report: the Task is not ours any more."""
+
+
 class Grant:
     """A Task that is ours: what every later report about it needs."""
 
@@ -85,6 +99,7 @@ class Grant:
         data = reply["data"]
         self.order = order
         self.version = data.get("task_version", order.version)
+        self.reports = []  # ids of the reports whose refusal is still heeded
         self.sequence = 1  # that was the claim
         until = data.get("lease_until")
         # Both instants are the hub's, so our clock does not matter.
@@ -99,7 +114,9 @@ class Worker:
         self.replies = f"hub.v1.replies.{uuid.uuid4()}"
         places = [f"open.{options.work}"] + ([performer_place(options.performer)] if options.performer else [])
         self.queues = {tier: [f"hub.v1.work.{place}.{tier}" for place in places] for tier in ("urgent", "routine")}
+        self.attempts = options.attempts
         self.taken = 0
+        self.heard = 0  # answers of the hub to anything
         self.answers = {}  # claim id -> the hub's reply
         self.unanswered = {}  # claim id -> order that was put off; a late grant still makes it ours
         self.lowest = {}  # task -> lowest version that is still worth a look
@@ -136,6 +153,7 @@ class Worker:
         try:
             reply = json.loads(body)
             self.answers[reply["data"]["report_id"]] = reply
+            self.heard += 1
         except (ValueError, KeyError, TypeError):
             say("an answer could not be read")
         channel.basic_ack(method.delivery_tag)
@@ -195,16 +213,21 @@ class Worker:
         except (ValueError, KeyError, TypeError):
             return self.park(order, "not a work order")
         if order.data["work"] != self.work:
-            return self.put_off(order)  # of the same performer, for another of its workers
+            # Of the same performer, for another of its workers.
+            return self.put_off(order, f"no worker took it: its kind of work is {order.data['work']}")
         wanted = order.data["task_status"] in ("requested", "ready")
         if not wanted or order.version < self.lowest.get(order.task, 0):
             self.lowest[order.task] = max(order.version, self.lowest.get(order.task, 0))
             return self.acknowledge(order)
+        heard = self.heard
         claim = self.claim(order)
         reply = self.answer(claim)
         if reply is None:
             self.unanswered[claim] = order
-            return self.put_off(order)
+            forget(self.unanswered)
+            if self.heard == heard:
+                return self.retry(order, SILENCE_SECONDS, order.attempts)
+            return self.put_off(order, "the hub did not answer its claim, but others", UNANSWERED_SECONDS)
         self.acknowledge(order)
         return self.follow(order, reply)
 
@@ -212,7 +235,7 @@ class Worker:
         """The same id whenever this version is claimed again, so that it is one claim and has one answer."""
         claim = str(uuid.uuid5(self.id, f"{order.task}/{order.version}"))
         self.unanswered.pop(claim, None)
-        self.send(order, claim, 1, "claim", order.version, {}, reply_to=self.replies)
+        self.send(order, claim, 1, "claim", order.version, {})
         return claim
 
     def answer(self, claim):
@@ -225,20 +248,27 @@ class Worker:
         granted = reply["data"]["answer"] == "granted"
         settled = max(order.version, reply["data"].get("task_version") or 0)
         self.lowest[order.task] = settled + 1
+        forget(self.lowest)
         if not granted:
             say(f"Task/{order.task} refused")
             return False
         say(f"Task/{order.task} granted: {order.data['step']}")
-        self.do(Grant(order, reply))
+        try:
+            self.do(Grant(order, reply))
+        except Fenced as fenced:
+            say(f"Task/{order.task} is not ours any more, the work stops: {fenced}")
+            return False
         return True
 
     def late_grants(self):
-        """Answers that came after the order was put off. Those to repeated claims are dropped."""
+        """Answers that came after the order was put off. Of others only a no to a last word is worth a line."""
         done = 0
         for claim in list(self.answers):
-            reply, order = self.answers.pop(claim), self.unanswered.pop(claim, None)
-            if order is not None and self.follow(order, reply):
+            reply, order = self.answers.pop(claim, None), self.unanswered.pop(claim, None)
+            if reply is not None and order is not None and self.follow(order, reply):
                 done += 1
+            elif reply is not None and order is None and reply["data"]["answer"] == "refused":
+                say(f"Task/{reply['data']['task_id']} a report was refused: {reply['data'].get('reason')}")
         return done
 
     def again(self, order, exchange, header, value):
@@ -249,9 +279,17 @@ class Worker:
         self.acknowledge(order)
         return False
 
-    def put_off(self, order):
+    def put_off(self, order, why, longest=RETRY_SECONDS[-1]):
+        """For longer each time, and not for ever."""
+        if order.attempts >= self.attempts:
+            return self.park(order, why)
         seconds = RETRY_SECONDS[min(order.attempts, len(RETRY_SECONDS) - 1)]
-        return self.again(order, f"hub.v1.retry.{seconds}s", "x-hub-attempts", long(order.attempts + 1))
+        return self.retry(order, min(seconds, longest), order.attempts + 1)
+
+    def retry(self, order, seconds, attempts):
+        """Back between one half and the whole of the time, so that what failed together does not come together."""
+        order.properties.expiration = str(int(seconds * 1000 * random.uniform(0.5, 1)))
+        return self.again(order, f"hub.v1.retry.{seconds}s", "x-hub-attempts", long(attempts))
 
     def park(self, order, why):
         return self.again(order, PARKED, "x-hub-parked-why", why)
@@ -259,7 +297,7 @@ class Worker:
     # The work, and what is said about it.
 
     def do(self, grant):
-        """Simulated. Replace it by the real thing."""
+        """Simulated. Replace it by the real thing; let `Fenced` pass."""
         self.report(grant, "in-progress", business_status={"text": "In progress in Python"})
         self.work_for(grant, 0.3)
         output = {"type": {"text": "Result"}, "valueString": f"{grant.order.data['step']} done in Python"}
@@ -269,16 +307,34 @@ class Worker:
         """Time passes, and the lease is renewed at half of it."""
         step = min(seconds, (grant.lease_seconds or 120) / 2)
         while seconds > step > 0:
-            self.wait(step)
+            self.wait_for(grant, step)
             self.report(grant, "in-progress")
             seconds -= step
-        self.wait(seconds)
+        self.wait_for(grant, seconds)
+
+    def wait_for(self, grant, seconds):
+        """Heeding at once what the hub says of the work meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.wait(min(left, IDLE_PAUSE_SECONDS))
+            self.heed(grant)
 
     def report(self, grant, act, **said):
+        self.heed(grant)
         grant.sequence += 1
-        self.send(grant.order, str(uuid.uuid4()), grant.sequence, act, grant.version, said)
+        report_id = str(uuid.uuid4())
+        grant.reports.append(report_id)
+        self.send(grant.order, report_id, grant.sequence, act, grant.version, said)
 
-    def send(self, order, report_id, sequence, act, version, said, reply_to=None):
+    def heed(self, grant):
+        """Raises when a report was refused: from there on another may be at the same work."""
+        for report_id in grant.reports:
+            reply = self.answers.pop(report_id, None)
+            if reply is not None and reply["data"]["answer"] == "refused":
+                raise Fenced(reply["data"].get("reason", ""))
+        grant.reports = grant.reports[-32:]
+
+    def send(self, order, report_id, sequence, act, version, said):
         data = {
             "report_id": report_id,
             "task_id": order.task,
@@ -305,7 +361,7 @@ class Worker:
             content_type="application/cloudevents+json",
             delivery_mode=2,
             message_id=report_id,
-            reply_to=reply_to,
+            reply_to=self.replies,
             headers=headers,
         )
         self.publish(REPORTS, "", json.dumps(event).encode(), properties)
@@ -350,6 +406,7 @@ def main():
     parser.add_argument("--url", required=True, help="amqp://user:password@host:port/vhost")
     parser.add_argument("--work", required=True, help="the kind of work, for example laboratory")
     parser.add_argument("--performer", help="claim in this name, for example Organization/lab-1")
+    parser.add_argument("--attempts", type=int, default=20, help="so often is work put off before it is parked")
     parser.add_argument("--count", type=int, help="end after so many Tasks")
     parser.add_argument("--idle-seconds", type=float, help="end after so long without work")
     options = parser.parse_args()

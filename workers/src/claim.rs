@@ -40,6 +40,8 @@ pub(crate) struct Claims {
 struct State {
     versions: Versions,
     waiting: HashMap<String, Waiting>,
+    /// How often the hub answered anything: it speaks.
+    answers: u64,
 }
 
 struct Waiting {
@@ -65,7 +67,7 @@ impl Claims {
         let id = Uuid::new_v5(&self.worker, claimed.as_bytes()).to_string();
         let (tell, answer) = oneshot::channel();
         state.waiting.insert(id.clone(), Waiting { order_version: order.task_version, tell });
-        Some(Claim { id, answer, claims: self })
+        Some(Claim { id, answer, heard: state.answers, claims: self })
     }
 
     /// This version of the Task wants no work, or not any more.
@@ -75,12 +77,13 @@ impl Claims {
 
     /// Hands an answer to the claim that waits for it. In one step with settling the version: a copy of the order
     /// that comes at this moment is either the one that is told, or finds nothing left to claim.
-    pub(crate) fn answered(&self, reply: CloudEvent<ClaimReply>) {
+    ///
+    /// Gives back what no claim waits for: the answer to another report, or a second one to a claim asked twice.
+    pub(crate) fn answered(&self, reply: CloudEvent<ClaimReply>) -> Option<ClaimReply> {
         let mut state = self.state();
+        state.answers += 1;
         let Some(Waiting { order_version, tell }) = state.waiting.remove(&reply.data.report_id) else {
-            // The second answer to one claim asked twice, or one that came too late.
-            tracing::debug!(report.id = reply.data.report_id, "nobody waits for this answer");
-            return;
+            return Some(reply.data);
         };
         let task_id = reply.data.task_id.clone();
         let answered = Answered::of(&reply, order_version);
@@ -92,6 +95,7 @@ impl Claims {
         if let Err(Answered::Granted { .. }) = tell.send(answered) {
             tracing::warn!(task.id = task_id, "granted too late: its lease has to lapse");
         }
+        None
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -124,6 +128,8 @@ fn span(from: &str, until: &str) -> Option<Duration> {
 pub(crate) struct Claim<'a> {
     id: String,
     answer: oneshot::Receiver<Answered>,
+    /// How many answers there had been when it was opened.
+    heard: u64,
     claims: &'a Claims,
 }
 
@@ -141,6 +147,11 @@ impl Claim<'_> {
             status_reason: None,
             output: Vec::new(),
         }
+    }
+
+    /// Whether the hub has said nothing to anybody here since: then it is away, and this order is like any other.
+    pub(crate) fn hub_is_silent(&self) -> bool {
+        self.claims.state().answers == self.heard
     }
 
     /// The answer; `None` when a later copy of the order waits for it instead.

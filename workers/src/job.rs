@@ -18,14 +18,14 @@ use crate::filler::Outcome;
 use crate::output;
 use crate::reporter::{Progress, Reporter, Said};
 use crate::runner::Runner;
+use crate::stops::Stop;
 use crate::trace::Trace;
 
 /// How long a work order is put off: by how often it was already.
 const PUT_OFF_SECONDS: [u64; 5] = [1, 5, 30, 300, 3600];
 
-/// A performer's place has all its kinds of work, each for another of its workers. One that nobody took so often
-/// has none, and somebody has to see that.
-const MISFIT_LIMIT_ATTEMPTS: u32 = 20;
+/// An order that the hub does not answer for, though it does for others, is put off no longer: it may be slow.
+const UNANSWERED_LONGEST: Duration = Duration::from_secs(30);
 
 impl Runner {
     /// Ends when the work order is settled one way or the other; with a grant, when the work is done and reported.
@@ -43,7 +43,10 @@ impl Runner {
 
     async fn take(&self, delivery: Delivery, order: &WorkOrder, trace: &Trace, permit: OwnedSemaphorePermit) {
         if order.work != self.filler.work() {
-            return misfit(delivery, order).await;
+            // A performer's place has all its kinds of work, each for another of its workers. One that nobody takes has
+            // none, and somebody has to see that.
+            let why = format!("no worker took it: its kind of work is {}", order.work);
+            return self.put_off(delivery, Duration::MAX, &why).await;
         }
         if !TaskStatus::parse(&order.task_status).is_some_and(TaskStatus::is_offered) {
             self.claims.settle(order);
@@ -68,7 +71,7 @@ impl Runner {
     ) {
         if let Err(error) = self.ask(&claim, order, trace).await {
             tracing::warn!(%error, "cannot claim now");
-            return put_off(delivery).await;
+            return delivery.later(self.limits.silence).await;
         }
         match timeout(self.limits.answer, claim.answer()).await {
             Ok(answer) => {
@@ -77,7 +80,7 @@ impl Runner {
             }
             Err(_) => {
                 tracing::warn!(limit_ms = self.limits.answer.as_millis(), "no answer to a claim yet");
-                put_off(delivery).await;
+                self.unanswered(delivery, &claim).await;
                 // Others may have our place meanwhile: this may last.
                 drop(permit);
                 self.late(claim, order, trace).await;
@@ -86,9 +89,27 @@ impl Runner {
     }
 
     async fn ask(&self, claim: &Claim<'_>, order: &WorkOrder, trace: &Trace) -> anyhow::Result<()> {
-        let mut message = self.post.message(claim.report(order), trace)?;
-        message.reply_to = Some(self.reply_address.clone());
+        let message = self.post.message(claim.report(order), trace)?;
         Ok(self.post.send(&message).await?)
+    }
+
+    /// While the hub answers nobody, nothing is wrong with this order, and it is not counted against it.
+    async fn unanswered(&self, delivery: Delivery, claim: &Claim<'_>) {
+        if claim.hub_is_silent() {
+            delivery.later(self.limits.silence).await;
+        } else {
+            self.put_off(delivery, UNANSWERED_LONGEST, "the hub did not answer its claim, but others").await;
+        }
+    }
+
+    /// For longer each time, but no longer than `longest`; and not for ever.
+    async fn put_off(&self, delivery: Delivery, longest: Duration, why: &str) {
+        if delivery.attempts >= self.limits.attempts {
+            tracing::warn!(why, attempts = delivery.attempts, "parked");
+            return delivery.park(why).await;
+        }
+        let step = usize::try_from(delivery.attempts).unwrap_or(usize::MAX).min(PUT_OFF_SECONDS.len() - 1);
+        delivery.again(Duration::from_secs(PUT_OFF_SECONDS[step]).min(longest)).await;
     }
 
     /// The hub may be slow, and grant what we gave back. Then the Task is ours, and every other claim is refused: if
@@ -117,31 +138,35 @@ impl Runner {
         tracing::info!(task.granted_version = task_version, "granted, and begins");
         metrics::counter!(names::WORKER_STARTED_TOTAL, "work" => order.work.clone()).increment(1);
         let since = Instant::now();
+        let work = self.stops.begin(&order.task_id);
         let reporter = Arc::new(Reporter {
             post: self.post.clone(),
             trace: trace.clone(),
+            hand: work.hand.clone(),
             task_id: order.task_id.clone(),
             performer: self.performer.clone(),
             task_version,
             said: Said::default().into(),
         });
-        let progress = Progress::new(reporter.clone());
-        let stop = self.stops.begin(&order.task_id);
-        let outcome = tokio::select! {
-            outcome = self.fulfil(order, &progress) => Some(outcome),
-            never = reporter.keep_lease(lease) => match never {},
-            () = stop.cancelled() => None,
+        let ended = tokio::select! {
+            ended = self.perform(order, reporter, lease) => ended,
+            stop = work.hand.stopped() => stopped(&stop),
         };
-        self.stops.end(&order.task_id);
-        let ended = match outcome {
-            Some(outcome) => reporter.end(outcome).await,
-            // The hub ends the Task when it hears that the abort is done.
-            None => "stopped",
-        };
+        drop(work);
         tracing::info!(outcome = ended, "the work has ended");
         let work = order.work.clone();
         metrics::histogram!(names::WORKER_SECONDS, "work" => work.clone()).record(since.elapsed().as_secs_f64());
         metrics::counter!(names::WORKER_FINISHED_TOTAL, "work" => work, "outcome" => ended).increment(1);
+    }
+
+    /// From the first word to the last.
+    async fn perform(&self, order: &WorkOrder, reporter: Arc<Reporter>, lease: Option<Duration>) -> &'static str {
+        let progress = Progress::new(reporter.clone());
+        let outcome = tokio::select! {
+            outcome = self.fulfil(order, &progress) => outcome,
+            never = reporter.keep_lease(lease) => match never {},
+        };
+        reporter.end(outcome).await
     }
 
     /// A filler that panics fails its Task and nothing else.
@@ -170,15 +195,13 @@ fn read(delivery: &Delivery) -> Result<(WorkOrder, Trace), String> {
     Ok((event.data, trace))
 }
 
-async fn misfit(delivery: Delivery, order: &WorkOrder) {
-    if delivery.attempts < MISFIT_LIMIT_ATTEMPTS {
-        return put_off(delivery).await;
+/// Nothing more is said of this Task: of one that was aborted, the abort is; one that was taken away is another's.
+fn stopped(stop: &Stop) -> &'static str {
+    match stop {
+        Stop::Asked => "stopped",
+        Stop::Fenced { why } => {
+            tracing::warn!(why, "the Task is not ours any more: the work stops");
+            "fenced"
+        }
     }
-    tracing::warn!("parked: no worker of this performer does this kind of work");
-    delivery.park(&format!("no worker took it: its kind of work is {}", order.work)).await;
-}
-
-async fn put_off(delivery: Delivery) {
-    let step = usize::try_from(delivery.attempts).unwrap_or(usize::MAX).min(PUT_OFF_SECONDS.len() - 1);
-    delivery.again(Duration::from_secs(PUT_OFF_SECONDS[step])).await;
 }

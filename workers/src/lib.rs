@@ -15,7 +15,9 @@
 //! - Nothing is worked on before the hub granted it *and* the work order is acknowledged, so no broker's patience
 //!   limits how long the work takes.
 //! - A report is tried until the broker confirms it. The hub does each one once, however often it comes.
-//! - Of a Task that another worker got, or that moved on, nothing is done.
+//! - Of a Task that another worker got, or that moved on, nothing is done; and what is under way stops when the hub
+//!   says so.
+//! - A work order is never dropped: it is put off while the hub is away, and after so many other failures parked.
 
 mod claim;
 mod filler;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use workers::{Options, Shutdown, fillers};
+use workers::{Limits, Options, Shutdown, fillers};
 
 /// Takes work orders off a queue, claims them of the hub, does them and reports.
 ///
@@ -29,6 +29,10 @@ struct Arguments {
     /// Work orders in hand at once.
     #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
+
+    /// How often a work order that this worker can do nothing about is put off, before it is parked for a person to see.
+    #[arg(long, env = "WORKER_ATTEMPTS", default_value_t = Limits::default().attempts)]
+    attempts: u32,
 
     /// How long a stage of the simulated work takes, in ms or s.
     #[arg(long, env = "WORKER_PACE", default_value = "300ms", value_parser = duration)]
@@ -66,7 +70,8 @@ async fn work(arguments: Arguments) -> anyhow::Result<()> {
         hub_transport::open(&arguments.queue, hub_transport::Options { name, ..hub_transport::Options::worker() })
             .await?;
     say(&format!("worker: {} at work, Ctrl-C drains", arguments.filler));
-    let options = Options { performer: arguments.performer, concurrency: arguments.concurrency, ..Options::default() };
+    let limits = Limits { attempts: arguments.attempts, ..Limits::default() };
+    let options = Options { performer: arguments.performer, concurrency: arguments.concurrency, limits };
     let ended = workers::run(transport.clone(), filler, options, shutdown).await;
     transport.close().await;
     ended

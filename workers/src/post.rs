@@ -17,6 +17,8 @@ pub(crate) struct Post {
     pub(crate) transport: Arc<dyn Transport>,
     /// The worker's own URI.
     pub(crate) source: String,
+    /// Where the hub answers: a claim, and whoever reports on what is not its own any more.
+    pub(crate) reply_address: String,
     /// How long a report is tried.
     pub(crate) patience: Duration,
 }
@@ -30,6 +32,7 @@ impl Post {
         event.traceparent = trace.traceparent();
         let mut message = Message::json(id, Routing::Reports, serde_json::to_vec(&event)?);
         message.content_type = CONTENT_TYPE.to_owned();
+        message.reply_to = Some(self.reply_address.clone());
         message.headers.extend(event.traceparent.map(Trace::header));
         Ok(message)
     }

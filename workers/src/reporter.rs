@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::filler::Outcome;
 use crate::post::Post;
+use crate::stops::Hand;
 use crate::trace::Trace;
 
 /// The claim was the first report.
@@ -44,6 +45,7 @@ impl Progress {
 pub(crate) struct Reporter {
     pub(crate) post: Arc<Post>,
     pub(crate) trace: Trace,
+    pub(crate) hand: Arc<Hand>,
     pub(crate) task_id: String,
     pub(crate) performer: String,
     /// The version that was granted.
@@ -114,6 +116,7 @@ impl Reporter {
             status_reason: content.status_reason,
             output: content.output,
         };
+        self.hand.reports(&report.report_id);
         let sequence = said.sequence;
         match self.deliver(report).await {
             Ok(()) => tracing::debug!(act = name(act), sequence, "reported"),

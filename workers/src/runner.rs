@@ -37,17 +37,22 @@ impl Default for Options {
     }
 }
 
-/// How long a worker waits for what.
+/// How long a worker waits for what, and how often.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// For the answer to a claim, before the work order is put off.
     pub answer: Duration,
     /// For an answer that comes after that. No longer than an idle reply queue lives.
     pub late_answer: Duration,
+    /// Between two claims of one order while the hub says nothing to anybody: by then it may be back.
+    pub silence: Duration,
     /// For the broker to confirm a report.
     pub report: Duration,
     /// With all hands full, before prefetched work orders are given back to whoever has a hand free.
     pub hoarding: Duration,
+    /// So often is a work order put off that this worker can do nothing about; then it is parked, where a person sees
+    /// it. The last steps of backoff are of an hour.
+    pub attempts: u32,
 }
 
 impl Default for Limits {
@@ -55,8 +60,10 @@ impl Default for Limits {
         Self {
             answer: Duration::from_secs(10),
             late_answer: Duration::from_secs(10 * 60),
+            silence: Duration::from_secs(5),
             report: Duration::from_secs(24 * 60 * 60),
             hoarding: Duration::from_secs(60),
+            attempts: 20,
         }
     }
 }
@@ -93,7 +100,6 @@ pub(crate) struct Runner {
     pub(crate) limits: Limits,
     pub(crate) claims: Claims,
     pub(crate) post: Arc<Post>,
-    pub(crate) reply_address: String,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) stops: Stops,
     pub(crate) shutdown: Shutdown,
@@ -113,6 +119,7 @@ impl Runner {
         let post = Post {
             transport: transport.clone(),
             source: format!("urn:fhir-workflow-hub:worker:{worker}"),
+            reply_address: replies.reply_address().context("the transport gave no reply address")?.to_owned(),
             patience: options.limits.report,
         };
         Ok(Self {
@@ -122,7 +129,6 @@ impl Runner {
             performer,
             limits: options.limits.clone(),
             post: Arc::new(post),
-            reply_address: replies.reply_address().context("the transport gave no reply address")?.to_owned(),
             permits: Arc::new(Semaphore::new(options.concurrency.max(1).into())),
             stops: Stops::default(),
             shutdown,
@@ -169,7 +175,9 @@ impl Runner {
         while let Some(delivery) = replies.next().await {
             match serde_json::from_slice::<CloudEvent<ClaimReply>>(&delivery.message.body) {
                 Ok(reply) if reply.kind == CLAIM_REPLY => {
-                    self.claims.answered(reply);
+                    if let Some(other) = self.claims.answered(reply) {
+                        self.stops.answered(other);
+                    }
                     delivery.done().await;
                 }
                 _ => delivery.park(&format!("not a {CLAIM_REPLY}")).await,

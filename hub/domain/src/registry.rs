@@ -27,6 +27,14 @@ pub enum Trouble {
     /// The page token was not written by this registry.
     #[error("the page token cannot be read")]
     BadPage,
+    /// The schema has gone on without what this program relies on: the newest migration it knows, and the one that it
+    /// must know here.
+    #[error(
+        "this database is for newer hubs: its schema has given up what hubs relied on before migration {needed}, and this \
+         one knows migrations up to {known}; start a hub of the release that the others run, or restore a backup from \
+         before the upgrade"
+    )]
+    Outdated { known: i64, needed: i64 },
     /// What is stored cannot be read: table, row, and what is wrong with it.
     #[error("corrupt row {row} in {table}: {why}")]
     Corrupt { table: &'static str, row: String, why: String },
@@ -160,6 +168,16 @@ pub trait Registry: Send + Sync {
 
     /// Forgets a parked message: it was sent again, or is not wanted. False when it is not there.
     async fn unpark(&self, id: i64) -> Result<bool, Trouble>;
+
+    /// Forgets receipts that are older than `kept`, the oldest first and at most `limit`; how many. For any number of
+    /// hubs at once.
+    async fn prune(&self, kept: Duration, limit: u32) -> Result<u64, Trouble>;
+
+    /// How many messages are not yet sent, counted no further than `limit`. One that counts them without all the other
+    /// figures is quicker.
+    async fn outbox_depth(&self, limit: u64) -> Result<u64, Trouble> {
+        Ok(self.figures().await?.outbox_depth.min(limit))
+    }
 
     async fn figures(&self) -> Result<Figures, Trouble>;
 

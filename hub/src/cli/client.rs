@@ -1,4 +1,4 @@
-//! The hub's own client, for `demo` and `track`: the public REST API and nothing else.
+//! The hub's own client, for what speaks to a hub that runs: the public interfaces and nothing else.
 
 use anyhow::{Context, bail};
 use reqwest::StatusCode;

@@ -2,7 +2,9 @@
 
 mod client;
 mod demo;
+mod doctor;
 mod parked;
+mod republish;
 mod serve;
 mod shutdown;
 mod track;
@@ -28,6 +30,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Look at messages that could not be handled; send them again, or drop them
     Parked(parked::Arguments),
+    /// Send every Task on offer once more, for a broker that lost messages; those it did not lose come twice, harmlessly
+    Republish(republish::Arguments),
+    /// Look at the configuration, the database and the broker of a hub, and say what to do about what is wrong
+    Doctor(doctor::Arguments),
     /// Show where an order stands
     Track(track::Arguments),
 }
@@ -39,6 +45,8 @@ impl Cli {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Parked(arguments) => parked::run(arguments).await,
+            Command::Republish(arguments) => republish::run(arguments).await,
+            Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Track(arguments) => track::run(arguments).await,
         }
     }

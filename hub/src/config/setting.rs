@@ -140,17 +140,24 @@ pub(super) fn lease(text: &str) -> Read<Option<Duration>> {
     if text == "none" {
         return Ok(None);
     }
-    let allowed = "none, or a whole number with s, m, h or d, such as 30m";
-    let seconds_each = match text.chars().last() {
-        Some('s') => 1,
-        Some('m') => 60,
-        Some('h') => 60 * 60,
-        Some('d') => 24 * 60 * 60,
-        _ => return Err(allowed),
+    time(text).map(Some).ok_or("none, or a whole number with s, m, h or d, such as 30m; from 1s to 366d")
+}
+
+pub(super) fn kept(text: &str) -> Read<Duration> {
+    time(text).ok_or("a whole number with s, m, h or d, such as 7d; from 1s to 366d")
+}
+
+fn time(text: &str) -> Option<Duration> {
+    let seconds_each = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return None,
     };
-    let count: u64 = text[..text.len() - 1].parse().map_err(|_| allowed)?;
+    let count: u64 = text[..text.len() - 1].parse().ok()?;
     let seconds = count.checked_mul(seconds_each).filter(|seconds| (1..=366 * 24 * 60 * 60).contains(seconds));
-    seconds.map(|seconds| Some(Duration::from_secs(seconds))).ok_or("a lease from 1s to 366d, or none")
+    seconds.map(Duration::from_secs)
 }
 
 pub(super) fn payload(text: &str) -> Read<Payload> {

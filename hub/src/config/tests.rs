@@ -105,13 +105,14 @@ fn a_misspelt_field_is_named_with_its_source() {
 #[test]
 fn all_wrong_values_are_told_at_once() {
     let file = "require_actionable = 'yes'\nreferences = 'loose'\nbody_limit_bytes = 10\nnow = 'today'\n\
-                performers = ['lab-1']\nplans = '/does/not/exist'\n[lease]\nLab = '30m'\nlaboratory = '30x'\n";
+                receipts_kept = 'none'\nperformers = ['lab-1']\nplans = '/does/not/exist'\n[lease]\nLab = '30m'\nlaboratory = '30x'\n";
     let text = faults(file, &[("HUB_BASE", "fhir/"), ("HUB_LOG_LEVEL", "hub=loud")], &["--queue", "kafka://x"]);
     for (field, allowed) in [
         ("require_actionable", "true or false"),
         ("references", "lenient or strict"),
         ("body_limit_bytes", "a whole number from 1024 to 268435456"),
         ("now", "2026-01-31T08:00:00Z"),
+        ("receipts_kept", "such as 7d"),
         ("performers", "Organization/lab-1"),
         ("plans", "a directory that exists"),
         ("lease.Lab", "a-z, 0-9"),
@@ -146,8 +147,10 @@ fn half_an_authentication_is_none() {
 
 #[test]
 fn limits_that_contradict_each_other_are_refused() {
-    let text = faults("page_entries_limit = 10\nrequest_timeout_ms = 1000", &[], &[]);
-    assert!(text.contains("page_entries (") && text.contains("search_timeout_ms ("), "{text}");
+    let text = faults("page_entries_limit = 10\nrequest_timeout_ms = 1000\nbodies_limit_bytes = 5000", &[], &[]);
+    for field in ["page_entries (", "search_timeout_ms (", "bodies_limit_bytes ("] {
+        assert!(text.contains(field), "{text}");
+    }
 }
 
 #[test]

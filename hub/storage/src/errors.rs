@@ -54,8 +54,9 @@ pub(crate) fn trouble(error: sqlx::Error) -> Trouble {
 /// PostgreSQL's SQLSTATEs are five characters; SQLite's codes are numbers.
 fn told(code: &str, text: String) -> Trouble {
     let class = code.get(..2).unwrap_or_default();
-    let gone =
-        matches!(code, "57P01" | "57P02" | "57P03" | "53300") || (code.len() == 5 && matches!(class, "08" | "28"));
+    // Shutting down, an I/O error; no way in; no room on the disk, in memory, or for another connection.
+    let gone = matches!(code, "57P01" | "57P02" | "57P03" | "58030")
+        || (code.len() == 5 && matches!(class, "08" | "28" | "53"));
     // busy, locked, I/O error, full, cannot open: the low byte is the primary code.
     let sqlite = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|n| n & 0xff) };
     if gone || matches!(sqlite, Some(5 | 6 | 10 | 13 | 14)) {
@@ -69,4 +70,27 @@ fn told(code: &str, text: String) -> Trouble {
 
 pub(crate) fn corrupt(table: &'static str, row: impl ToString, why: impl ToString) -> Trouble {
     Trouble::Corrupt { table, row: row.to_string(), why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_for_now(code: &str) -> bool {
+        matches!(told(code, String::new()), Trouble::Unavailable(_))
+    }
+
+    #[test]
+    fn a_full_or_failing_disk_is_a_trouble_for_now() {
+        for code in ["53100", "53200", "58030", "13", "778", "1034", "4874"] {
+            assert!(is_for_now(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_will_fail_again_is_none() {
+        for code in ["22021", "23514", "42P01", "XX001", "1", "11", "19", ""] {
+            assert!(!is_for_now(code), "{code}");
+        }
+    }
 }

@@ -13,7 +13,10 @@ mod body;
 mod changes;
 mod clock;
 mod errors;
+#[cfg(feature = "faults")]
+mod faults;
 mod history;
+mod inspect;
 mod load;
 mod metered;
 mod options;
@@ -22,6 +25,7 @@ mod pages;
 mod postgres;
 mod queues;
 mod rows;
+mod schema;
 mod search;
 mod sqlite;
 mod values;
@@ -30,13 +34,17 @@ use std::sync::Arc;
 
 use hub_domain::registry::{Registry, Trouble};
 
+pub use inspect::{Inspection, Schema, file, inspect};
 pub use options::Options;
 
 /// Opens the registry at `sqlite:PATH`, `sqlite::memory:` or `postgres://…`, its schema brought up to date.
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Registry>, Trouble> {
-    match url.split(':').next() {
-        Some("sqlite") => Ok(Arc::new(sqlite::Sqlite::open(url, options).await?)),
-        Some("postgres" | "postgresql") => Ok(Arc::new(postgres::Postgres::open(url, options).await?)),
-        _ => Err(Trouble::Failed("a database is named sqlite:PATH or postgres://HOST/DATABASE".into())),
-    }
+    let registry: Arc<dyn Registry> = match url.split(':').next() {
+        Some("sqlite") => Arc::new(sqlite::Sqlite::open(url, options).await?),
+        Some("postgres" | "postgresql") => Arc::new(postgres::Postgres::open(url, options).await?),
+        _ => return Err(Trouble::Failed("a database is named sqlite:PATH or postgres://HOST/DATABASE".into())),
+    };
+    #[cfg(feature = "faults")]
+    let registry = faults::armed(registry);
+    Ok(registry)
 }

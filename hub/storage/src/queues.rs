@@ -121,6 +121,8 @@ impl ParkedRow {
     }
 }
 
+pub(crate) const DEPTH: &str = "-- outbox_depth\nSELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS waiting";
+
 /// One number: of open Tasks by work and status, or of the queues.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct FigureRow {

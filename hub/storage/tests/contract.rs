@@ -14,8 +14,14 @@ mod place;
 mod queues;
 #[path = "contract/reads.rs"]
 mod reads;
+#[path = "contract/retention.rs"]
+mod retention;
+#[path = "contract/schema.rs"]
+mod schema;
 #[path = "contract/searches.rs"]
 mod searches;
+#[path = "contract/wal.rs"]
+mod wal;
 
 /// Each sentence once for each back end.
 macro_rules! contract {
@@ -70,6 +76,17 @@ contract! {
         timers_are_replaced_fire_and_are_leased,
         figures_count_what_is_there,
         parked_messages_wait_for_a_person,
+    }
+    retention {
+        a_receipt_is_kept_for_its_time_and_then_its_key_is_new,
+        receipts_of_an_older_hub_have_an_age_too,
+        hubs_that_prune_at_once_forget_each_receipt_once,
+        a_file_stays_as_large_as_what_is_kept,
+    }
+    schema {
+        hubs_that_start_at_once_make_one_schema,
+        a_schema_one_step_ahead_is_used,
+        a_schema_that_gave_up_what_this_hub_needs_is_refused,
     }
     searches {
         every_parameter_of_a_task_finds_it,

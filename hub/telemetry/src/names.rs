@@ -46,6 +46,8 @@ metrics_table! {
     TASK_TRANSITIONS_TOTAL = "hub_task_transitions_total", Counter, ["work", "to"],
         "Tasks that took a new status, by kind of work and that status.";
     REFUSALS_TOTAL = "hub_refusals_total", Counter, ["issue"], "Commands that were refused, by the code of the first issue.";
+    TURNED_AWAY_TOTAL = "hub_turned_away_total", Counter, ["why"],
+        "What was refused early for want of room, by what was full: requests, bodies, lane, outbox.";
     TROUBLES_TOTAL = "hub_troubles_total", Counter, ["where"], "Commands that failed by a fault of a machine, by which.";
 
     LANE_BATCH_COMMANDS = "hub_lane_batch_commands", Batch, [], "Commands that a lane committed together.";
@@ -57,6 +59,9 @@ metrics_table! {
     STORAGE_SECONDS = "hub_storage_seconds", Seconds, ["operation"], "Time for one operation of the registry.";
     STORAGE_BATCH_DECISIONS = "hub_storage_batch_decisions", Batch, [], "Decisions that were committed together.";
     STORAGE_RETRIES_TOTAL = "hub_storage_retries_total", Counter, [], "Commits that the database asked to try again.";
+
+    RECEIPTS_PRUNED_TOTAL = "hub_receipts_pruned_total", Counter, [],
+        "Answers kept for repeats that were old and are forgotten.";
 
     OLDEST_OFFER_AGE_SECONDS = "hub_oldest_offer_age_seconds", Gauge, ["work"],
         "How long the oldest Task on offer has waited, by kind of work: what nobody takes shows here.";
@@ -86,7 +91,7 @@ metrics_table! {
 
     WORKER_STARTED_TOTAL = "hub_worker_started_total", Counter, ["work"], "Work that a worker started.";
     WORKER_FINISHED_TOTAL = "hub_worker_finished_total", Counter, ["work", "outcome"],
-        "Work that a worker ended: completed, failed, rejected.";
+        "Work that a worker ended: completed, failed, rejected, stopped, fenced.";
     WORKER_SECONDS = "hub_worker_seconds", Seconds, ["work"], "Time from the start of a work to its end.";
 }
 

@@ -15,6 +15,7 @@ use crate::queue::{
     BODY_LIMIT_BYTES, Consumer, Depth, Generation, Message, Place, PublishError, Publisher, Routing, Source, Tier,
     Transport, Trouble,
 };
+use crate::resting::Resting;
 use crate::{Options, counters};
 use consumer::MemoryConsumer;
 use queues::{Queues, REPLIES_PREFIX, Waiting};
@@ -24,6 +25,7 @@ pub(crate) fn open(options: &Options) -> Arc<dyn Transport> {
         memory: Arc::new(Memory {
             queues: Mutex::new(Queues::new(options.memory_limit_messages)),
             changed: Notify::new(),
+            resting: Resting::default(),
         }),
         generation: watch::Sender::new(Generation { number: 1, empty: true }),
     })
@@ -38,6 +40,7 @@ struct InProcess {
 struct Memory {
     queues: Mutex<Queues>,
     changed: Notify,
+    resting: Resting,
 }
 
 impl Memory {

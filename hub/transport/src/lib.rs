@@ -16,10 +16,13 @@
 //! `lapin::returned_messages` must be off, whatever else a filter says ([`QUIET_TARGET`]).
 
 mod counters;
+#[cfg(feature = "faults")]
+mod faults;
 mod in_process;
 mod place;
 pub mod queue;
 mod rabbitmq;
+mod resting;
 mod turns;
 
 use std::sync::Arc;
@@ -54,11 +57,19 @@ impl Options {
 ///
 /// A broker that is away is no error, since it will come; one that refuses us is.
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Transport>, Trouble> {
-    if url == "embedded" {
-        Ok(in_process::open(&options))
+    let transport = if url == "embedded" {
+        in_process::open(&options)
     } else if url.starts_with("amqp://") || url.starts_with("amqps://") {
-        rabbitmq::open(url, options).await
+        rabbitmq::open(url, options).await?
     } else {
-        Err(Trouble::BadUrl("expected embedded, amqp://... or amqps://...".to_owned()))
-    }
+        return Err(Trouble::BadUrl("expected embedded, amqp://... or amqps://...".to_owned()));
+    };
+    #[cfg(feature = "faults")]
+    let transport = faults::armed(transport);
+    Ok(transport)
+}
+
+/// The queues that a broker at `amqp://...` should have for these places, as they are. Makes none.
+pub async fn look(url: &str, places: &[Place]) -> Result<Vec<Seen>, Trouble> {
+    rabbitmq::look(url, places).await
 }

@@ -121,6 +121,22 @@ pub struct Depth {
     pub ready: u64,
 }
 
+/// A queue as [`crate::look`] found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// As the broker calls it.
+    pub queue: String,
+    /// None: there is no such queue.
+    pub standing: Option<Standing>,
+}
+
+/// What waits in a queue, and who reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub ready: u64,
+    pub consumers: u32,
+}
+
 #[async_trait]
 pub trait Transport: Publisher {
     /// Starts to read. `prefetch` is how many unanswered deliveries this consumer may hold *of each queue*
@@ -183,18 +199,22 @@ pub struct Delivery {
     receipt: Box<dyn Receipt>,
 }
 
+/// Before a delivery that could not be moved goes back, so that a full queue makes no busy loop.
+pub(crate) const PAUSE_BEFORE_BACK: Duration = Duration::from_secs(1);
+
 /// How a transport takes the answer. One that is dropped before it was settled puts its delivery back, so that
 /// neither an early return nor a cancelled future can lose one.
 #[async_trait]
 pub(crate) trait Receipt: Send + Sync {
     async fn done(self: Box<Self>);
-    async fn again(self: Box<Self>, delivery: Answered<'_>, after: Duration);
+    async fn put_off(self: Box<Self>, delivery: Answered<'_>, after: Duration);
     async fn park(self: Box<Self>, delivery: Answered<'_>, why: &str);
 }
 
 /// What a receipt has to know of its delivery in order to publish it once more.
 pub(crate) struct Answered<'a> {
     pub(crate) message: &'a Message,
+    /// As they are to be when it comes again.
     pub(crate) attempts: u32,
     pub(crate) user_id: Option<&'a str>,
 }
@@ -209,11 +229,18 @@ impl Delivery {
         self.receipt.done().await;
     }
 
-    /// Not now: it comes back to the same queue, not before `after` and at most one step of backoff later, with
-    /// one more in `attempts`. The last step is one hour. When that cannot be arranged it goes back at once.
-    pub async fn again(self, after: Duration) {
+    /// Not now: it comes back to the same queue with one more in `attempts`, after between one half and the whole of
+    /// the step of backoff that `after` fits into, so that what failed together does not come back together. The last
+    /// step is one hour. When that cannot be arranged it goes back at once.
+    pub async fn again(mut self, after: Duration) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.later(after).await;
+    }
+
+    /// The same through no fault of its own, and so not counted: whoever has to deal with it is away.
+    pub async fn later(self, after: Duration) {
         let Delivery { message, attempts, user_id, receipt, .. } = self;
-        receipt.again(Answered { message: &message, attempts, user_id: user_id.as_deref() }, after).await;
+        receipt.put_off(Answered { message: &message, attempts, user_id: user_id.as_deref() }, after).await;
     }
 
     /// Never by itself: it goes to [`Source::Parked`] with this reason. No patient data in a reason.

@@ -6,6 +6,7 @@
 
 mod consuming;
 mod link;
+mod look;
 mod publishing;
 mod receipt;
 mod topology;
@@ -20,8 +21,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::queue::{Consumer, Depth, Generation, Message, Place, PublishError, Publisher, Source, Transport, Trouble};
+use crate::resting::Resting;
 use crate::{Options, counters};
 use link::Link;
+pub(crate) use look::look;
 use publishing::Channels;
 
 pub(crate) async fn open(url: &str, options: Options) -> Result<Arc<dyn Transport>, Trouble> {
@@ -32,6 +35,7 @@ pub(crate) async fn open(url: &str, options: Options) -> Result<Arc<dyn Transpor
         user: uri.authority.userinfo.username.clone(),
         link: Link::new(uri, options),
         channels: Channels::default(),
+        resting: Resting::default(),
         runtime: Handle::current(),
     });
     let first = broker.link.connect().await;
@@ -51,6 +55,7 @@ struct RabbitMq {
 struct Broker {
     link: Link,
     channels: Channels,
+    resting: Resting,
     /// Who we are to the broker. It refuses a message that names another.
     user: String,
     /// A delivery may be dropped outside of the runtime, and has to say so to the broker even there.

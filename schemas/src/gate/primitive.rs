@@ -97,6 +97,9 @@ impl Primitive {
         if text.is_empty() {
             return Some((IssueType::Value, "must not be empty: leave the element out"));
         }
+        if has_control_character(text) {
+            return Some((IssueType::Value, "must hold no control characters but tab and line ends"));
+        }
         let (right, rule) = match self {
             Self::Base64Binary => (is_base64(text), "must be base64"),
             Self::Code => (is_code(text), "must be a code: no spaces around it, and only single ones within"),
@@ -115,17 +118,13 @@ impl Primitive {
             Self::Uri | Self::Url | Self::Canonical => (!text.contains(char::is_whitespace), "must hold no spaces"),
             Self::Uuid => (is_uuid(text), "must be a UUID: urn:uuid: and 36 lower-case characters"),
             Self::Xhtml => (text.trim_start().starts_with("<div"), "must be a <div> of XHTML"),
-            _ => return string_flaw(text),
+            _ if text.len() > LONGEST_STRING_BYTES => {
+                return Some((IssueType::TooLong, "must not be longer than 1 MB"));
+            }
+            _ => return None,
         };
         (!right).then_some((IssueType::Value, rule))
     }
-}
-
-fn string_flaw(text: &str) -> Option<Flaw> {
-    if text.len() > LONGEST_STRING_BYTES {
-        return Some((IssueType::TooLong, "must not be longer than 1 MB"));
-    }
-    has_control_character(text).then_some((IssueType::Value, "must hold no control characters but tab and line ends"))
 }
 
 /// FHIR advises against them; we refuse them, because databases and the formats we hand a text on to cannot hold them.

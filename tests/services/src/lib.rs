@@ -12,7 +12,7 @@ mod postgres;
 mod rabbitmq;
 mod server;
 
-pub use postgres::Postgres;
+pub use postgres::{Postgres, postgres_program};
 pub use rabbitmq::RabbitMq;
 
 /// Names the URL of a PostgreSQL server (database `postgres`) that tests may use.

@@ -144,6 +144,15 @@ fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// A program that comes with the server, such as `pg_dump`.
+///
+/// # Panics
+/// When PostgreSQL is not installed.
+pub fn postgres_program(name: &str) -> Command {
+    let programs = programs().unwrap_or_else(|why| panic!("no {name}: {why:#}"));
+    Command::new(programs.join(name))
+}
+
 /// Debian keeps them outside of PATH, one folder for each version: the newest is taken.
 fn programs() -> Result<PathBuf> {
     let version = |folder: &PathBuf| folder.file_name().and_then(OsStr::to_str).and_then(|name| name.parse().ok());

@@ -93,25 +93,31 @@ impl Hub {
         self.answer(claim, Answer::Granted, task_version, lease_until).await;
     }
 
-    pub(crate) async fn refuse(&self, claim: &Heard) {
-        self.answer(claim, Answer::Refused, None, None).await;
+    pub(crate) async fn refuse(&self, heard: &Heard) {
+        self.answer(heard, Answer::Refused, None, None).await;
     }
 
-    async fn answer(&self, claim: &Heard, answer: Answer, task_version: Option<u32>, lease_until: Option<&str>) {
-        let report = &claim.report;
+    async fn answer(&self, heard: &Heard, answer: Answer, task_version: Option<u32>, lease_until: Option<&str>) {
+        let report = &heard.report;
         let reply = ClaimReply {
             report_id: report.report_id.clone(),
             task_id: report.task_id.clone(),
             answer,
             task_version,
             lease_until: lease_until.map(str::to_owned),
-            reason: None,
+            reason: (answer == Answer::Refused).then(|| "as the test asked".into()),
         };
         let id = format!("reply to {}", report.report_id);
         let event =
             CloudEvent::new(CLAIM_REPLY, id.clone(), "urn:fhir-workflow-hub", &report.task_id, NOW.into(), reply);
         let message = Message::json(id, Routing::Reply, serde_json::to_vec(&event).unwrap());
-        self.transport.reply(claim.message.reply_to.as_deref().unwrap(), &message).await.unwrap();
+        self.transport.reply(heard.message.reply_to.as_deref().unwrap(), &message).await.unwrap();
+    }
+
+    /// Whoever works here takes the next of these places, and does nothing with it.
+    pub(crate) async fn takes_back(&self, place: Place) -> Delivery {
+        let mut orders = self.transport.consume(Source::Work { places: vec![place] }, 1).await.unwrap();
+        timeout(PATIENCE, orders.next()).await.expect("a work order").unwrap()
     }
 
     pub(crate) async fn parked(&self) -> Delivery {

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot have, ends it")]
 
 mod broker;
+mod fenced;
 mod filler;
 mod hands;
 mod handshake;
 mod hub;
+mod put_off;
 mod reports;
 mod unsteady;
 
@@ -64,6 +66,6 @@ fn options() -> Options {
 }
 
 fn impatient() -> Options {
-    let limits = Limits { answer: Duration::from_millis(20), ..Limits::default() };
+    let limits = Limits { answer: Duration::from_millis(20), silence: Duration::from_secs(1), ..Limits::default() };
     Options { limits, ..options() }
 }

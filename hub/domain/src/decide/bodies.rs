@@ -42,8 +42,15 @@ impl<'a> Asked<'a> {
         match (item, self.requests.as_slice()) {
             (Some(item), requests) => requests[item].reference(),
             (None, [only]) => only.reference(),
-            (None, _) => json!({ "identifier": order::group_identifier(self.kind(), self.first()) }),
+            (None, requests) => {
+                self.group().map_or_else(|| requests[0].reference(), |group| json!({ "identifier": group }))
+            }
         }
+    }
+
+    /// The number that the requests share.
+    fn group(&self) -> Option<&'a Value> {
+        order::group_identifier(self.kind(), self.first()).filter(|group| !is_local(group))
     }
 
     /// Of one item its own; of the whole, that of the most urgent request.
@@ -67,14 +74,14 @@ impl<'a> Asked<'a> {
         let mut task = Body::new();
         task.insert("identifier".into(), json!([{ "system": TASK_IDENTIFIER, "value": id.to_string() }]));
         task.insert("basedOn".into(), self.based_on(item));
-        if let Some(group) = order::group_identifier(self.kind(), request) {
+        if let Some(group) = self.group() {
             task.insert("groupIdentifier".into(), group.clone());
         }
         task.insert("status".into(), status.code().into());
         task.insert("priority".into(), self.priority(item).code().into());
         task.insert("focus".into(), self.focus(item));
         for (name, value) in [("for", order::subject(request)), ("encounter", request.get("encounter"))] {
-            if let Some(value) = value {
+            if let Some(value) = value.filter(|value| !is_local(value)) {
                 task.insert(name.into(), value.clone());
             }
         }
@@ -131,8 +138,9 @@ pub(crate) fn asking(id: TaskId, code: &str, of: &Resource, now: Timestamp) -> B
     let mut task = Body::new();
     let mut put = |name: &str, value: Value| task.insert(name.into(), value);
     put("identifier", json!([{ "system": TASK_IDENTIFIER, "value": id.to_string() }]));
+    let shared = |name: &str| of.body.get(name).filter(|value| !is_local(value)).cloned();
     for name in ["basedOn", "groupIdentifier"] {
-        of.body.get(name).map(|value| put(name, value.clone()));
+        shared(name).map(|value| put(name, value));
     }
     put("partOf", json!([{ "reference": Key::task(TaskId { step: 0, occurrence: 1, ..id }).to_string() }]));
     put("status", TaskStatus::Requested.code().into());
@@ -140,11 +148,11 @@ pub(crate) fn asking(id: TaskId, code: &str, of: &Resource, now: Timestamp) -> B
     put("priority", text_at(&of.body, &["priority"]).unwrap_or("routine").into());
     put("code", task_code(code));
     put("focus", of.reference());
-    of.body.get("for").map(|value| put("for", value.clone()));
+    shared("for").map(|value| put("for", value));
     put("authoredOn", now.to_string().into());
     put("lastModified", now.to_string().into());
     for name in ["requester", "performerType", "owner"] {
-        of.body.get(name).map(|value| put(name, value.clone()));
+        shared(name).map(|value| put(name, value));
     }
     task
 }
@@ -213,11 +221,24 @@ fn may_request(reference: &Value) -> bool {
     points_to(reference, &REQUESTERS)
 }
 
+/// Whether something in it leads to what its resource contains, where no other can follow.
+fn is_local(value: &Value) -> bool {
+    let leads = |name: &str, text: &str| matches!(name, "reference" | "valueCanonical") && text.starts_with('#');
+    match value {
+        Value::Object(map) => map.iter().any(|(name, inner)| match inner {
+            Value::String(text) => leads(name, text),
+            _ => is_local(inner),
+        }),
+        Value::Array(items) => items.iter().any(is_local),
+        _ => false,
+    }
+}
+
 /// Logical references and URLs do not show their type: they are taken. A contained one stays with its container.
 fn points_to(reference: &Value, kinds: &[&str]) -> bool {
     match reference.get("reference").and_then(Value::as_str) {
+        _ if is_local(reference) => false,
         None => reference.get("identifier").is_some(),
-        Some(text) if text.starts_with('#') => false,
         Some(text) => text.contains(':') || kinds.iter().any(|kind| text.split('/').next() == Some(kind)),
     }
 }

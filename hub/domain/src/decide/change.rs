@@ -1,6 +1,5 @@
 //! Something that is here is changed: a whole new body (PUT), a JSON Patch, or a deletion.
 
-use json_patch::PatchErrorKind;
 use schemas::gate;
 use schemas::outcome::IssueType;
 use schemas::resource::{Body, Key, Kind, Resource};
@@ -55,11 +54,7 @@ pub(super) fn patch(
     let (before, root) = draft.named(key)?;
     let before = before.clone();
     check_version(&before, if_match, moment)?;
-    let mut value = Value::Object(before.body.clone());
-    json_patch::patch(&mut value, patch).map_err(|error| refused_patch(&error))?;
-    let Value::Object(body) = value else {
-        return Err(Refusal::rule("", "the patch replaces the resource by something else").into());
-    };
+    let body = super::patch::apply(&before.body, patch)?;
     let invalid = |faults| Refusal::new(RefusalKind::Unprocessable, faults);
     gate::check(&body, Some(key.kind.name())).map_err(invalid)?;
     if body.get("id") != before.body.get("id") {
@@ -78,15 +73,6 @@ pub(super) fn patch(
     Ok(draft.finish())
 }
 
-fn refused_patch(error: &json_patch::PatchError) -> Refusal {
-    let what = match error.kind {
-        PatchErrorKind::TestFailed => "its test does not hold",
-        _ => "it points to nothing that is there",
-    };
-    let text = format!("operation {} at {} cannot be applied: {what}", error.operation, error.path);
-    Refusal::one(RefusalKind::Unprocessable, IssueType::Processing, "", text)
-}
-
 pub(super) fn delete(
     scene: &Scene,
     command: &Command,
@@ -102,7 +88,7 @@ pub(super) fn delete(
     let (before, root) = draft.named(key)?;
     let before = before.clone();
     check_version(&before, if_match, moment)?;
-    if is_live(&draft, root) {
+    if is_live(&draft, &before, root) {
         let text = format!("{key} belongs to an order that is under way: revoke the request instead");
         return Err(Refusal::conflict(text).into());
     }
@@ -111,9 +97,11 @@ pub(super) fn delete(
     Ok(draft.finish())
 }
 
-fn is_live(draft: &Draft, root: Uuid) -> bool {
-    let state = draft.run_of(root).and_then(|run| run.tasks.first());
-    state.and_then(|state| state.status).is_some_and(|status| !status.is_terminal())
+/// Its order has not ended, or, when that has, somebody is still at this Task.
+fn is_live(draft: &Draft, before: &Resource, root: Uuid) -> bool {
+    let whole = draft.run_of(root).and_then(|run| run.tasks.first()?.status);
+    let own = TaskStatus::of(&before.body).filter(|_| task_id(&before.key).is_some());
+    whole.into_iter().chain(own).any(|status| !status.is_terminal())
 }
 
 fn check_version(before: &Resource, if_match: Option<u32>, moment: &Moment) -> Result<(), Stop> {
@@ -166,7 +154,7 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
             Refusal::forbidden("this Task is neither asked for by this caller, nor its own, nor open to it").into()
         );
     }
-    if is_derived(draft, &before.key, root) {
+    if task::is_derived(draft, &before.key, root) {
         return change_fulfilment(draft, before, root, body, &actors);
     }
     if from == to && from.is_terminal() {
@@ -260,11 +248,6 @@ fn check_owner(draft: &Draft, before: &Resource, claimed_by: Option<&str>) -> Re
         }
         _ => Ok(()),
     }
-}
-
-/// Whether the hub alone moves this Task, after its children.
-fn is_derived(draft: &Draft, key: &Key, root: Uuid) -> bool {
-    task_id(key).is_some_and(|id| id.step == 0) && draft.run_of(root).is_some_and(|run| run.plan.is_some())
 }
 
 /// A fulfilment Task follows its children; only its named performer may decline the whole, and its other elements

@@ -7,6 +7,7 @@ mod bodies;
 mod change;
 mod draft;
 mod order;
+mod patch;
 mod report;
 mod request;
 mod submit;
@@ -17,7 +18,7 @@ mod withdraw;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use schemas::ids::TaskId;
+use schemas::ids::{TaskId, is_id};
 use schemas::resource::{Key, Kind};
 use schemas::time::Timestamp;
 use uuid::Uuid;
@@ -117,12 +118,16 @@ pub fn needs(command: &Command, policy: &Policy) -> Needs {
 /// A resource and, when it is a Task of a plan, what its change is likely to touch: the fulfilment Task and the step
 /// that follows in a sequence.
 fn resource(key: &Key) -> Needs {
+    // What is no id names nothing, and some of it no database would take.
+    if !is_id(&key.id) {
+        return Needs::default();
+    }
     let mut resources = vec![key.clone()];
     if let Some(id) = task_id(key)
         && id.step != 0
     {
         resources.push(Key::task(TaskId { step: 0, occurrence: 1, ..id }));
-        resources.push(Key::task(TaskId { step: id.step + 1, occurrence: 1, ..id }));
+        resources.push(Key::task(TaskId { step: id.step.saturating_add(1), occurrence: 1, ..id }));
     }
     Needs { resources, ..Needs::default() }
 }
@@ -146,8 +151,11 @@ pub fn lane_of(command: &Command) -> Uuid {
     }
 }
 
-/// Decides one command on what was found.
+/// Decides one command on what was found. A clock that was set back is not followed: time is never behind what
+/// has happened to the orders that are seen.
 pub fn decide(scene: &Scene, command: &Command, moment: &Moment) -> Result<Verdict, Refusal> {
+    let now = scene.heads.values().map(|head| head.last).fold(moment.now, Timestamp::max);
+    let moment = &Moment { now, ..*moment };
     let decided = match &command.act {
         Act::Submit(entries) => submit::decide(scene, command, entries, moment),
         Act::Update { key, body, if_match } => change::update(scene, command, key, body, *if_match, moment),

@@ -186,6 +186,9 @@ impl<'d, 'a> Order<'d, 'a> {
             self.answered(&task.body, status)?;
         } else if matches!(status, TaskStatus::Rejected | TaskStatus::Failed) && step != 0 {
             self.offer_again(step, task)?;
+        } else if status.is_offered() && !self.wants(step) {
+            // Given back, and nobody is to take it any more.
+            self.cancel(step, "no-longer-wanted")?;
         }
         self.go_on()
     }
@@ -204,7 +207,7 @@ impl<'d, 'a> Order<'d, 'a> {
     /// Whether a step that ended without success is still to be done.
     pub(crate) fn wants(&mut self, step: usize) -> bool {
         let (revoked, closed) = (self.run().revoked, self.run().closed);
-        step < self.graph.nodes.len() && !revoked && !closed && !self.state(step).withdrawn
+        step < self.graph.nodes.len() && !revoked && !closed && !self.is_over() && !self.state(step).withdrawn
     }
 
     /// A new Task of the same step.
@@ -263,8 +266,30 @@ impl<'d, 'a> Order<'d, 'a> {
         Ok(())
     }
 
+    /// What was asked of the owner of a Task that has ended meanwhile is asked no more.
+    fn withdraw_asks(&mut self) -> Result<(), Stop> {
+        let is_pending = |task: &TaskState| {
+            matches!(task.status, Some(TaskStatus::Requested | TaskStatus::Received | TaskStatus::Accepted))
+        };
+        let own = self.graph.nodes.len();
+        let pending = self.run().tasks.iter().enumerate().skip(own).filter(|(_, task)| is_pending(task));
+        let pending: Vec<usize> = pending.map(|(step, _)| step).collect();
+        self.look_at(&pending)?;
+        for asking in pending {
+            let key = Key::task(self.id_of(asking));
+            let target = schemas::task::focus(&self.draft.get(&key)?.body).and_then(Key::of_reference);
+            let Some(target) = target.as_ref().and_then(task_id) else { continue };
+            let state = self.state(target.step as usize);
+            if state.occurrence != target.occurrence || state.status.is_some_and(TaskStatus::is_terminal) {
+                self.cancel(asking, "target-ended")?;
+            }
+        }
+        Ok(())
+    }
+
     /// Lets the plan do all that follows, then the fulfilment Task.
     pub(crate) fn go_on(&mut self) -> Result<(), Stop> {
+        self.withdraw_asks()?;
         for _ in 0..ROUNDS_LIMIT {
             let now = self.draft.now();
             let (revoked, closed, over) = (self.run().revoked, self.run().closed, self.is_over());
@@ -428,13 +453,32 @@ impl<'d, 'a> Order<'d, 'a> {
 
     // ---- leases
 
+    /// A claim holds for the lease of its kind of work, from now on.
+    pub(crate) fn renew_lease(&mut self, step: usize) -> Result<Option<Timestamp>, Stop> {
+        let key = Key::task(self.id_of(step));
+        let lease = self.draft.moment.policy.lease(&work_of(&self.draft.get(&key)?.body));
+        let until = lease.map(|lease| self.draft.now().plus(lease));
+        if let Some(until) = until {
+            self.set_lease(step, until);
+        }
+        Ok(until)
+    }
+
+    /// Given back: a copy of its timer that comes late means nobody who takes it after.
+    pub(crate) fn give_back_lease(&mut self, step: usize) {
+        self.drop_lease(step);
+        self.state(step).lease = Some(Timestamp::MAX);
+    }
+
     pub(crate) fn set_lease(&mut self, step: usize, until: Timestamp) {
         let id = self.lease_timer(step);
+        self.state(step).lease = Some(until);
         self.draft.set_timer(Timer { id, due: until });
     }
 
     fn drop_lease(&mut self, step: usize) {
         let id = self.lease_timer(step);
+        self.state(step).lease = None;
         self.draft.drop_timer(id);
     }
 

@@ -1,14 +1,14 @@
 //! What a worker reports off a queue: a claim, progress, the end. Repeats and latecomers change nothing.
 
+use schemas::gate;
 use schemas::message::{Act, StatusReport};
 use schemas::outcome::IssueType;
-use schemas::resource::{Key, Resource};
+use schemas::resource::{Body, Key, Resource};
 use schemas::task::{TaskStatus, owner, reason};
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::bodies;
 use super::draft::Draft;
 use super::order::Order;
 use super::task::{self, Wish};
@@ -33,9 +33,13 @@ pub(super) fn decide(
     if !command.caller.may_be(&report.performer) {
         return Err(Refusal::forbidden("the broker knows this worker as another performer").into());
     }
+    if task::is_derived(&draft, &key, root) {
+        return Err(Refusal::conflict("a fulfilment Task follows its work items: nobody works on it").into());
+    }
     let state = state(&draft, root, &key);
     let same = state.as_ref().is_some_and(|s| s.report.as_deref() == Some(&report.report_id));
-    let late = state.as_ref().is_some_and(|s| report.act != Act::Claim && report.sequence <= s.sequence);
+    let is_late = |s: &TaskState| report.sequence <= s.sequence || is_of_earlier_grant(report, s);
+    let late = report.act != Act::Claim && state.as_ref().is_some_and(is_late);
     let status = task::status_of(&task.body)?;
     let owns = owner(&task.body) == Some(report.performer.as_str());
     if owns && (same || late) {
@@ -46,6 +50,7 @@ pub(super) fn decide(
             Ok(unchanged(&task, moment.now))
         };
     }
+    check(report)?;
     if report.act == Act::Claim {
         claim(&mut draft, report, root, &task, status)?;
     } else {
@@ -54,6 +59,28 @@ pub(super) fn decide(
     let renewed = renew_lease(&mut draft, root, &key)?;
     remember(&mut draft, report, root, &key);
     Ok(finish(draft, &key, &task, renewed))
+}
+
+/// What a report says is written into the Task as it is: it must be FHIR, as what comes over REST.
+fn check(report: &StatusReport) -> Result<(), Stop> {
+    let mut said = Body::new();
+    let mut put = |name: &str, value: Value| said.insert(name.into(), value);
+    put("resourceType", "Task".into());
+    put("status", TaskStatus::Requested.code().into());
+    put("intent", "order".into());
+    put("owner", json!({ "reference": report.performer }));
+    report.business_status.clone().map(|business| put("businessStatus", business.into()));
+    report.status_reason.clone().map(|why| put("statusReason", why.into()));
+    if !report.output.is_empty() {
+        put("output", report.output.iter().cloned().map(Value::Object).collect());
+    }
+    let faults = |faults| Refusal::new(RefusalKind::Unprocessable, faults).into();
+    gate::check(&said, Some("Task")).map_err(faults)
+}
+
+/// About a version before the Task was given back.
+fn is_of_earlier_grant(report: &StatusReport, state: &TaskState) -> bool {
+    report.task_version.is_some_and(|version| Some(version) < state.offered)
 }
 
 fn state(draft: &Draft, root: Uuid, key: &Key) -> Option<TaskState> {
@@ -101,6 +128,13 @@ fn claim(
     if task::is_held(draft, root, &task.body) {
         return Err(Refusal::conflict("the request is on hold: nothing is granted now").into());
     }
+    let state = state(draft, root, &task.key).unwrap_or_default();
+    if state.report.is_some() {
+        return Err(Refusal::conflict("the Task is another worker's").into());
+    }
+    if is_of_earlier_grant(report, &state) {
+        return Err(Refusal::conflict("the Task was given back since the version that this claims").into());
+    }
     // A ready Task needs no acceptance: the claim only names its owner.
     let way = if status == TaskStatus::Requested { vec![TaskStatus::Accepted] } else { Vec::new() };
     if let Some(to) = way.first() {
@@ -130,7 +164,8 @@ fn progress(
         return Ok(());
     };
     let wish = wish(report, to);
-    if way.is_empty() && wish.set.is_empty() && wish.outputs.is_empty() {
+    // What has ended is not added to: it was reported twice.
+    if way.is_empty() && (status.is_terminal() || wish.set.is_empty() && wish.outputs.is_empty()) {
         return Ok(());
     }
     task::apply(draft, &task.key, root, &way, wish)?;
@@ -167,16 +202,12 @@ fn wish(report: &StatusReport, to: TaskStatus) -> Wish {
 
 /// A claim holds for the lease of its kind of work, from the last report on.
 fn renew_lease(draft: &mut Draft, root: Uuid, key: &Key) -> Result<Option<Timestamp>, Stop> {
-    let (now, policy) = (draft.now(), draft.moment.policy);
-    let task = draft.get(key)?;
-    let lease = policy.lease(&bodies::work_of(&task.body));
-    let held = task::status_of(&task.body).is_ok_and(|status| !status.is_terminal());
-    let (Some(lease), Some(id), true) = (lease, task_id(key), held) else { return Ok(None) };
-    let until = now.plus(lease);
-    if let Some(mut order) = Order::find(draft, root)? {
-        order.set_lease(id.step as usize, until);
+    let held = task::status_of(&draft.get(key)?.body).is_ok_and(|status| !status.is_terminal());
+    let Some(id) = task_id(key).filter(|_| held) else { return Ok(None) };
+    match Order::find(draft, root)? {
+        Some(mut order) => order.renew_lease(id.step as usize),
+        None => Ok(None),
     }
-    Ok(Some(until))
 }
 
 fn remember(draft: &mut Draft, report: &StatusReport, root: Uuid, key: &Key) {
@@ -185,7 +216,9 @@ fn remember(draft: &mut Draft, report: &StatusReport, root: Uuid, key: &Key) {
         return;
     }
     if let Some(state) = task::state_of(run, key) {
-        state.sequence = state.sequence.max(report.sequence);
+        // Each grant counts from its claim on.
+        let before = if report.act == Act::Claim { 0 } else { state.sequence };
+        state.sequence = before.max(report.sequence);
         state.report = Some(report.report_id.clone());
     }
 }

@@ -63,19 +63,23 @@ fn effects(draft: &mut Draft, key: &Key, root: Uuid, to: RequestStatus) -> Resul
     }
     let requests = order.run().requests.clone();
     let item = requests.iter().position(|name| *name == key.to_string());
+    let is_over = |status: &RequestStatus| matches!(status, RequestStatus::Revoked | RequestStatus::EnteredInError);
+    let all = [others(&order, &requests, key)?, vec![to]].concat();
+    if is_over(&to) {
+        let items: Vec<usize> = item.into_iter().collect();
+        let why = if to == RequestStatus::Revoked { "request-revoked" } else { "entered-in-error" };
+        order.revoke(&items, all.iter().all(is_over), why)?;
+    }
     // The states of an order of several requests are those of its last one standing.
-    let others = others(&order, &requests, key)?;
-    let all_over = others.iter().all(|s| matches!(s, RequestStatus::Revoked | RequestStatus::EnteredInError));
-    let all_held = others.iter().all(|s| *s == RequestStatus::OnHold || *s == RequestStatus::Revoked);
-    let all_done = others.iter().all(|s| *s == RequestStatus::Completed || *s == RequestStatus::Revoked);
-    let items: Vec<usize> = item.into_iter().collect();
-    match to {
-        RequestStatus::Revoked => order.revoke(&items, all_over, "request-revoked"),
-        RequestStatus::EnteredInError => order.revoke(&items, all_over, "entered-in-error"),
-        RequestStatus::OnHold if all_held => order.hold(),
-        RequestStatus::Active if order.run().held => order.resume(),
-        RequestStatus::Completed if all_done => order.close(),
-        _ => Ok(()),
+    let mut standing = all.iter().filter(|status| !is_over(status) && **status != RequestStatus::Completed).peekable();
+    let (none_stands, held) = (standing.peek().is_none(), order.run().held);
+    let holds = standing.all(|status| *status == RequestStatus::OnHold);
+    match () {
+        () if order.is_over() || all.iter().all(is_over) => Ok(()),
+        () if none_stands => order.close(),
+        () if holds && !held => order.hold(),
+        () if held && !holds => order.resume(),
+        () => Ok(()),
     }
 }
 

@@ -84,7 +84,8 @@ pub(super) fn decide(scene: &Scene, command: &Command, entries: &[Entry], moment
     if let Some(decision) = repeated(scene, command)? {
         return Ok(decision);
     }
-    if command.repeat.is_some() && scene.heads.contains_key(&command.id) {
+    let is_there = |n| scene.heads.contains_key(&id_of(command, n));
+    if command.repeat.is_some() && (0..entries.len()).any(is_there) {
         let text = "this Idempotency-Key was used before, and its answer is not kept any more";
         return Err(Refusal::conflict(text).into());
     }

@@ -111,13 +111,18 @@ pub(super) fn apply(
         let body = edited(&task.body, *to, wish, draft.now());
         task = draft.replace(root, key, body)?;
     }
-    let status = status_of(&task.body)?;
     let was_offered = TaskStatus::of(&before.body).is_some_and(TaskStatus::is_offered);
-    follow(draft, root, step, status, &task)?;
-    if status.is_offered() && !was_offered {
-        // Released, or given back: its queue is told.
+    follow(draft, root, step, status_of(&task.body)?, &task)?;
+    // What follows may have moved it on.
+    let task = draft.get(key)?.clone();
+    if status_of(&task.body)?.is_offered() && !was_offered {
+        // Released (a lone Task; its plan releases any other), or given back: its queue is told.
+        forget_grant(draft, root, &task);
         match Order::find(draft, root)? {
-            Some(mut order) => order.publish(step, &task),
+            Some(mut order) => {
+                order.give_back_lease(step);
+                order.publish(step, &task);
+            }
             None => publish_lone(draft, &task),
         }
     }
@@ -149,9 +154,12 @@ fn edited(task: &Body, to: Option<TaskStatus>, wish: Wish, now: schemas::time::T
     body
 }
 
-/// The run follows the Task, and the order follows the run.
+/// The run follows the Task, and the order follows the run. What is said of an earlier offer moves neither.
 fn follow(draft: &mut Draft, root: Uuid, step: usize, status: TaskStatus, task: &Resource) -> Result<(), Stop> {
     if let Some(mut order) = Order::find(draft, root)? {
+        if !is_current(order.run(), &task.key) {
+            return Ok(());
+        }
         order.note(step, status, &task.body);
         return order.after_task(step, task);
     }
@@ -161,12 +169,24 @@ fn follow(draft: &mut Draft, root: Uuid, step: usize, status: TaskStatus, task: 
     Ok(())
 }
 
+/// Whoever takes it next counts its reports from one, and claims this version or a later one.
+fn forget_grant(draft: &mut Draft, root: Uuid, task: &Resource) {
+    if let Some(state) = draft.head(root).run.as_mut().and_then(|run| state_of(run, &task.key)) {
+        (state.sequence, state.report, state.offered) = (0, None, Some(task.version));
+    }
+}
+
 /// Whether this is still the Task that its step is at: an earlier offer is history.
 pub(super) fn is_current(run: &Run, key: &Key) -> bool {
     match task_id(key) {
         Some(id) => run.tasks.get(id.step as usize).is_some_and(|state| state.occurrence.max(1) == id.occurrence),
         None => true,
     }
+}
+
+/// Whether the hub alone moves this Task, after its children.
+pub(super) fn is_derived(draft: &Draft, key: &Key, root: Uuid) -> bool {
+    task_id(key).is_some_and(|id| id.step == 0) && draft.run_of(root).is_some_and(|run| run.plan.is_some())
 }
 
 /// On hold no work is granted; to pause or stop what is under way is no work.

@@ -3,6 +3,7 @@
 use schemas::ids::TaskId;
 use schemas::resource::Key;
 use schemas::task::{TaskStatus, reason};
+use schemas::time::Timestamp;
 
 use super::draft::Draft;
 use super::order::Order;
@@ -35,16 +36,27 @@ fn lease(timer: &TimerId) -> Option<TaskId> {
 fn lapse(order: &mut Order, task: TaskId) -> Result<(), Stop> {
     let step = task.step as usize;
     let state = order.state(step);
-    let (status, current) = (state.status, state.occurrence == task.occurrence);
-    let to = match status {
-        Some(TaskStatus::Received | TaskStatus::Accepted) => TaskStatus::Cancelled,
-        Some(TaskStatus::InProgress) => TaskStatus::Failed,
-        // It ended, or pauses by agreement.
-        _ => return Ok(()),
-    };
+    let (status, current, lease) = (state.status, state.occurrence == task.occurrence, state.lease);
     if !current {
         return Ok(());
     }
+    match lease {
+        // The claim that it was for was given back.
+        Some(Timestamp::MAX) => return Ok(()),
+        // Renewed since this timer was seen to be due.
+        Some(until) if until > order.draft.now() => {
+            order.set_lease(step, until);
+            return Ok(());
+        }
+        _ => {}
+    }
+    let to = match status {
+        Some(TaskStatus::Received | TaskStatus::Accepted | TaskStatus::Ready) => TaskStatus::Cancelled,
+        Some(TaskStatus::InProgress) => TaskStatus::Failed,
+        // It pauses by agreement; once it goes on, somebody has to report again.
+        Some(TaskStatus::OnHold) => return order.renew_lease(step).map(drop),
+        _ => return Ok(()),
+    };
     order.draft.get(&Key::task(task))?;
     let why = reason("lease-expired", "no report came within the lease");
     let ended = order.move_task(step, to, Actor::Hub, |body| {

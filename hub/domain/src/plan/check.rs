@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{Action, Plan, Required, Selection};
+use schemas::plan::{Action, Plan, Required, Selection, WORK};
+use serde_json::{Value, json};
 
 use super::graph::Graph;
 
@@ -14,6 +16,7 @@ pub const DEPTH_LIMIT: usize = 32;
 
 pub fn check(plan: &Plan) -> Vec<Issue> {
     let mut faults = Faults { issues: Vec::new(), ids: HashMap::new(), count: 0 };
+    faults.carried("title", "description", plan.title.as_ref().map(|title| title.as_str().into()));
     faults.walk(&plan.actions, "action", 1);
     faults.relations(&plan.actions, "action");
     if faults.issues.is_empty() {
@@ -46,6 +49,7 @@ impl Faults {
             if let Some(first) = self.ids.insert(action.id.clone(), path.clone()) {
                 self.fault(IssueType::Duplicate, &path, format!("the id {} is already that of {first}", action.id));
             }
+            self.task(action, &path);
             let exclusive = matches!(action.selection, Selection::ExactlyOne | Selection::AtMostOne);
             let demanded = action.actions.iter().filter(|child| child.required == Required::Must).count();
             let explicit = action.actions.iter().any(|child| child.required != Required::Must);
@@ -54,6 +58,28 @@ impl Faults {
                 self.fault(IssueType::Invariant, &path, text);
             }
             self.walk(&action.actions, &format!("{path}.action"), depth + 1);
+        }
+    }
+
+    /// What the Task of a step takes over as it stands.
+    fn task(&mut self, action: &Action, path: &str) {
+        let text = |text: &String| Value::from(text.as_str());
+        let work = |code: &String| json!([{ "coding": [{ "system": WORK, "code": code }] }]);
+        self.carried(&format!("{path}.id"), "description", Some(text(&action.id)));
+        self.carried(&format!("{path}.title"), "description", action.title.as_ref().map(text));
+        self.carried(&format!("{path}.code"), "code", action.code.clone());
+        self.carried(&format!("{path}.priority"), "priority", action.priority.as_ref().map(text));
+        self.carried(&format!("{path}.participant"), "performerType", action.work.as_ref().map(work));
+    }
+
+    /// Faults of what is to be an element of a Task, told where the plan has it: no Task may be less than FHIR.
+    fn carried(&mut self, path: &str, element: &str, value: Option<Value>) {
+        let Some(value) = value else { return };
+        let task = json!({ "resourceType": "Task", "status": "draft", "intent": "order", element: value });
+        let checked = task.as_object().map_or(Ok(()), |task| gate::check(task, Some("Task")));
+        for fault in checked.err().into_iter().flatten() {
+            let within = fault.path.strip_prefix("Task.").and_then(|path| path.strip_prefix(element));
+            self.fault(fault.code, &format!("{path}{}", within.unwrap_or_default()), fault.text);
         }
     }
 

@@ -54,6 +54,12 @@ pub struct TaskState {
     /// It ended with a reason given.
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub documented: bool,
+    /// Until when its claim holds, the last report counted; [`Timestamp::MAX`]: for ever, since it was given back.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none", with = "micros")]
+    pub lease: Option<Timestamp>,
+    /// The version of its Task at which it was last given back: claims of an earlier one come too late.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<u32>,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none", with = "micros")]
     pub released: Option<Timestamp>,
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none", with = "micros")]

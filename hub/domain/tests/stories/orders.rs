@@ -125,6 +125,18 @@ fn whoever_refuses_to_stop_finishes() {
 }
 
 #[test]
+fn whoever_ends_before_it_answers_is_not_asked_to_stop_any_more() {
+    let mut world = World::new();
+    let order = world.submit(referral());
+    world.report(&order, 2, "Organization/a", Act::Claim, 1).unwrap();
+    world.report(&order, 2, "Organization/a", Act::InProgress, 2).unwrap();
+    world.set_status(&order, "revoked").unwrap();
+    world.report(&order, 2, "Organization/a", Act::Completed, 3).unwrap();
+    assert_eq!(world.states(&order), "0 cancelled, 2 completed, 3 cancelled, 4 cancelled, 5 cancelled, 6 cancelled");
+    world.check_histories();
+}
+
+#[test]
 fn on_hold_nothing_is_granted_and_the_pause_is_asked_for() {
     let mut world = World::new();
     let order = world.submit(prescription(2));

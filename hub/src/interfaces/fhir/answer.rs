@@ -79,10 +79,17 @@ impl From<Trouble> for No {
 pub fn trouble_status(kind: TroubleKind) -> (StatusCode, IssueType, &'static str) {
     match kind {
         TroubleKind::Unavailable => {
-            (StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, "the registry is not available; nothing was done")
+            // It may have gone in the middle of the commit.
+            let text = "the registry is not available; whether a change was done is not known: \
+                        send it again with the same Idempotency-Key";
+            (StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, text)
         }
         TroubleKind::Overloaded => {
             (StatusCode::SERVICE_UNAVAILABLE, IssueType::Throttled, "too much is waiting; nothing was done, try again")
+        }
+        TroubleKind::Backlogged => {
+            let text = "too many messages wait for the broker; no order was taken, try again later";
+            (StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, text)
         }
         TroubleKind::Contended => {
             (StatusCode::SERVICE_UNAVAILABLE, IssueType::Conflict, "others were faster; nothing was done, try again")

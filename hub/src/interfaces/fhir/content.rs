@@ -30,9 +30,14 @@ pub(super) fn kind(name: &str) -> Result<Kind, No> {
 /// How much of a body that is too long is read and thrown away: who is still sending hears no answer.
 const DISCARD_LIMIT_BYTES: usize = 64 << 20;
 
-/// The body, no longer than the limit.
+/// The body, no longer than the limit. Who sends it drop by drop does not keep its share of the memory for ever.
 pub(super) async fn bytes(service: &Service, body: Body) -> Result<Vec<u8>, No> {
-    let limit = service.config.body_limit_bytes;
+    let reading = tokio::time::timeout(service.config.request_timeout(), read(service.config.body_limit_bytes, body));
+    let text = "the body did not come in time (request_timeout_ms); nothing was done";
+    reading.await.unwrap_or_else(|_| Err(No::new(StatusCode::REQUEST_TIMEOUT, IssueType::Timeout, text)))
+}
+
+async fn read(limit: usize, body: Body) -> Result<Vec<u8>, No> {
     let (mut kept, mut read) = (Vec::new(), 0);
     let mut parts = body.into_data_stream();
     while let Some(part) = parts.next().await {

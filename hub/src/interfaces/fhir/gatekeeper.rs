@@ -1,6 +1,7 @@
 //! What every FHIR request passes: limits, who calls, a span, a time limit, and the figures.
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::answer::No;
+use super::capacity::{Share, discard};
 use super::content::{demand_accept, form};
 use crate::auth::AuthError;
 use crate::service::Service;
@@ -29,14 +31,12 @@ pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Reque
         tracing::info_span!("http", otel.name = %format!("{method} {route}"), http.route = %route, request.id = %id);
     hub_telemetry::continue_from(&span, request.headers().get("traceparent").and_then(|v| v.to_str().ok()));
     let answer = async {
-        let admitted = admit(&service, request.headers(), request.uri()).await;
-        match admitted {
-            Ok(caller) => {
-                request.extensions_mut().insert(caller);
-                let work = tokio::time::timeout(service.config.request_timeout(), next.run(request));
-                work.await.unwrap_or_else(|_| timed_out().into_response())
+        match enter(&service, &mut request).await {
+            Ok(shares) => perform(&service, request, next, shares).await,
+            Err(no) => {
+                discard(request);
+                no
             }
-            Err(no) => no,
         }
     };
     let mut response = answer.instrument(span).await;
@@ -56,6 +56,30 @@ fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
     let fit = |id: &&str| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
     given.filter(fit).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Lets a request in: its caller is known, and there is room for it and for its body.
+async fn enter(service: &Service, request: &mut Request) -> Result<[Share; 2], Response> {
+    let place = service.capacity.for_request().map_err(IntoResponse::into_response)?;
+    let caller = admit(service, request.headers(), request.uri()).await?;
+    let body = service.capacity.for_body(request.body()).map_err(IntoResponse::into_response)?;
+    request.extensions_mut().insert(caller);
+    Ok([place, body])
+}
+
+/// In a job of its own: what a caller leaves behind who goes, or whose time is over, may wait in a lane, and has to
+/// hold its share for so long. That it ends is seen to: reading a body has its time, and so has a search.
+async fn perform(service: &Service, request: Request, next: Next, shares: [Share; 2]) -> Response {
+    let work = async move {
+        let _shares = shares;
+        next.run(request).await
+    };
+    let job = tokio::spawn(work.in_current_span());
+    match tokio::time::timeout(service.config.request_timeout(), job).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(ended)) if ended.is_panic() => resume_unwind(ended.into_panic()),
+        _ => timed_out().into_response(),
+    }
 }
 
 async fn admit(service: &Service, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response> {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod bundle;
+mod capacity;
 mod content;
 mod gatekeeper;
 mod metadata;
@@ -19,6 +20,7 @@ use axum::routing::{get, post};
 use crate::service::Service;
 
 pub use answer::trouble_status;
+pub use capacity::Capacity;
 
 pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
     let resources = Router::new()

@@ -1,6 +1,8 @@
 //! What those who run the hub ask of it: is it alive, is it ready, how is it doing.
 
+mod operator;
 mod parked;
+mod republish;
 
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ pub fn router() -> Router<Arc<Service>> {
         .route("/parked", get(parked::list))
         .route("/parked/{id}", get(parked::show).delete(parked::drop_one))
         .route("/parked/{id}/retry", post(parked::retry))
+        .route("/republish", post(republish::all))
 }
 
 async fn live() -> Response {

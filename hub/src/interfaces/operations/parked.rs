@@ -3,30 +3,17 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hub_domain::registry::Parked;
 use serde_json::{Value, json};
 
+use super::operator::{No, answer, broken, demand_operator};
 use crate::parking;
 use crate::service::Service;
 
 /// Most messages of one answer; ask on with `?after=<the last id>`.
 const LIST_LIMIT_MESSAGES: u32 = 100;
-
-/// A no, in plain JSON: this is no FHIR.
-pub(super) struct No(StatusCode, String);
-
-impl IntoResponse for No {
-    fn into_response(self) -> Response {
-        answer(self.0, &json!({ "error": self.1 }))
-    }
-}
-
-fn answer(status: StatusCode, body: &Value) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
-}
 
 pub(super) async fn list(
     State(service): State<Arc<Service>>,
@@ -101,18 +88,6 @@ fn summary(parked: &Parked) -> Value {
     })
 }
 
-async fn demand_operator(service: &Service, headers: &HeaderMap) -> Result<(), No> {
-    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let caller = service.authenticator.authenticate(authorization).await;
-    let caller = caller.map_err(|error| No(StatusCode::UNAUTHORIZED, error.to_string()))?;
-    if caller.is_operator() { Ok(()) } else { Err(No(StatusCode::FORBIDDEN, "this needs the role operator".into())) }
-}
-
 fn nothing(id: i64) -> No {
     No(StatusCode::NOT_FOUND, format!("no message {id} is parked"))
-}
-
-fn broken(trouble: hub_domain::registry::Trouble) -> No {
-    tracing::error!(cause = %trouble, "parked messages cannot be read");
-    No(StatusCode::SERVICE_UNAVAILABLE, "the registry is not available".into())
 }

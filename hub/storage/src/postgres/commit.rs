@@ -28,8 +28,9 @@ const LOCK_HEADS: &str = "-- lock_heads
       FROM (SELECT root, version FROM head WHERE root = ANY ($1) ORDER BY root FOR UPDATE) AS locked
     UNION ALL SELECT NULL, shown, kind FROM feed";
 const RECEIPTS: &str = "-- commit_receipts
-    INSERT INTO receipt (key, fingerprint, answer)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS n (key, fingerprint, answer) ORDER BY key
+    INSERT INTO receipt (key, fingerprint, answer, at)
+    SELECT key, fingerprint, answer, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $4
+      FROM unnest($1::text[], $2::text[], $3::text[]) AS n (key, fingerprint, answer) ORDER BY key
     ON CONFLICT DO NOTHING RETURNING key";
 const CLAIMS: &str = "-- commit_claims
     INSERT INTO claim (kind, system, value, holder)
@@ -52,7 +53,7 @@ impl Attempt for Postgres {
         let fresh = Fresh::insert(&mut transaction, batch).await?;
         let standing = standing(&mut transaction, batch, &fresh).await?;
         let holds = holding(batch.decisions, &standing);
-        let holds = keys(&mut transaction, batch.decisions, standing, holds).await?;
+        let holds = keys(&mut transaction, batch.decisions, standing, holds, self.offset_us()).await?;
         if !holds.contains(&true) {
             transaction.rollback().await?;
             return Ok(outcome::of(batch.decisions, &holds, Vec::new()));
@@ -135,13 +136,14 @@ async fn keys<'a>(
     decisions: &'a [Decision],
     mut standing: Standing<'a>,
     holds: Vec<bool>,
+    offset_us: i64,
 ) -> Result<Vec<bool>, Failure> {
     let held = |holds: &[bool], wanted: bool| -> Vec<&'a Decision> {
         decisions.iter().zip(holds).filter(|(_, holds)| **holds == wanted).map(|(decision, _)| decision).collect()
     };
     let hopeful = held(&holds, true);
     let mut inserted = Inserted::default();
-    standing.receipts = inserted.take_receipts(connection, &hopeful).await?;
+    standing.receipts = inserted.take_receipts(connection, &hopeful, offset_us).await?;
     standing.claims = inserted.take_claims(connection, &hopeful).await?;
     if standing.receipts.is_empty() && standing.claims.is_empty() {
         return Ok(holds);
@@ -165,6 +167,7 @@ impl Inserted {
         &mut self,
         connection: &mut PgConnection,
         decisions: &[&'a Decision],
+        offset_us: i64,
     ) -> Result<HashSet<&'a str>, Failure> {
         let receipts: Vec<_> = decisions.iter().flat_map(|decision| &decision.receipts).collect();
         if receipts.is_empty() {
@@ -173,7 +176,7 @@ impl Inserted {
         let keys: Vec<String> = receipts.iter().map(|receipt| receipt_key(&receipt.key)).collect();
         let fingerprints: Vec<&str> = receipts.iter().map(|receipt| receipt.fingerprint.as_str()).collect();
         let answers: Vec<&str> = receipts.iter().map(|receipt| receipt.answer.as_str()).collect();
-        let query = sqlx::query_scalar(RECEIPTS).bind(&keys).bind(fingerprints).bind(answers);
+        let query = sqlx::query_scalar(RECEIPTS).bind(&keys).bind(fingerprints).bind(answers).bind(offset_us);
         self.receipts = query.fetch_all(connection).await?.into_iter().collect();
         let lost = receipts.iter().zip(&keys).filter(|(_, key)| !self.receipts.contains(*key));
         Ok(lost.map(|(receipt, _)| receipt.key.as_str()).collect())

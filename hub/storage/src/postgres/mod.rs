@@ -2,9 +2,11 @@
 
 mod commit;
 mod current;
+pub(crate) mod inspect;
 mod load;
 mod queues;
 mod read;
+mod retention;
 mod search;
 mod write;
 
@@ -30,6 +32,7 @@ use crate::history;
 use crate::load::PlanCache;
 use crate::metered::metered;
 use crate::outcome;
+use crate::schema;
 
 /// A transaction of ours that stands still for so long has lost its hub: its locks must not stay.
 const ABANDONED_MS: u64 = 30_000;
@@ -53,8 +56,7 @@ impl Postgres {
             .application_name("fhir-workflow-hub");
         let acquire = Duration::from_millis(options.acquire_timeout_ms);
         let mut first = direct(&connect, acquire).await?;
-        let mut migrations = sqlx::migrate!("migrations/postgres");
-        migrations.set_ignore_missing(true).run(&mut first).await.map_err(|error| trouble(error.into()))?;
+        migrate(&mut first).await?;
         first.close().await.map_err(trouble)?;
 
         let pool = |size: u32| PgPoolOptions::new().acquire_timeout(acquire).max_connections(size.max(1));
@@ -72,6 +74,14 @@ impl Postgres {
     fn offset_us(&self) -> i64 {
         self.options.clock_offset_us
     }
+}
+
+/// Brings the schema up to date, under a lock that hubs which start at once wait for. It goes with the connection.
+async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
+    let migrations = schema::known(sqlx::migrate!("migrations/postgres"));
+    migrations.run(&mut *connection).await.map_err(|error| trouble(error.into()))?;
+    let applied = sqlx::query_scalar(schema::APPLIED).fetch_all(connection).await.map_err(trouble)?;
+    schema::suits(&migrations, &applied)
 }
 
 /// A search reads along an index and stops when its page is full. Told so, the planner does not prefer to read all and
@@ -152,6 +162,14 @@ impl Registry for Postgres {
 
     async fn unpark(&self, id: i64) -> Result<bool, Trouble> {
         metered("unpark", self.forget_parked(id)).await
+    }
+
+    async fn prune(&self, kept: Duration, limit: u32) -> Result<u64, Trouble> {
+        metered("prune", self.prune_receipts(kept, limit)).await
+    }
+
+    async fn outbox_depth(&self, limit: u64) -> Result<u64, Trouble> {
+        metered("outbox_depth", self.count_outbox(limit)).await
     }
 
     async fn figures(&self) -> Result<Figures, Trouble> {

@@ -7,7 +7,7 @@ use hub_domain::registry::{Figures, Parked, Trouble};
 
 use super::Postgres;
 use crate::errors::trouble;
-use crate::queues::{FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
+use crate::queues::{DEPTH, FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
 
 /// In each: $1 is the offset of the clock.
 const OUTGOING: &str = "-- outgoing
@@ -33,7 +33,7 @@ const DUE: &str = "-- due
     UPDATE timer AS t SET leased_until = clock.now + $2 FROM free, clock
      WHERE t.root = free.root AND t.name = free.name
     RETURNING t.root, t.name, t.due";
-const FIGURES: &str = "-- figures
+pub(super) const FIGURES: &str = "-- figures
     WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS now)
     SELECT 'task' AS what, coalesce(work, '') AS work, status, count(*) AS number
       FROM task WHERE open = 1 GROUP BY 2, 3
@@ -104,6 +104,12 @@ impl Postgres {
     pub(super) async fn forget_parked(&self, id: i64) -> Result<bool, Trouble> {
         let done = sqlx::query(UNPARK).bind(id).execute(&self.lanes).await.map_err(trouble)?;
         Ok(done.rows_affected() > 0)
+    }
+
+    pub(super) async fn count_outbox(&self, limit: u64) -> Result<u64, Trouble> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let depth: i64 = sqlx::query_scalar(DEPTH).bind(limit).fetch_one(&self.lanes).await.map_err(trouble)?;
+        Ok(u64::try_from(depth).unwrap_or(0))
     }
 
     pub(super) async fn count_figures(&self) -> Result<Figures, Trouble> {

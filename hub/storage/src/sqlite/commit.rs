@@ -42,7 +42,7 @@ impl Sqlite {
         let changes = batch.changes(holds);
         let now_us = self.now_us();
         super::write::heads(connection, &changes).await?;
-        super::write::keys(connection, batch.decisions, holds).await?;
+        super::write::keys(connection, batch.decisions, holds, now_us).await?;
         super::write::plans(connection, &changes).await?;
         super::write::versions(connection, &changes).await?;
         super::current::write(connection, &changes).await?;

@@ -3,9 +3,11 @@
 mod commit;
 mod current;
 mod insert;
+pub(crate) mod inspect;
 mod load;
 mod queues;
 mod read;
+mod retention;
 mod search;
 mod write;
 
@@ -21,8 +23,8 @@ use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Registry
 use hub_domain::scene::{Needs, Scene};
 use schemas::resource::{Key, Kind};
 use schemas::time::Timestamp;
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 use uuid::Uuid;
 
 use crate::Options;
@@ -32,9 +34,14 @@ use crate::history;
 use crate::load::PlanCache;
 use crate::metered::metered;
 use crate::outcome;
+use crate::schema;
 
 /// How long a reader or the writer waits for a lock of another process, such as a backup.
 const BUSY: Duration = Duration::from_secs(5);
+/// To this the log shrinks when it begins anew, after a reader of many minutes has made it long.
+const LOG_LIMIT_BYTES: &str = "16777216";
+/// When the last version was written.
+const NEWEST: &str = "-- newest\nSELECT updated FROM version ORDER BY seq DESC LIMIT 1";
 /// Room for the multi-row inserts in each of their sizes.
 const STATEMENTS_KEPT: usize = 300;
 
@@ -60,22 +67,26 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
+            .pragma("journal_size_limit", LOG_LIMIT_BYTES)
             .statement_cache_capacity(STATEMENTS_KEPT);
         // A database in memory lives as long as its connection.
+        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
         let pool = SqlitePoolOptions::new()
+            .after_release(move |connection, _| Box::pin(async move { Ok(in_memory || is_settled(connection).await?) }))
             .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false);
         let writer = pool.clone().max_connections(1).connect_with(connect.clone()).await.map_err(trouble)?;
-        let mut migrations = sqlx::migrate!("migrations/sqlite");
-        migrations.set_ignore_missing(true).run(&writer).await.map_err(|error| trouble(error.into()))?;
-        let readers = if url.contains(":memory:") || url.contains("mode=memory") {
+        migrate(&writer).await?;
+        let readers = if in_memory {
             writer.clone()
         } else {
             pool.max_connections(options.read_connections.max(1)).connect_lazy_with(connect.read_only(true))
         };
-        let (clock, plans, shown_us) = Default::default();
+        let (clock, plans, shown_us): (SystemClock, _, _) = Default::default();
+        let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_optional(&writer).await.map_err(trouble)?;
+        clock.goes_on_from(newest.unwrap_or(i64::MIN).saturating_sub(options.clock_offset_us));
         Ok(Self { writer, readers, options, clock, plans, shown_us })
     }
 
@@ -86,6 +97,28 @@ impl Sqlite {
     fn shown_us(&self) -> HashMap<Kind, i64> {
         self.shown_us.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Brings the schema up to date in one transaction, which hubs that start at once wait for: sqlx has no lock here.
+async fn migrate(writer: &SqlitePool) -> Result<(), Trouble> {
+    let migrations = schema::known(sqlx::migrate!("migrations/sqlite"));
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(trouble)?;
+    migrations.run(&mut *transaction).await.map_err(|error| trouble(error.into()))?;
+    let applied = sqlx::query_scalar(schema::APPLIED).fetch_all(&mut *transaction).await.map_err(trouble)?;
+    schema::suits(&migrations, &applied)?;
+    transaction.commit().await.map_err(trouble)
+}
+
+/// Whether a connection that comes back to its pool may be used again.
+///
+/// When the disk is full or fails, SQLite ends the transaction by itself. The rollback that sqlx then sends has nothing
+/// to roll back and fails, and sqlx counts the transaction as open for good: no other could begin on this connection.
+async fn is_settled(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A rollback that was sent when its transaction was dropped is done when this is answered.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 #[async_trait]
@@ -150,6 +183,14 @@ impl Registry for Sqlite {
 
     async fn unpark(&self, id: i64) -> Result<bool, Trouble> {
         metered("unpark", self.forget_parked(id)).await
+    }
+
+    async fn prune(&self, kept: Duration, limit: u32) -> Result<u64, Trouble> {
+        metered("prune", self.prune_receipts(kept, limit)).await
+    }
+
+    async fn outbox_depth(&self, limit: u64) -> Result<u64, Trouble> {
+        metered("outbox_depth", self.count_outbox(limit)).await
     }
 
     async fn figures(&self) -> Result<Figures, Trouble> {

@@ -9,7 +9,7 @@ use super::Sqlite;
 use super::insert::Insert;
 use crate::errors::trouble;
 use crate::outcome::json;
-use crate::queues::{FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
+use crate::queues::{DEPTH, FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
 
 const OUTGOING: &str = "-- outgoing
     UPDATE outbox SET leased_until = $2
@@ -28,7 +28,7 @@ const DUE: &str = "-- due
      WHERE (root, name) IN (SELECT root, name FROM timer WHERE due <= $1 AND leased_until <= $1
                              ORDER BY due LIMIT $3)
     RETURNING root, name, due";
-const FIGURES: &str = "-- figures
+pub(super) const FIGURES: &str = "-- figures
     SELECT 'task' AS what, coalesce(work, '') AS work, status, count(*) AS number
       FROM task WHERE open = 1 GROUP BY work, status
     UNION ALL SELECT 'depth', '', '', count(*) FROM outbox
@@ -94,6 +94,12 @@ impl Sqlite {
     pub(super) async fn forget_parked(&self, id: i64) -> Result<bool, Trouble> {
         let done = sqlx::query(UNPARK).bind(id).execute(&self.writer).await.map_err(trouble)?;
         Ok(done.rows_affected() > 0)
+    }
+
+    pub(super) async fn count_outbox(&self, limit: u64) -> Result<u64, Trouble> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let depth: i64 = sqlx::query_scalar(DEPTH).bind(limit).fetch_one(&self.readers).await.map_err(trouble)?;
+        Ok(u64::try_from(depth).unwrap_or(0))
     }
 
     pub(super) async fn count_figures(&self) -> Result<Figures, Trouble> {

@@ -31,9 +31,10 @@ pub(super) async fn keys(
     connection: &mut SqliteConnection,
     decisions: &[Decision],
     holds: &[bool],
+    now_us: i64,
 ) -> Result<(), Failure> {
     const RECEIPTS: Insert =
-        Insert { name: "commit_receipts", into: "receipt (key, fingerprint, answer)", columns: 3, tail: "" };
+        Insert { name: "commit_receipts", into: "receipt (key, fingerprint, answer, at)", columns: 4, tail: "" };
     const CLAIMS: Insert = Insert {
         name: "commit_claims",
         into: "claim (kind, system, value, holder)",
@@ -44,7 +45,7 @@ pub(super) async fn keys(
     let receipts: Vec<_> = held().flat_map(|decision| &decision.receipts).collect();
     let receipts = RECEIPTS.rows(connection, &receipts, |query, receipt| {
         let key = values::key(&receipt.key).map(|key| key.into_owned());
-        query.bind(key).bind(receipt.fingerprint.clone()).bind(receipt.answer.clone())
+        query.bind(key).bind(receipt.fingerprint.clone()).bind(receipt.answer.clone()).bind(now_us)
     });
     receipts.await?;
     let claims: Vec<_> = held().flat_map(|decision| &decision.claims).collect();

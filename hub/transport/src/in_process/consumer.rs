@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::Memory;
 use super::queues::{PARKED, REPLIES_PREFIX, REPORTS, Waiting};
-use crate::counters;
-use crate::queue::{Answered, Consumer, Delivery, Receipt, Routing, Source, Tier};
+use crate::queue::{Answered, Consumer, Delivery, PAUSE_BEFORE_BACK, Receipt, Routing, Source, Tier};
 use crate::turns::Turns;
+use crate::{counters, resting};
 
 pub(super) struct MemoryConsumer {
     memory: Arc<Memory>,
@@ -144,26 +144,34 @@ impl Receipt for MemoryReceipt {
         self.unsettled = None;
     }
 
-    async fn again(mut self: Box<Self>, _delivery: Answered<'_>, after: Duration) {
-        let Some(mut waiting) = self.unsettled.take() else { return };
-        waiting.attempts = waiting.attempts.saturating_add(1);
-        waiting.redelivered = false;
+    async fn put_off(mut self: Box<Self>, delivery: Answered<'_>, after: Duration) {
+        let Some(waiting) = self.unsettled.take() else { return };
+        let waiting = Waiting { attempts: delivery.attempts, redelivered: false, ..waiting };
         counters::retried();
         let (memory, queue) = (self.memory.clone(), self.queue.clone());
+        let rest = memory.resting.next(resting::step(after));
+        memory.lock().rests(&queue);
         tokio::spawn(async move {
-            tokio::time::sleep(after).await;
-            memory.lock().put_behind(&queue, waiting);
+            tokio::time::sleep(rest).await;
+            memory.lock().rested(&queue, waiting);
             memory.changed.notify_waiters();
         });
     }
 
-    async fn park(mut self: Box<Self>, _delivery: Answered<'_>, why: &str) {
+    async fn park(mut self: Box<Self>, delivery: Answered<'_>, why: &str) {
         let Some(waiting) = self.unsettled.clone() else { return };
         let parked = Waiting { parked_why: Some(why.to_owned()), redelivered: false, ..waiting };
-        // A full parked queue: the delivery stays unsettled, and so goes back.
-        if self.memory.lock().put(PARKED, parked).is_ok() {
-            self.unsettled = None;
-            counters::parked();
+        let moved = self.memory.lock().put(PARKED, parked);
+        match moved {
+            Ok(()) => {
+                self.unsettled = None;
+                counters::parked();
+            }
+            // It stays unsettled, and so goes back.
+            Err(error) => {
+                tracing::warn!(message.id = delivery.message.id, %error, "a delivery goes back to its queue");
+                tokio::time::sleep(PAUSE_BEFORE_BACK).await;
+            }
         }
     }
 }

@@ -10,9 +10,16 @@ pub(super) const PARKED: &str = "parked";
 pub(super) const REPLIES_PREFIX: &str = "replies.";
 
 pub(super) struct Queues {
-    by_name: BTreeMap<String, VecDeque<Waiting>>,
+    by_name: BTreeMap<String, MemoryQueue>,
     limit_messages: usize,
     closed: bool,
+}
+
+#[derive(Default)]
+struct MemoryQueue {
+    waiting: VecDeque<Waiting>,
+    /// Put off: not here, but on their way back, and as much in memory.
+    resting: usize,
 }
 
 #[derive(Clone)]
@@ -51,34 +58,43 @@ impl Queues {
             return Err(PublishError::Disconnected("closed".to_owned()));
         }
         let queue = self.by_name.get_mut(name).ok_or_else(|| PublishError::Unroutable(name.to_owned()))?;
-        if queue.len() >= self.limit_messages {
-            return Err(PublishError::Refused(format!("{name} holds {} messages, its limit", queue.len())));
+        let held = queue.waiting.len() + queue.resting;
+        if held >= self.limit_messages {
+            return Err(PublishError::Refused(format!("{name} holds {held} messages, its limit")));
         }
-        queue.push_back(waiting);
+        queue.waiting.push_back(waiting);
         Ok(())
     }
 
-    /// Behind all others and whatever the limit: what was put off, and so was taken in before.
-    pub(super) fn put_behind(&mut self, name: &str, waiting: Waiting) {
+    /// One is put off.
+    pub(super) fn rests(&mut self, name: &str) {
         if let Some(queue) = self.by_name.get_mut(name) {
-            queue.push_back(waiting);
+            queue.resting += 1;
+        }
+    }
+
+    /// It rested long enough, and goes behind all others. It had its place already, so no limit is asked.
+    pub(super) fn rested(&mut self, name: &str, waiting: Waiting) {
+        if let Some(queue) = self.by_name.get_mut(name) {
+            queue.resting = queue.resting.saturating_sub(1);
+            queue.waiting.push_back(waiting);
         }
     }
 
     /// Before all others: what was handed out and came back. It had its place already, so no limit is asked.
     pub(super) fn put_back(&mut self, name: &str, waiting: Waiting) {
         if let Some(queue) = self.by_name.get_mut(name) {
-            queue.push_front(waiting);
+            queue.waiting.push_front(waiting);
         }
     }
 
     pub(super) fn take(&mut self, name: &str) -> Option<Waiting> {
-        self.by_name.get_mut(name)?.pop_front()
+        self.by_name.get_mut(name)?.waiting.pop_front()
     }
 
     pub(super) fn depths(&self) -> Vec<Depth> {
         let named = self.by_name.iter().filter(|(name, _)| !name.starts_with(REPLIES_PREFIX));
-        named.map(|(name, queue)| Depth { queue: name.clone(), ready: queue.len() as u64 }).collect()
+        named.map(|(name, queue)| Depth { queue: name.clone(), ready: queue.waiting.len() as u64 }).collect()
     }
 
     pub(super) fn close(&mut self) {
@@ -87,5 +103,25 @@ impl Queues {
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Routing;
+
+    #[test]
+    fn what_rests_counts_as_what_waits() {
+        let mut queues = Queues::new(2);
+        let report = || Waiting::new(Message::json("1", Routing::Reports, "{}"));
+        assert_eq!((queues.put(REPORTS, report()), queues.put(REPORTS, report())), (Ok(()), Ok(())));
+        let taken = queues.take(REPORTS).expect("one of the two");
+        queues.rests(REPORTS);
+        assert!(matches!(queues.put(REPORTS, report()), Err(PublishError::Refused(_))), "it comes back, and is memory");
+        queues.rested(REPORTS, taken);
+        assert!(matches!(queues.put(REPORTS, report()), Err(PublishError::Refused(_))));
+        queues.take(REPORTS);
+        assert_eq!(queues.put(REPORTS, report()), Ok(()));
     }
 }

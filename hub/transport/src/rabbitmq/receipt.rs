@@ -9,11 +9,8 @@ use lapin::{Acker, Channel};
 use tokio::time::sleep;
 
 use super::{Broker, topology, wire};
-use crate::counters;
-use crate::queue::{Answered, PublishError, Receipt};
-
-/// Before a delivery that could not be put off goes back, so that a full retry queue makes no busy loop.
-const PAUSE_BEFORE_BACK: Duration = Duration::from_secs(1);
+use crate::queue::{Answered, PAUSE_BEFORE_BACK, PublishError, Receipt};
+use crate::{counters, resting};
 
 /// lapin's acknowledger, which works once and knows whether its channel still lives.
 pub(super) struct BrokerReceipt {
@@ -57,16 +54,17 @@ impl Receipt for BrokerReceipt {
         self.settle().await;
     }
 
-    async fn again(self: Box<Self>, delivery: Answered<'_>, after: Duration) {
-        let attempts = delivery.attempts.saturating_add(1);
-        let envelope = wire::envelope_again(&delivery, attempts, None, &self.broker.user)
-            .map(|envelope| envelope.for_exchange(&topology::retry_exchange(after), &self.queue));
+    async fn put_off(self: Box<Self>, delivery: Answered<'_>, after: Duration) {
+        let step = resting::step(after);
+        let rest = self.broker.resting.next(step);
+        let envelope = wire::envelope_again(&delivery, None, &self.broker.user)
+            .map(|envelope| envelope.expires_in(rest).for_exchange(&topology::retry_name(step), &self.queue));
         let moved = self.broker.channels.publish_one(&self.broker.link, envelope).await;
         self.settle_if(moved, &delivery.message.id, counters::retried).await;
     }
 
     async fn park(self: Box<Self>, delivery: Answered<'_>, why: &str) {
-        let envelope = wire::envelope_again(&delivery, delivery.attempts, Some(why), &self.broker.user)
+        let envelope = wire::envelope_again(&delivery, Some(why), &self.broker.user)
             .map(|envelope| envelope.for_exchange(topology::PARKED, &self.queue));
         let moved = self.broker.channels.publish_one(&self.broker.link, envelope).await;
         self.settle_if(moved, &delivery.message.id, counters::parked).await;

@@ -15,23 +15,19 @@
 //! is left to policies.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
 use crate::queue::{Place, Routing, Tier};
+use crate::resting::STEPS_SECONDS;
 
 pub(super) const WORK: &str = "hub.v1.work";
 pub(super) const REPORTS: &str = "hub.v1.reports";
 pub(super) const PARKED: &str = "hub.v1.parked";
 pub(super) const FILLED: &str = "hub.v1.filled";
 pub(super) const REPLIES_PREFIX: &str = "hub.v1.replies.";
-
-/// The steps of backoff. A queue has one time to live for all its messages: with one for each message, a long one at
-/// the head would hold up the short ones behind it.
-const RETRY_STEPS_SECONDS: [u32; 5] = [1, 5, 30, 300, 3600];
 
 /// So often may a delivery be lost with its consumer before the broker parks it. Ours are answered with `again` or
 /// `park`; only a message that ends the process each time gets here.
@@ -48,14 +44,10 @@ pub(super) fn queue_of(routing: &Routing) -> String {
     format!("hub.v1.{}", routing.key())
 }
 
-/// The retry exchange of the first step that is not shorter than `after`, or of the last.
-pub(super) fn retry_exchange(after: Duration) -> String {
-    let [.., longest] = RETRY_STEPS_SECONDS;
-    let fits = |step: &u32| Duration::from_secs(u64::from(*step)) >= after;
-    retry_name(RETRY_STEPS_SECONDS.into_iter().find(fits).unwrap_or(longest))
-}
-
-fn retry_name(seconds: u32) -> String {
+/// The exchange of one step of backoff. Its queue has that time to live; each message has a shorter one of its own,
+/// and the broker takes the shorter. A message expires at the head only, so one with a longer time holds up those
+/// behind it: never beyond the step, and seldom at all, since [`Resting`](crate::resting::Resting) lets them rise.
+pub(super) fn retry_name(seconds: u32) -> String {
     format!("hub.v1.retry.{seconds}s")
 }
 
@@ -66,7 +58,7 @@ pub(super) async fn declare(channel: &Channel, places: &BTreeSet<Place>) -> lapi
     parked.insert("x-delivery-limit".into(), PARKED_DELIVERY_LIMIT.into());
     fanout_queue(channel, PARKED, parked).await?;
     fanout_queue(channel, REPORTS, with_last_net()).await?;
-    for seconds in RETRY_STEPS_SECONDS {
+    for seconds in STEPS_SECONDS {
         fanout_queue(channel, &retry_name(seconds), expiring_home(seconds)).await?;
     }
     declare_places(channel, places).await
@@ -175,19 +167,6 @@ fn text(text: &str) -> AMQPValue {
 mod tests {
     use super::*;
     use crate::queue::PLACE_LIMIT_BYTES;
-
-    #[test]
-    fn a_retry_waits_at_least_as_long_as_asked_and_at_most_an_hour() {
-        for (after_ms, exchange) in [
-            (0, "hub.v1.retry.1s"),
-            (1000, "hub.v1.retry.1s"),
-            (1001, "hub.v1.retry.5s"),
-            (299_000, "hub.v1.retry.300s"),
-            (9_999_999_999, "hub.v1.retry.3600s"),
-        ] {
-            assert_eq!(retry_exchange(Duration::from_millis(after_ms)), exchange);
-        }
-    }
 
     #[test]
     fn the_longest_place_still_has_a_queue_name() {

@@ -1,5 +1,7 @@
 //! Our message as the broker carries it, and back.
 
+use std::time::Duration;
+
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -36,6 +38,12 @@ impl Envelope {
         Envelope { exchange: ShortString::default(), key, ..self }
     }
 
+    /// Sooner than its queue would have it.
+    pub(super) fn expires_in(self, rest: Duration) -> Envelope {
+        let properties = self.properties.with_expiration(short(&rest.as_millis().to_string()));
+        Envelope { properties, ..self }
+    }
+
     pub(super) fn for_exchange(self, exchange: &str, key: &str) -> Envelope {
         Envelope { exchange: short(exchange), key: short(key), ..self }
     }
@@ -46,14 +54,9 @@ pub(super) fn envelope(message: &Message, user: &str) -> Result<Envelope, Publis
 }
 
 /// The same message once more, put off or parked: `why` makes it parked.
-pub(super) fn envelope_again(
-    answered: &Answered<'_>,
-    attempts: u32,
-    why: Option<&str>,
-    user: &str,
-) -> Result<Envelope, PublishError> {
+pub(super) fn envelope_again(answered: &Answered<'_>, why: Option<&str>, user: &str) -> Result<Envelope, PublishError> {
     let mut ours = FieldTable::default();
-    ours.insert(short(ATTEMPTS), AMQPValue::LongLongInt(attempts.into()));
+    ours.insert(short(ATTEMPTS), AMQPValue::LongLongInt(answered.attempts.into()));
     if let Some(first) = answered.user_id {
         ours.insert(short(FIRST_USER), AMQPValue::LongString(first.into()));
     }
@@ -185,6 +188,14 @@ mod tests {
         assert_eq!(first_user(Some("hub".into()), &headers, "hub").as_deref(), Some("lab-1"));
         assert_eq!(first_user(Some("mallory".into()), &headers, "hub").as_deref(), Some("mallory"));
         assert_eq!(first_user(None, &headers, "hub"), None);
+    }
+
+    #[test]
+    fn what_is_put_off_says_for_how_long() {
+        let message = Message::json("1", Routing::Reports, "{}");
+        let sealed = envelope(&message, "hub").map(|envelope| envelope.expires_in(Duration::from_millis(1500)));
+        let expiration = sealed.ok().and_then(|envelope| owned(envelope.properties.expiration()));
+        assert_eq!(expiration.as_deref(), Some("1500"));
     }
 
     #[test]

@@ -47,7 +47,7 @@ on_both!(
     published_is_consumed_as_it_was,
     a_place_that_nobody_ensured_is_unroutable,
     urgent_goes_first_with_a_share_for_routine,
-    again_comes_back_later_and_counted,
+    put_off_it_comes_back_and_again_is_counted,
     parked_can_be_read_with_its_reason,
     dropped_comes_back,
     answered_after_its_consumer_is_gone,

@@ -1,0 +1,177 @@
+//! What was found: how much there was of everything, and what was wrong.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use comfy_table::{Table, presets};
+
+const EXAMPLES_MAX: usize = 5;
+
+/// How much there was. Nothing of it is good or bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fact {
+    Submitted,
+    Acknowledged,
+    Unanswered,
+    UnansweredButThere,
+    Orders,
+    Tasks,
+    Versions,
+    Won,
+    NotWon,
+    Moved,
+    Cancelled,
+    Poisoned,
+    Duplicated,
+}
+
+impl Fact {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Submitted => "orders submitted",
+            Self::Acknowledged => "orders acknowledged",
+            Self::Unanswered => "orders to which nobody said yes",
+            Self::UnansweredButThere => "of these, orders that are there",
+            Self::Orders => "orders in the database",
+            Self::Tasks => "Tasks in the database",
+            Self::Versions => "versions in the database",
+            Self::Won => "claims over REST that were granted",
+            Self::NotWon => "claims over REST that were not",
+            Self::Moved => "steps over REST",
+            Self::Cancelled => "requests revoked",
+            Self::Poisoned => "unreadable messages sent",
+            Self::Duplicated => "messages sent once more",
+        }
+    }
+}
+
+/// Ways to be wrong. In a good run none is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    Refused,
+    Lost,
+    Doubled,
+    Unasked,
+    Damaged,
+    Disordered,
+    Illegal,
+    Open,
+    Unfit,
+    DoneTwice,
+    Broken,
+    WentOn,
+    Unsent,
+    Queued,
+    NotParked,
+    Parked,
+    Timer,
+    NoReceipt,
+    NotCurrent,
+}
+
+impl Fault {
+    const ALL: [Self; 19] = [
+        Self::Refused,
+        Self::Lost,
+        Self::Doubled,
+        Self::Unasked,
+        Self::Damaged,
+        Self::Disordered,
+        Self::Illegal,
+        Self::Open,
+        Self::Unfit,
+        Self::DoneTwice,
+        Self::Broken,
+        Self::WentOn,
+        Self::Unsent,
+        Self::Queued,
+        Self::NotParked,
+        Self::Parked,
+        Self::Timer,
+        Self::NoReceipt,
+        Self::NotCurrent,
+    ];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Refused => "good orders refused",
+            Self::Lost => "orders lost, whole or in part",
+            Self::Doubled => "orders doubled",
+            Self::Unasked => "orders that nobody asked for",
+            Self::Damaged => "rows that cannot be read",
+            Self::Disordered => "versions missing or out of order",
+            Self::Illegal => "illegal transitions",
+            Self::Open => "Tasks without an end",
+            Self::Unfit => "orders that do not fit their Tasks",
+            Self::DoneTwice => "work done twice",
+            Self::Broken => "answers that do not hold",
+            Self::WentOn => "work begun after it was cancelled",
+            Self::Unsent => "messages left in the outbox",
+            Self::Queued => "messages left in queues",
+            Self::NotParked => "unreadable messages not parked once",
+            Self::Parked => "messages parked that were good",
+            Self::Timer => "timers left or overdue",
+            Self::NoReceipt => "receipts missing",
+            Self::NotCurrent => "current rows unlike their history",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    count: usize,
+    examples: Vec<String>,
+}
+
+/// What the checker found.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    facts: BTreeMap<Fact, usize>,
+    faults: BTreeMap<Fault, Found>,
+}
+
+impl Verdict {
+    /// Nothing is wrong.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// For people: the counts, and of each fault the first examples.
+    pub(crate) fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY).set_header(["", "count"]);
+        for (fact, count) in &self.facts {
+            table.add_row([fact.title().to_owned(), count.to_string()]);
+        }
+        for fault in Fault::ALL {
+            let count = self.faults.get(&fault).map_or(0, |found| found.count);
+            table.add_row([format!("! {}", fault.title()), count.to_string()]);
+        }
+        let mut text = table.to_string();
+        for (fault, found) in &self.faults {
+            let _ = write!(text, "\n{} ({}), such as:", fault.title(), found.count);
+            for example in &found.examples {
+                let _ = write!(text, "\n  {example}");
+            }
+        }
+        text
+    }
+
+    pub(super) fn saw(&mut self, fact: Fact, count: usize) {
+        *self.facts.entry(fact).or_default() += count;
+    }
+
+    /// Only the first examples are put into words.
+    pub(super) fn blame(&mut self, fault: Fault, sentence: impl FnOnce() -> String) {
+        let found = self.faults.entry(fault).or_default();
+        found.count += 1;
+        if found.examples.len() < EXAMPLES_MAX {
+            found.examples.push(sentence());
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        self.faults.keys().copied().collect()
+    }
+}

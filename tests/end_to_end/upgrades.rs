@@ -1,0 +1,95 @@
+//! Two releases of the hub on one database.
+
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tests::bodies::{laboratory, prescription, referral};
+use tests::{Database, Parts, World, tell};
+
+/// What a release to come may do to the tables that are busiest.
+const EXPAND: [&str; 9] = [
+    "ALTER TABLE head ADD COLUMN later TEXT",
+    "ALTER TABLE version ADD COLUMN later TEXT",
+    "ALTER TABLE task ADD COLUMN later TEXT DEFAULT 'soon'",
+    "ALTER TABLE outbox ADD COLUMN later BIGINT NOT NULL DEFAULT 7",
+    "ALTER TABLE timer ADD COLUMN later TEXT",
+    "CREATE INDEX task_later ON task (later, status, seq)",
+    "CREATE INDEX head_later ON head (last, later)",
+    "CREATE INDEX outbox_later ON outbox (since, later)",
+    "CREATE TABLE later (id BIGINT NOT NULL PRIMARY KEY, at BIGINT)",
+];
+
+async fn run(world: &World, statement: impl Into<String>) {
+    let statement = AssertSqlSafe(statement.into());
+    match world.parts.database {
+        Database::Sqlite => {
+            SqliteConnection::connect(&world.database).await.unwrap().execute(statement).await.unwrap();
+        }
+        Database::Postgres => {
+            PgConnection::connect(&world.database).await.unwrap().execute(statement).await.unwrap();
+        }
+    }
+}
+
+/// As sqlx writes down what a hub of another release has done.
+async fn record(world: &World, number: u32, description: &str) {
+    let row = format!(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES ({number}, '{description}', true, '\\x00', 1)"
+    );
+    run(world, row).await;
+}
+
+/// First under a hub that runs, then under one that starts.
+async fn a_hub_lives_with_a_schema_one_step_ahead(world: World) {
+    let hub = world.hub().await;
+    let earlier = hub.submits(laboratory()).await;
+    for statement in EXPAND {
+        run(&world, statement).await;
+    }
+    record(&world, 9001, "later").await;
+    let meanwhile = hub.submits(prescription()).await;
+    hub.has_fillers().await;
+    earlier.is("completed").await;
+    meanwhile.is("completed").await;
+    hub.closes().await;
+
+    let hub = world.hub().await;
+    let later = hub.submits(referral()).await;
+    hub.has_fillers().await;
+    for order in [earlier, meanwhile, later] {
+        let order = order.at(&hub);
+        order.is("completed").await;
+        order.walked_legally().await;
+    }
+    hub.closes().await;
+}
+
+async fn a_hub_does_not_start_where_what_it_needs_is_gone(world: World) {
+    world.hub().await.closes().await;
+    record(&world, 9001, "later").await;
+    record(&world, 9002, "contract 9001 the column before later").await;
+    let said = world.no_hub_with(&[]).await;
+    assert!(said.contains("database: ") && said.contains("this database is for newer hubs"), "{said}");
+    assert!(said.contains("before migration 9001") && said.contains("start a hub of the release"), "{said}");
+}
+
+#[test]
+fn a_step_ahead_on_sqlite() {
+    tell(Parts::SQLITE_EMBEDDED, a_hub_lives_with_a_schema_one_step_ahead);
+}
+
+#[test]
+fn a_step_ahead_on_postgres() {
+    tell(Parts::POSTGRES_EMBEDDED, a_hub_lives_with_a_schema_one_step_ahead);
+}
+
+#[test]
+fn too_far_ahead_on_sqlite() {
+    tell(Parts::SQLITE_EMBEDDED, a_hub_does_not_start_where_what_it_needs_is_gone);
+}
+
+#[test]
+fn too_far_ahead_on_postgres() {
+    tell(Parts::POSTGRES_EMBEDDED, a_hub_does_not_start_where_what_it_needs_is_gone);
+}

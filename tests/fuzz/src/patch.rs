@@ -1,0 +1,30 @@
+//! A JSON Patch.
+
+use hub_domain::command::Act;
+use json_patch::Patch;
+use schemas::gate::{self, Limits};
+use schemas::resource::{Key, Kind};
+
+use crate::registry::Registry;
+use crate::resource::faults_are_told;
+
+/// On a Task that is under way, one that is not, a request and a Patient.
+pub fn play(bytes: &[u8]) {
+    let Ok(value) = gate::parse_json(bytes, &Limits::default()) else { return };
+    let Ok(patch) = serde_json::from_value::<Patch>(value) else { return };
+    let id = |order: u32, step: &str| format!("00000000-0000-000{order}-0000-000000000000{step}");
+    let keys = [
+        Key::task(id(1, ".0")),
+        Key::task(id(1, ".2")),
+        Key::task(id(3, ".2")),
+        Key::task(id(4, "")),
+        Key::new(Kind::SERVICE_REQUEST, id(1, "")),
+    ];
+    let patient = Kind::parse("Patient").map(|kind| Key::new(kind, id(5, "")));
+    for key in keys.into_iter().chain(patient) {
+        let act = Act::Patch { key, patch: patch.clone(), if_match: None };
+        if let Err(refusal) = Registry::furnished().execute(act) {
+            faults_are_told(&refusal.issues);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A search: `Type?name=value&name=value`.
+//!
+//! Of reading a query the domain has the table of parameters, the dates and the references; the commas, prefixes and
+//! escapes are HTTP's and live with the interface, which this package does not know. What can be held here is that both
+//! sides of a row agree: a resource that carries a value is found by that value.
+
+use hub_domain::query::{IndexValue, Param, ParamType, find, index, params};
+use schemas::ids::Target;
+use schemas::resource::{Body, Key, Kind, Resource};
+use schemas::time::Timestamp;
+use serde_json::{Value, json};
+
+/// Looks each parameter up, reads its value, and asks for it of a resource that carries it.
+pub fn play(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (kind, query) = text.split_once('?').unwrap_or(("Task", &text));
+    let kind = Kind::parse(kind).unwrap_or(Kind::TASK);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let plain = name.split(':').next().unwrap_or_default();
+        // A name that nobody knows stands for one that its length chooses.
+        let known = params(kind).count().max(1);
+        let param = find(kind, plain).or_else(|| params(kind).nth(plain.len() % known));
+        if let Some(param) = param {
+            is_found(kind, param, &value);
+        }
+    }
+}
+
+fn is_found(kind: Kind, param: &Param, value: &str) {
+    let (element, wanted) = match param.kind {
+        ParamType::Token => token(value),
+        ParamType::Reference => (json!({ "reference": value }), reference(param, value)),
+        ParamType::Date => (value.into(), date(value)),
+    };
+    let resource = Resource::new(Key::new(kind, "1"), 1, Timestamp(0), carrying(param.path, element));
+    let rows = index(&resource);
+    let found = rows.iter().filter(|(row, _)| *row == param).map(|(_, value)| value);
+    assert_eq!(found.collect::<Vec<_>>(), wanted.iter().collect::<Vec<_>>(), "{} of a {kind}", param.name);
+}
+
+/// A body with this value at a dotted path.
+fn carrying(path: &str, value: Value) -> Body {
+    let (mut names, mut body) = (path.rsplit('.'), Body::new());
+    if let Some(last) = names.next() {
+        body.insert(last.to_owned(), value);
+    }
+    names.fold(body, |inner, name| Body::from_iter([(name.to_owned(), Value::Object(inner))]))
+}
+
+fn token(value: &str) -> (Value, Option<IndexValue>) {
+    let (system, code) = value.split_once('|').map_or((None, value), |(system, code)| (Some(system), code));
+    let element = match system {
+        Some(system) => json!({ "coding": [{ "system": system, "code": code }, { "system": system, "code": code }] }),
+        None => code.into(),
+    };
+    (element, Some(IndexValue::Token { system: system.map(str::to_owned), code: code.to_owned() }))
+}
+
+fn reference(param: &Param, value: &str) -> Option<IndexValue> {
+    match Target::parse(value) {
+        Target::Relative { kind, id, .. } => {
+            // A key reads what a reference writes.
+            let key = Key::of_reference(value);
+            assert_eq!(key.map(|key| key.to_string()), Kind::parse(kind).map(|_| format!("{kind}/{id}")));
+            let patients_only = param.name == "patient" && kind != "Patient";
+            (!patients_only).then(|| IndexValue::Reference(format!("{kind}/{id}")))
+        }
+        Target::Absolute(url) => Some(IndexValue::Reference(url.to_owned())),
+        Target::Contained(_) | Target::Urn(_) | Target::Other(_) => None,
+    }
+}
+
+/// The range of a date: what it means begins before it ends, and its first instant lies in it when written out.
+fn date(value: &str) -> Option<IndexValue> {
+    let (low, high) = Timestamp::range(value)?;
+    assert!(low <= high, "{value:?} ends before it begins");
+    assert!(value.bytes().next().is_some_and(|first| first.is_ascii_digit()), "{value:?} is no date");
+    if low.0 >= 0 {
+        let again = Timestamp::range(&low.to_string());
+        assert!(again.is_some_and(|(again, _)| again <= low && low.0 - again.0 < 1000), "{value:?} moves in writing");
+    }
+    Some(IndexValue::Date { low, high })
+}

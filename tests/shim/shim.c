@@ -1,0 +1,101 @@
+/* A disk that is full or does not sync, and a clock that somebody sets, for one program that knows nothing of it.
+ *
+ * Preloaded (LD_PRELOAD), it stands between the program and the C library. HUB_SHIM names a file with the three numbers
+ * of `struct control`; it is mapped, so that a story writes a number and the program lives by it at once. */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+struct control {
+    int64_t clock_s;       /* added to the time of day */
+    int64_t syncs_fail;    /* not 0: nothing can be forced to the disk */
+    int64_t file_limit;    /* not 0: no file can have more bytes */
+};
+
+static const struct control none;
+static const volatile struct control *control = &none;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *path = getenv("HUB_SHIM");
+    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0)
+        return;
+    void *mapped = mmap(NULL, sizeof(struct control), PROT_READ, MAP_SHARED, file, 0);
+    if (mapped != MAP_FAILED)
+        control = mapped;
+    close(file);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int done = syscall(SYS_clock_gettime, clock, now);
+    if (done == 0 && clock == CLOCK_REALTIME)
+        now->tv_sec += control->clock_s;
+    return done;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    int done = syscall(SYS_gettimeofday, now, zone);
+    if (done == 0)
+        now->tv_sec += control->clock_s;
+    return done;
+}
+
+time_t time(time_t *now) {
+    struct timespec precise;
+    clock_gettime(CLOCK_REALTIME, &precise);
+    if (now)
+        *now = precise.tv_sec;
+    return precise.tv_sec;
+}
+
+static int sync_by(long call, int file) {
+    if (control->syncs_fail) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(call, file);
+}
+
+int fsync(int file) {
+    return sync_by(SYS_fsync, file);
+}
+
+int fdatasync(int file) {
+    return sync_by(SYS_fdatasync, file);
+}
+
+/* How many of these bytes have room behind `offset`: a full disk takes what it still can, and then nothing. */
+static ssize_t room_for(int file, off_t offset, size_t bytes) {
+    struct stat status;
+    int64_t limit = control->file_limit;
+    if (limit == 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode) || offset + (off_t)bytes <= limit)
+        return bytes;
+    if (offset < limit)
+        return limit - offset;
+    errno = ENOSPC;
+    return -1;
+}
+
+ssize_t write(int file, const void *from, size_t bytes) {
+    off_t offset = control->file_limit ? lseek(file, 0, SEEK_CUR) : 0;
+    ssize_t room = room_for(file, offset, bytes);
+    return room < 0 ? room : syscall(SYS_write, file, from, room);
+}
+
+ssize_t pwrite(int file, const void *from, size_t bytes, off_t offset) {
+    ssize_t room = room_for(file, offset, bytes);
+    return room < 0 ? room : syscall(SYS_pwrite64, file, from, room, offset);
+}
+
+ssize_t pwrite64(int file, const void *from, size_t bytes, off64_t offset) {
+    return pwrite(file, from, bytes, offset);
+}
