@@ -138,6 +138,7 @@ impl Listener {
         }
         let report = event.data;
         let traceparent = event.traceparent.or_else(|| delivery.message.header("traceparent").map(str::to_owned));
+        let traceparent = traceparent.filter(|text| hub_telemetry::is_traceparent(text));
         let caller = self.caller(delivery.user_id.as_deref())?;
         let span =
             tracing::info_span!("report", otel.kind = "consumer", task.id = report.task_id, report.act = ?report.act);

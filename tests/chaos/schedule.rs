@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::tests::Wire;
 use anyhow::Result;
 use fastrand::Rng;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::stage::{HUBS, LEASE, Shared};
 use crate::strays::Strays;
@@ -91,7 +91,7 @@ async fn befall(stage: Shared, strays: Arc<Strays>, harm: Harm, mut chance: Rng)
         Harm::BrokerKilled => stage.kill_broker(down).await?,
         Harm::DatabaseKilled => stage.kill_database(down).await?,
         // It may be down at this moment: then they have ended by themselves.
-        Harm::BackendsTerminated => drop(stage.terminate_backends().await),
+        Harm::BackendsTerminated => drop(timeout(LEASE * 2, stage.terminate_backends()).await),
         Harm::WireSlow => bend(&stage, &mut chance, Wire::Slow(Duration::from_millis(150))).await,
         Harm::WireCut => bend(&stage, &mut chance, Wire::Cut).await,
         Harm::WireSilent => bend(&stage, &mut chance, Wire::Silent).await,

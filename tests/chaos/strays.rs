@@ -12,7 +12,7 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::diary::{Diary, Entry};
@@ -24,6 +24,8 @@ const REPORTS: &str = "hub.v1.reports";
 const KEPT: usize = 500;
 const COPIES: usize = 40;
 const POISONS: usize = 3;
+/// A broker that dies at the wrong moment leaves a question without an answer, for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Listens to what is published, and publishes what should not be.
 pub(crate) struct Strays {
@@ -85,18 +87,20 @@ impl Strays {
             self.overheard.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         chance.shuffle(&mut copies);
         copies.truncate(COPIES);
-        let Ok(channel) = self.channel().await else { return };
+        let _ = timeout(PATIENCE, self.put_again(copies)).await;
+    }
+
+    async fn put_again(&self, copies: Vec<Overheard>) -> lapin::Result<()> {
+        let channel = self.channel().await?;
         for copy in copies {
             let Overheard { exchange, key, properties, body } = copy;
             let message_id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
             let queue = if exchange == REPORTS { "reports".to_owned() } else { key.clone() };
             let options = BasicPublishOptions::default();
-            let sent = channel.basic_publish(exchange.into(), key.into(), options, &body, properties).await;
-            if sent.is_err() {
-                return;
-            }
+            channel.basic_publish(exchange.into(), key.into(), options, &body, properties).await?;
             self.diary.write(Entry::Duplicated { message_id, queue, copies: 1 });
         }
+        Ok(())
     }
 
     /// Puts what nobody can read into the queues of workers and hubs, as often as it takes to be sure that it is there.
@@ -115,7 +119,8 @@ impl Strays {
             let properties =
                 BasicProperties::default().with_message_id(message_id.as_str().into()).with_delivery_mode(2);
             let mut tries = 0;
-            while self.put(exchange, &key, body, properties.clone()).await.is_err() {
+            let put = || timeout(PATIENCE, self.put(exchange, &key, body, properties.clone()));
+            while !matches!(put().await, Ok(Ok(()))) {
                 tries += 1;
                 ensure!(tries < 600, "the broker does not come back");
                 sleep(Duration::from_millis(200)).await;

@@ -77,6 +77,10 @@ async fn what_does_not_exist_here_is_not_found(world: World) {
     hub.post("Teapot", &json!({ "resourceType": "Teapot" })).await.refuses(404, "not-supported", "");
     hub.post("Account", &json!({ "resourceType": "Account" })).await.refuses(404, "not-supported", "");
     hub.get("Task/nobody").await.refuses(404, "not-found", "");
+    for no_id in ["Task/%00", "Task/a%00b/_history", "Task/%00/_history/1", "Task/a%20b/$order-status"] {
+        hub.get(no_id).await.refuses(404, "not-found", "");
+    }
+    hub.delete("Task/%00").await.refuses(404, "not-found", "");
     hub.get("ServiceRequest/nobody/_history").await.refuses(404, "not-found", "");
     hub.sets("Task/nobody", "status", "accepted").await.refuses(404, "not-found", "");
     hub.put("Task/nobody", &task().with(json!({ "id": "nobody" }))).await.refuses(404, "not-found", "");

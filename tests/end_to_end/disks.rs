@@ -1,17 +1,24 @@
-//! The disk under SQLite is full, or says that it could not keep what it was given. What was answered is kept all the
+//! The disk under the database is full, or says that it could not keep what it was given. What was answered is kept all the
 //! same; what cannot be kept is not answered for.
 
 use std::fs;
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use services::Postgres;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, query_scalar};
+use sqlx::{Connection, Executor as _, query_scalar};
 use tests::bodies::laboratory;
-use tests::{Client, Order, Parts, Program, Reply, Shim, World, tell, until};
+use tests::{Client, Hub, Order, Parts, Program, Reply, Shim, World, tell, tell_beside, until};
+use tokio::task::spawn_blocking;
 
 /// Room for some orders, and not for many.
 const ROOM_BYTES: u64 = 300_000;
+/// PostgreSQL spreads orders over many files: with so much in one of them there are some orders, and not many.
+const TABLE_BYTES: u64 = 150_000;
+/// Room for any table, and not for a file of PostgreSQL's log, which has 16 MiB from the start.
+const LOG_BYTES: u64 = 8_000_000;
 
 /// Submits this order, which may come more than once.
 async fn submits(hub: &Client, key: &str) -> Reply {
@@ -31,6 +38,12 @@ async fn submits_until_refused(hub: &Client) -> (Vec<Order>, String) {
         accepted.push(hub.order_of(&reply));
     }
     panic!("the disk never was full");
+}
+
+/// Submits until it is taken, as it is when the disk is well again.
+async fn goes_on(hub: &Client, key: &str) -> Order {
+    let reply = until("it goes on when the disk does", || submits(hub, key), |reply| reply.status < 300).await;
+    hub.order_of(&reply)
 }
 
 #[track_caller]
@@ -119,8 +132,7 @@ async fn what_the_disk_does_not_keep_is_not_promised(world: World) {
             holds(&hub, &accepted, &tasks).await;
         }
         shim.disk_syncs(true);
-        let reply = until("it goes on when the disk does", || submits(&hub, key), |reply| reply.status < 300).await;
-        accepted.push(hub.order_of(&reply));
+        accepted.push(goes_on(&hub, key).await);
     }
     let tasks = all_tasks(&accepted.iter().map(|order| order.at(&hub)).collect::<Vec<_>>()).await;
     holds(&hub, &accepted, &tasks).await;
@@ -132,4 +144,115 @@ async fn what_the_disk_does_not_keep_is_not_promised(world: World) {
 #[test]
 fn on_a_disk_that_does_not_sync() {
     tell(Parts::SQLITE_EMBEDDED, what_the_disk_does_not_keep_is_not_promised);
+}
+
+/// No table can grow. That is no reason for PostgreSQL to end, so it goes on reading. What still finds room in a page
+/// may be taken: only the first that finds none has to be refused.
+async fn on_a_full_disk_postgres_reads_and_promises_nothing(shim: Shim) {
+    let postgres = shim.postgres().await;
+    let world = World::on_embedded_and(&postgres.url());
+    let hub = world.hub().await;
+    shim.files_end_at(Some(TABLE_BYTES));
+    let (mut accepted, refused) = submits_until_refused(&hub).await;
+    let tasks = all_tasks(&accepted).await;
+    holds(&hub, &accepted, &tasks).await;
+    assert_eq!(hub.finds("ServiceRequest").await.len(), accepted.len(), "what was refused is not there");
+
+    shim.files_end_at(None);
+    accepted.push(goes_on(&hub, &refused).await);
+    let tasks = all_tasks(&accepted).await;
+    let _postgres = restarted(postgres).await;
+    let another = goes_on(&hub, "another").await;
+    holds(&hub, &accepted, &tasks).await;
+    accepted.push(another);
+    assert_eq!(hub.finds("ServiceRequest").await.len(), accepted.len());
+    all_are_fulfilled(hub, &accepted).await;
+}
+
+#[test]
+fn on_a_full_disk_under_postgres() {
+    tell_beside(Parts::POSTGRES_EMBEDDED, || async {
+        let Some(shim) = Shim::of_a_server() else { return };
+        on_a_full_disk_postgres_reads_and_promises_nothing(shim).await;
+    });
+}
+
+/// Where it cannot keep its log PostgreSQL ends, since nobody knows what then lies on the disk. What was refused may be
+/// there when it comes back or may not; never in part, and never twice.
+async fn postgres_ends_and_keeps_what_was_answered(
+    shim: Shim,
+    breaks: impl AsyncFn(&Shim, &World),
+    mends: impl Fn(&Shim),
+) {
+    let postgres = shim.postgres().await;
+    let world = World::on_embedded_and(&postgres.url());
+    let hub = world.hub().await;
+    let replies = join_all(["first", "second", "third"].map(|key| submits(&hub, key))).await;
+    let mut accepted: Vec<Order> = replies.into_iter().map(|reply| hub.order_of(&reply.is(201))).collect();
+    let begun = accepted[0].step(2);
+    hub.takes(&begun, "Organization/lab-1").await.is(200);
+    hub.sets(&begun, "status", "in-progress").await.is(200);
+    let tasks = all_tasks(&accepted).await;
+
+    breaks(&shim, &world).await;
+    for reply in join_all(["one", "another", "one", "another"].map(|key| submits(&hub, key))).await {
+        is_refused_for_now(reply);
+    }
+    until("it has ended", async || hub.get("Task").await, |reply| reply.status == 503).await;
+    is_refused_for_now(submits(&hub, "one").await);
+    is_refused_for_now(hub.sets(&begun, "status", "completed").await);
+
+    mends(&shim);
+    let _postgres = restarted(postgres).await;
+    let refused = [goes_on(&hub, "one").await, goes_on(&hub, "another").await];
+    holds(&hub, &accepted, &tasks).await;
+    accepted.extend(refused);
+    assert_eq!(hub.finds("ServiceRequest").await.len(), accepted.len(), "each once");
+    hub.sets(&begun, "status", "completed").await.is(200);
+    all_are_fulfilled(hub, &accepted).await;
+}
+
+#[test]
+fn under_a_log_of_postgres_that_does_not_sync() {
+    tell_beside(Parts::POSTGRES_EMBEDDED, || async {
+        let Some(shim) = Shim::of_a_server() else { return };
+        let breaks = async |shim: &Shim, _: &World| shim.disk_syncs(false);
+        postgres_ends_and_keeps_what_was_answered(shim, breaks, |shim| shim.disk_syncs(true)).await;
+    });
+}
+
+#[test]
+fn under_a_log_of_postgres_that_has_no_room() {
+    tell_beside(Parts::POSTGRES_EMBEDDED, || async {
+        let Some(shim) = Shim::of_a_server() else { return };
+        let breaks = async |shim: &Shim, world: &World| {
+            shim.files_end_at(Some(LOG_BYTES));
+            wants_the_next_file_of_its_log(world).await;
+        };
+        postgres_ends_and_keeps_what_was_answered(shim, breaks, |shim| shim.files_end_at(None)).await;
+    });
+}
+
+/// The file that PostgreSQL writes its log to is closed: what is committed next needs another one.
+async fn wants_the_next_file_of_its_log(world: &World) {
+    let mut database = PgConnection::connect(&world.database).await.unwrap();
+    database.execute("SELECT pg_switch_wal()").await.unwrap();
+}
+
+async fn restarted(mut postgres: Postgres) -> Postgres {
+    let acting = move || {
+        postgres.restart();
+        postgres
+    };
+    spawn_blocking(acting).await.unwrap()
+}
+
+/// Every order comes to its end, and then the hub.
+async fn all_are_fulfilled(hub: Hub, orders: &[Order]) {
+    hub.has_fillers().await;
+    for order in orders {
+        order.is("completed").await;
+        order.walked_legally().await;
+    }
+    hub.closes().await;
 }

@@ -18,7 +18,7 @@ use std::io::IsTerminal;
 
 pub use logs::{Format, NotAFormat, is_filter};
 pub use metrics::{Recorder, describe_all, metrics};
-pub use trace::{continue_from, current_trace_id, current_traceparent};
+pub use trace::{continue_from, current_trace_id, current_traceparent, is_traceparent};
 use traces::Exporter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;

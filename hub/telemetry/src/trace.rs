@@ -8,6 +8,12 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+/// Whether a text has the shape of a `traceparent`: it came from a stranger, and is kept beside what it caused.
+pub fn is_traceparent(text: &str) -> bool {
+    const LENGTH: usize = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".len();
+    text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
 /// The current span as a `traceparent`, for a message or a request. `None` outside of any span, or before
 /// [`init`](crate::init).
 pub fn current_traceparent() -> Option<String> {

@@ -22,6 +22,8 @@ pub struct Postgres {
     programs: PathBuf,
     owner: Option<Owner>,
     port: u16,
+    /// What the server finds in its environment, beside ours.
+    variables: Vec<(String, PathBuf)>,
     /// `None` between `kill` and `restart`.
     server: Option<Server>,
 }
@@ -37,13 +39,27 @@ impl Postgres {
     /// # Panics
     /// With the reason, when it cannot be started: a test has nothing better to do.
     pub fn start() -> Postgres {
-        Postgres::launch().unwrap_or_else(|why| panic!("no PostgreSQL: {why:#}"))
+        Postgres::start_in(&[])
+    }
+
+    /// With this in the server's environment, whenever it starts. It may run as another user, who must be able to read
+    /// the files that are named.
+    ///
+    /// # Panics
+    /// As `start`.
+    pub fn start_in(variables: &[(&str, PathBuf)]) -> Postgres {
+        Postgres::launch_in(variables).unwrap_or_else(|why| panic!("no PostgreSQL: {why:#}"))
     }
 
     pub fn launch() -> Result<Postgres> {
+        Postgres::launch_in(&[])
+    }
+
+    fn launch_in(variables: &[(&str, PathBuf)]) -> Result<Postgres> {
         let folder = tempfile::Builder::new().prefix("hub-test-postgres-").tempdir()?;
-        let mut postgres =
-            Postgres { programs: programs()?, owner: owner(folder.path())?, port: free_port()?, server: None, folder };
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let (owner, port) = (owner(folder.path())?, free_port()?);
+        let mut postgres = Postgres { programs: programs()?, owner, port, variables, server: None, folder };
         postgres.make_cluster()?;
         postgres.run()?;
         Ok(postgres)
@@ -97,6 +113,7 @@ impl Postgres {
 
     fn run(&mut self) -> Result<()> {
         let mut postgres = self.command("postgres");
+        postgres.envs(self.variables.iter().map(|(name, value)| (name, value)));
         postgres.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=on", "max_connections=200"] {
             postgres.args(["-c", setting]);

@@ -115,6 +115,8 @@ impl World {
         let moved = |decision: &Decision| decision.heads.iter().any(|head| self.moved.contains(&head.root));
         let taken = |decision: &Decision| decision.claims.iter().any(|(id, _)| self.registry.is_claimed(id));
         match decided {
+            // It was answered before the other one came.
+            Ok(decision) if decision.heads.is_empty() => Ok(()),
             Ok(decision) if !moved(&decision) && !taken(&decision) => self.settle(late, expected, Ok(decision)),
             Ok(decision) => {
                 let committed = self.registry.commit(&decision);

@@ -7,8 +7,9 @@ use futures_util::StreamExt as _;
 use hub_domain::command::Repeat;
 use hub_domain::scene::Identifier;
 use schemas::gate;
+use schemas::ids::is_id;
 use schemas::outcome::{Issue, IssueType};
-use schemas::resource::{Body as Resource, Kind};
+use schemas::resource::{Body as Resource, Key, Kind};
 use sha2::{Digest, Sha256};
 
 use super::answer::No;
@@ -25,6 +26,12 @@ pub(super) fn kind(name: &str) -> Result<Kind, No> {
         No::new(StatusCode::NOT_FOUND, IssueType::NotSupported, text)
     };
     Kind::parse(name).ok_or_else(unknown)
+}
+
+/// The resource in the path. What is no id names nothing, and no database is asked for it.
+pub(super) fn key(kind: &str, id: String) -> Result<Key, No> {
+    let kind = self::kind(kind)?;
+    if is_id(&id) { Ok(Key::new(kind, id)) } else { Err(No::not_found("an id has 1 to 64 letters, digits, - and .")) }
 }
 
 /// How much of a body that is too long is read and thrown away: who is still sending hears no answer.

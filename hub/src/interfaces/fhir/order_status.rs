@@ -24,7 +24,7 @@ pub(super) async fn of_one(
     Path((kind, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, No> {
-    let key = Key::new(content::kind(&kind)?, id);
+    let key = content::key(&kind, id)?;
     if service.registry.version(&key, None).await?.is_none() {
         return Err(No::not_found(format!("{key} is not here")));
     }

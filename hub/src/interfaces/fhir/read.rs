@@ -21,7 +21,7 @@ pub(super) async fn current(
     Path((kind, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, No> {
-    let key = Key::new(content::kind(&kind)?, id);
+    let key = content::key(&kind, id)?;
     let stored = found(service.registry.version(&key, None).await?, &key)?;
     if is_unchanged(&headers, &stored) {
         let mut response = answer::text(StatusCode::NOT_MODIFIED, Vec::new());
@@ -35,7 +35,7 @@ pub(super) async fn version(
     State(service): State<Arc<Service>>,
     Path((kind, id, version)): Path<(String, String, String)>,
 ) -> Result<Response, No> {
-    let key = Key::new(content::kind(&kind)?, id);
+    let key = content::key(&kind, id)?;
     let number = version.parse().map_err(|_| No::not_found(format!("{key} has no such version")))?;
     Ok(resource(found(service.registry.version(&key, Some(number)).await?, &key)?))
 }
@@ -115,8 +115,9 @@ async fn history(
 
 fn ask(service: &Service, kind: &str, id: Option<String>, query: &str) -> Result<HistoryOf, No> {
     let limit = service.config.page_entries_limit;
-    let kind = content::kind(kind)?;
-    let mut of = HistoryOf { kind, id, since: None, count: service.config.page_entries, page: None };
+    let id = id.map(|id| content::key(kind, id)).transpose()?.map(|key| key.id);
+    let mut of =
+        HistoryOf { kind: content::kind(kind)?, id, since: None, count: service.config.page_entries, page: None };
     let bad = |text: &str| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text);
     for (name, value) in content::form(query) {
         match name.as_str() {

@@ -46,7 +46,7 @@ pub(super) async fn update(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, No> {
-    let key = Key::new(content::kind(&kind)?, id);
+    let key = content::key(&kind, id)?;
     content::demand_type(&headers, &RESOURCE_TYPES)?;
     let if_match = content::if_match(&headers)?;
     let bytes = content::bytes(&service, body).await?;
@@ -70,7 +70,7 @@ pub(super) async fn patch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, No> {
-    let key = Key::new(content::kind(&kind)?, id);
+    let key = content::key(&kind, id)?;
     content::demand_type(&headers, &PATCH_TYPES)?;
     let if_match = content::if_match(&headers)?;
     let bytes = content::bytes(&service, body).await?;
@@ -100,7 +100,7 @@ pub(super) async fn delete(
     Path((kind, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, No> {
-    let key = Key::new(content::kind(&kind)?, id);
+    let key = content::key(&kind, id)?;
     demand_role(&caller, Role::Placer)?;
     let if_match = content::if_match(&headers)?;
     execute(&service, caller, None, Act::Delete { key, if_match }).await?;
