@@ -38,6 +38,11 @@ impl Registry {
         self.current.get(key).filter(|stored| !stored.deleted).map(|stored| &stored.resource)
     }
 
+    /// When something last happened to an order.
+    pub(crate) fn last_of(&self, root: Uuid) -> Option<Timestamp> {
+        self.heads.get(&root).map(|head| head.last)
+    }
+
     pub(crate) fn is_claimed(&self, identifier: &Identifier) -> bool {
         self.claims.contains_key(identifier)
     }

@@ -192,7 +192,9 @@ impl World {
     fn check_fire(&self, wish: &Wish, decision: &Decision) -> Held {
         let Act::Fire(id) = &wish.command.act else { return Ok(()) };
         let due = self.registry.timers.get(&(id.root, id.name.clone()));
-        let fires = due.is_some_and(|due| *due <= self.now);
+        // The order's own time is never behind what has happened to it.
+        let now = self.registry.last_of(id.root).map_or(self.now, |last| last.max(self.now));
+        let fires = due.is_some_and(|due| *due <= now);
         law(fires || decision.writes.is_empty(), || format!("a timer that is not due is harmless: {}", wish.told))?;
         let stays = decision.timers.iter().any(|timer| timer.id == *id && Some(&timer.due) == due);
         // A wait is worked out anew from the plan whenever the order moves.

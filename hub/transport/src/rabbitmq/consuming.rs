@@ -117,7 +117,8 @@ impl BrokerConsumer {
             }
             Ok(select_all(streams))
         };
-        let arriving = subscribing.await.map_err(|error| link::trouble(&error))?;
+        // A broker that dies in the middle may leave a question without an answer.
+        let arriving = link::in_time(subscribing).await?;
         Ok(Live { channel, arriving })
     }
 

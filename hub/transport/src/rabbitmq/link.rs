@@ -72,7 +72,7 @@ impl Link {
 
     pub(super) async fn channel(&self) -> Result<Channel, Trouble> {
         let connection = self.connection().map_err(Trouble::Disconnected)?;
-        connection.create_channel().await.map_err(|error| trouble(&error))
+        in_time(connection.create_channel()).await
     }
 
     pub(super) fn generation(&self) -> watch::Receiver<Generation> {
@@ -259,7 +259,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn in_time<T>(declaring: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
+pub(super) async fn in_time<T>(declaring: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
     match timeout(DECLARE_LIMIT, declaring).await {
         Ok(done) => done.map_err(|error| trouble(&error)),
         Err(_) => Err(Trouble::Disconnected("the broker did not answer in time".to_owned())),

@@ -14,7 +14,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation, Error};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::link::{self, Link};
 use super::wire::Envelope;
@@ -92,7 +92,9 @@ impl Channels {
             Trouble::Disconnected(why) => PublishError::Disconnected(why),
             other => PublishError::Refused(other.to_string()),
         })?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|error| failure(&error))?;
+        let selecting = timeout(CONFIRM_LIMIT, channel.confirm_select(ConfirmSelectOptions::default())).await;
+        let unanswered = |_| PublishError::Disconnected("the broker did not answer in time".to_owned());
+        selecting.map_err(unanswered)?.map_err(|error| failure(&error))?;
         Ok(channel)
     }
 

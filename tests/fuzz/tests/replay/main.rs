@@ -1,4 +1,5 @@
-//! The corpus, and what mutations make of it. A few seconds with every test run; `HUB_FUZZ_CASES` asks for more.
+//! The corpus, and what mutations make of it. A few seconds with every test run, always the same mutants;
+//! `HUB_FUZZ_CASES` asks for more, and for new ones.
 
 #![expect(clippy::unwrap_used, reason = "a panic here is a failing test")]
 
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 
 use fuzz::{TARGETS, Target};
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
+use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::mutation::{Mutation, mutated, mutation};
 
@@ -53,7 +54,11 @@ fn mutate(name: &str) {
         let file: &Vec<u8> = file.get(&corpus);
         mutated(file, &corpus, mutations)
     };
-    let played = TestRunner::new(config).run(&mutants, |mutant| {
+    let mut runner = match std::env::var_os("HUB_FUZZ_CASES") {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    };
+    let played = runner.run(&mutants, |mutant| {
         (target.play)(&bytes(&mutant));
         Ok(())
     });
