@@ -75,6 +75,17 @@ impl Hub {
         heard
     }
 
+    /// The next report of this act. A broker that was killed may tell once more what was said before.
+    pub(crate) async fn hear_act_after_repeats(&mut self, act: Act) -> Heard {
+        loop {
+            let heard = self.hear().await;
+            if heard.report.act == act {
+                return heard;
+            }
+            assert_eq!(heard.report.act, Act::InProgress);
+        }
+    }
+
     pub(crate) async fn hears_nothing_for(&mut self, time: Duration) {
         if let Ok(Some(delivery)) = timeout(time, self.reports.next()).await {
             panic!("heard {}", String::from_utf8_lossy(&delivery.message.body));
