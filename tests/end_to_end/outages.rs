@@ -3,20 +3,11 @@
 use serde_json::json;
 use services::{Postgres, RabbitMq};
 use tests::bodies::{laboratory, referral};
-use tests::{Hub, Parts, World, tell_beside, until};
+use tests::{Hub, Parts, World, tell_beside, until, with};
 use tokio::task::spawn_blocking;
 
 /// A new quorum queue that is killed in its first second never comes back.
 const SETTLING: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// Runs what blocks on a server, and gives it back.
-async fn with<S: Send + 'static>(mut server: S, act: fn(&mut S)) -> S {
-    let acting = move || {
-        act(&mut server);
-        server
-    };
-    spawn_blocking(acting).await.unwrap()
-}
 
 /// Waits until `/health/ready` says this of a part.
 async fn ready_says(hub: &Hub, part: &str, what: &str) {

@@ -4,7 +4,7 @@ use schemas::message::{Act, Answer, WorkOrder};
 use serde_json::json;
 use services::Postgres;
 use tests::bodies::{With, laboratory, referral};
-use tests::{Hub, Parts, Report, World, stories, tell_beside, until};
+use tests::{Hub, Parts, Report, World, stories, tell_beside, until, with};
 use tokio::task::spawn_blocking;
 use workers::{Limits, Options};
 
@@ -66,13 +66,4 @@ fn reports_wait_for_the_database_and_are_not_put_off() {
 async fn waiting(hub: &Hub) -> u64 {
     let depths = hub.worker_transport().await.depths().await.unwrap();
     depths.iter().find(|depth| depth.queue == "reports").unwrap().ready
-}
-
-/// Runs what blocks on a server, and gives it back.
-async fn with(mut server: Postgres, act: fn(&mut Postgres)) -> Postgres {
-    let acting = move || {
-        act(&mut server);
-        server
-    };
-    spawn_blocking(acting).await.unwrap()
 }

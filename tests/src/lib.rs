@@ -36,7 +36,7 @@ pub use shim::Shim;
 pub use tokens::Issuer;
 pub use wait::{eventually, until};
 pub use walk::walks_legally;
-pub use world::{World, tell, tell_beside};
+pub use world::{World, tell, tell_beside, with};
 
 /// Makes a test of each story on each combination of database and queue.
 #[macro_export]

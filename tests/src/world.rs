@@ -57,6 +57,15 @@ where
     }
 }
 
+/// Runs what blocks on a server, and gives it back.
+pub async fn with<S: Send + 'static>(mut server: S, act: fn(&mut S)) -> S {
+    let acting = move || {
+        act(&mut server);
+        server
+    };
+    tokio::task::spawn_blocking(acting).await.unwrap()
+}
+
 impl World {
     /// With a broker of the story's own.
     pub fn on_sqlite_and(queue: &str) -> Self {
