@@ -15,7 +15,7 @@ use hub_domain::command::{Act, Command};
 use hub_domain::decide::{self, Moment, Policy, Verdict, lane_of};
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Reply, Write};
 use hub_domain::refusal::Refusal;
-use hub_domain::registry::{Committed, Registry, Trouble};
+use hub_domain::registry::{Committed, Method, Registry, Trouble};
 use hub_domain::scene::{Needs, Scene};
 use hub_telemetry::names;
 use schemas::resource::{Kind, Resource};
@@ -99,6 +99,13 @@ pub struct Done {
     pub written: Vec<Resource>,
 }
 
+/// Messages of a commit, with what it wrote: who sends them need not read that again.
+#[derive(Debug, Default)]
+pub struct Fresh {
+    pub messages: Vec<Outgoing>,
+    pub written: Vec<Resource>,
+}
+
 /// A command on its way: await it for the reply.
 pub type Pending = oneshot::Receiver<Result<Done, Failure>>;
 
@@ -116,7 +123,7 @@ impl Engine {
         registry: Arc<dyn Registry>,
         policy: Arc<Policy>,
         options: Options,
-        fresh: mpsc::Sender<Vec<Outgoing>>,
+        fresh: mpsc::Sender<Fresh>,
         backlog: Arc<Backlog>,
         jobs: &TaskTracker,
     ) -> Self {
@@ -188,7 +195,7 @@ struct Lane {
     name: String,
     registry: Arc<dyn Registry>,
     policy: Arc<Policy>,
-    fresh: mpsc::Sender<Vec<Outgoing>>,
+    fresh: mpsc::Sender<Fresh>,
     backlog: Arc<Backlog>,
 }
 
@@ -334,24 +341,28 @@ impl Lane {
     }
 
     fn settle(&self, jobs: Vec<Job>, decisions: Vec<Decision>, results: Vec<(Committed, Vec<OutgoingId>)>) -> Vec<Job> {
-        let (mut again, mut outgoing) = (Vec::new(), Vec::new());
+        let (mut again, mut fresh) = (Vec::new(), Fresh::default());
         for ((job, decision), (result, ids)) in jobs.into_iter().zip(decisions).zip(results) {
             match result {
                 Committed::Done => {
                     count(&decision);
                     self.backlog.grew(ids.len());
                     let since = decision.writes.first().map_or(Timestamp::default(), |w| w.resource.last_updated);
+                    if !decision.outbox.is_empty() {
+                        let written = decision.writes.iter().filter(|write| write.method != Method::Delete);
+                        fresh.written.extend(written.map(|write| write.resource.clone()));
+                    }
                     let sent = ids.into_iter().zip(decision.outbox);
-                    outgoing.extend(sent.map(|(id, message)| Outgoing { id, message, since }));
+                    fresh.messages.extend(sent.map(|(id, message)| Outgoing { id, message, since }));
                     job.answer(Ok(done(decision.reply, decision.writes)));
                 }
                 Committed::Stale => again.extend(job.once_more()),
                 Committed::Failed(why) => job.answer(Err(Failure::of(&Trouble::Failed(why)))),
             }
         }
-        if !outgoing.is_empty() {
+        if !fresh.messages.is_empty() {
             // A relay that is behind finds them in the outbox.
-            let _ = self.fresh.try_send(outgoing);
+            let _ = self.fresh.try_send(fresh);
         }
         again
     }
@@ -427,7 +438,7 @@ fn count(decision: &Decision) {
     use schemas::task::TaskStatus;
     for write in &decision.writes {
         let kind = write.resource.key.kind;
-        if kind.is_request() && write.method == hub_domain::registry::Method::Create {
+        if kind.is_request() && write.method == Method::Create {
             metrics::counter!(names::ORDERS_TOTAL, "kind" => kind.name()).increment(1);
         } else if kind == Kind::TASK
             && let Some(status) = TaskStatus::of(&write.resource.body)

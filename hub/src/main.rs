@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hub::cli::Cli;
+use tikv_jemallocator::Jemalloc;
+
+/// A resource is a tree of small allocations that several threads make and free.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -13,13 +13,15 @@ use hub_domain::registry::{Registry, Trouble};
 use hub_telemetry::names;
 use hub_transport::{Message as Sealed, Place, Routing, Tier, Transport};
 use schemas::message::{CONTENT_TYPE, CloudEvent, Payload, WORK_ORDER, WorkOrder};
-use schemas::resource::{Body, Key, text_at};
+use schemas::resource::{Body, Document, Key, Resource, text_at};
 use schemas::task::{TaskStatus, focus, owner};
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
 use crate::config::Payloads;
+use crate::engine::Fresh;
 
 /// Who the hub is in the messages it sends.
 pub(crate) const SOURCE: &str = "urn:fhir-workflow-hub";
@@ -41,7 +43,7 @@ pub(crate) struct Options {
 pub(crate) struct Relay {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) fresh: mpsc::Receiver<Vec<Outgoing>>,
+    pub(crate) fresh: mpsc::Receiver<Fresh>,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) options: Options,
 }
@@ -61,9 +63,9 @@ impl Relay {
                     Err(_) => return,
                 },
                 fresh = self.fresh.recv() => match fresh {
-                    Some(messages) => {
-                        let messages = self.and_more(messages);
-                        self.send(messages).await;
+                    Some(fresh) => {
+                        let fresh = self.and_more(fresh);
+                        self.send(fresh).await;
                     }
                     None => return,
                 },
@@ -73,13 +75,14 @@ impl Relay {
     }
 
     /// With what else has come meanwhile: the fuller a batch, the less each message costs.
-    fn and_more(&mut self, mut messages: Vec<Outgoing>) -> Vec<Outgoing> {
-        while messages.len() < self.options.batch_limit_messages as usize
+    fn and_more(&mut self, mut fresh: Fresh) -> Fresh {
+        while fresh.messages.len() < self.options.batch_limit_messages as usize
             && let Ok(more) = self.fresh.try_recv()
         {
-            messages.extend(more);
+            fresh.messages.extend(more.messages);
+            fresh.written.extend(more.written);
         }
-        messages
+        fresh
     }
 
     /// A broker without memory is told of every Task on offer.
@@ -113,20 +116,21 @@ impl Relay {
         while self.transport.health().is_ok() {
             match self.registry.outgoing(self.options.batch_limit_messages, self.options.lease).await {
                 Ok(messages) if messages.is_empty() => return,
-                Ok(messages) => self.send(messages).await,
+                Ok(messages) => self.send(Fresh { messages, written: Vec::new() }).await,
                 Err(trouble) => return tracing::warn!(cause = %trouble, "the outbox cannot be read"),
             }
         }
     }
 
     /// Publishes, and forgets what was confirmed or is no longer wanted. The rest stays in the outbox.
-    async fn send(&self, messages: Vec<Outgoing>) {
+    async fn send(&self, fresh: Fresh) {
         if self.transport.health().is_err() {
             // Reading what they are about would be in vain. The sweep finds them when the broker is back.
             return;
         }
+        let Fresh { messages, written } = fresh;
         let (mut done, mut sealed) = (Vec::new(), Vec::new());
-        match self.seal(&messages).await {
+        match self.seal(&messages, written).await {
             Ok(results) => {
                 for (outgoing, result) in messages.iter().zip(results) {
                     match result {
@@ -167,46 +171,25 @@ impl Relay {
     }
 
     /// For each: the message as it travels, or None when nobody wants it any more.
-    async fn seal(&self, outgoing: &[Outgoing]) -> Result<Vec<Option<Sealed>>, Trouble> {
-        let tasks = self.bodies(outgoing.iter().map(|o| o.message.task.clone()).collect()).await?;
-        let mut pointed_to = BTreeSet::new();
-        for outgoing in outgoing {
-            if let Some(task) = tasks.get(&outgoing.message.task)
-                && self.options.payload.of(&outgoing.message.work) == Payload::Full
-            {
-                pointed_to.extend(companions(&task.1));
-            }
-        }
-        let companions = self.bodies(pointed_to.into_iter().collect()).await?;
-        Ok(outgoing.iter().map(|o| self.seal_one(&o.message, &tasks, &companions)).collect())
+    async fn seal(&self, outgoing: &[Outgoing], written: Vec<Resource>) -> Result<Vec<Option<Sealed>>, Trouble> {
+        let mut known = Known::of(written);
+        known.read(&*self.registry, outgoing.iter().map(|o| &o.message.task)).await?;
+        let full = outgoing.iter().filter(|o| self.options.payload.of(&o.message.work) == Payload::Full);
+        let tasks = full.filter_map(|o| known.find(&o.message.task));
+        let pointed_to: BTreeSet<Key> = tasks.flat_map(|(_, task)| companions(task)).collect();
+        known.read(&*self.registry, &pointed_to).await?;
+        Ok(outgoing.iter().map(|o| self.seal_one(&o.message, &known)).collect())
     }
 
-    async fn bodies(&self, keys: Vec<Key>) -> Result<HashMap<Key, (u32, Body)>, Trouble> {
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let stored = self.registry.read(&keys).await?;
-        let parse = |stored: hub_domain::registry::Stored| {
-            let body = serde_json::from_slice(&stored.body).ok()?;
-            Some((stored.key, (stored.version, body)))
-        };
-        Ok(stored.into_iter().filter_map(parse).collect())
-    }
-
-    fn seal_one(
-        &self,
-        message: &Message,
-        tasks: &HashMap<Key, (u32, Body)>,
-        companions_of: &HashMap<Key, (u32, Body)>,
-    ) -> Option<Sealed> {
-        let (version, task) = tasks.get(&message.task)?;
+    fn seal_one(&self, message: &Message, known: &Known) -> Option<Sealed> {
+        let (version, task) = known.find(&message.task)?;
         let status = TaskStatus::of(task).filter(|status| status.is_offered())?;
         let place = self.place(message)?;
         let payload = self.options.payload.of(&message.work);
         let full = payload == Payload::Full;
         let order = WorkOrder {
             task_id: message.task.id.clone(),
-            task_version: *version,
+            task_version: version,
             task_status: status.code().into(),
             work: message.work.clone(),
             step: message.step.clone(),
@@ -214,12 +197,12 @@ impl Relay {
             owner: owner(task).map(str::to_owned),
             focus: focus(task).map(str::to_owned),
             payload,
-            task: full.then(|| task.clone()),
+            task: full.then(|| task.text()),
             resources: companions(task)
                 .into_iter()
                 .filter(|_| full)
-                .filter_map(|key| companions_of.get(&key))
-                .map(|(_, body)| body.clone())
+                .filter_map(|key| known.find(&key))
+                .map(|(_, body)| body.text())
                 .collect(),
         };
         let tier = Tier::of_priority(Some(message.priority.code()));
@@ -240,8 +223,37 @@ impl Relay {
     }
 }
 
+/// What messages are made of: what the lanes have just written, and what was read beside it.
+struct Known(HashMap<Key, (u32, Document)>);
+
+impl Known {
+    /// Of several versions the last.
+    fn of(written: Vec<Resource>) -> Self {
+        Self(written.into_iter().map(|resource| (resource.key, (resource.version, resource.body))).collect())
+    }
+
+    fn find(&self, key: &Key) -> Option<(u32, &Document)> {
+        self.0.get(key).map(|(version, body)| (*version, body))
+    }
+
+    /// Reads what is not known yet, as far as it is there.
+    async fn read(&mut self, registry: &dyn Registry, keys: impl IntoIterator<Item = &Key>) -> Result<(), Trouble> {
+        let unknown: BTreeSet<&Key> = keys.into_iter().filter(|key| !self.0.contains_key(key)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let unknown: Vec<Key> = unknown.into_iter().cloned().collect();
+        for stored in registry.read(&unknown).await? {
+            if let Ok(body) = serde_json::from_slice::<Body>(&stored.body) {
+                self.0.insert(stored.key, (stored.version, body.into()));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// In a span of its own, so that the trace shows when the message left the outbox.
-fn seal_event(message: &Message, order: WorkOrder, time: &str, routing: Routing) -> Option<Sealed> {
+fn seal_event(message: &Message, order: WorkOrder<&RawValue>, time: &str, routing: Routing) -> Option<Sealed> {
     let span = tracing::info_span!("publish", otel.kind = "producer", task.id = order.task_id, work = order.work);
     hub_telemetry::continue_from(&span, message.traceparent.as_deref());
     let traceparent = span.in_scope(hub_telemetry::current_traceparent).or_else(|| message.traceparent.clone());

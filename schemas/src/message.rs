@@ -65,9 +65,11 @@ pub enum Payload {
 }
 
 /// Hub to worker: this Task wants doing (or, when `task_status` says so, wants it no longer).
+// `B` is how the resources are held: who only writes the message lends their text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub struct WorkOrder {
+#[schemars(rename = "WorkOrder")]
+pub struct WorkOrder<B = Map<String, Value>> {
     /// The Task's id.
     pub task_id: String,
     /// The Task's version. A worker that has seen a later one drops this message.
@@ -89,11 +91,11 @@ pub struct WorkOrder {
     pub payload: Payload,
     /// The Task, when the payload is full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<Map<String, Value>>,
+    pub task: Option<B>,
     /// What the filler needs beside the Task: the request that is its focus and its subject, as far as the hub has
     /// them. Empty when the payload is id-only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub resources: Vec<Map<String, Value>>,
+    pub resources: Vec<B>,
 }
 
 /// What a worker says about a Task.

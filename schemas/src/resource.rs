@@ -1,10 +1,57 @@
 //! A resource: a typed head over its JSON body. The body is kept as it came; the hub writes only `id` and `meta`.
 
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use crate::time::Timestamp;
 
 pub type Body = Map<String, Value>;
+
+/// A body that nobody changes any more. Whoever has it shares it, and its JSON text is written once for all: the
+/// database keeps it, an answer and a message carry it.
+#[derive(Debug, Clone)]
+pub struct Document(Arc<Written>);
+
+#[derive(Debug)]
+struct Written {
+    body: Body,
+    text: OnceLock<Box<RawValue>>,
+}
+
+impl Document {
+    pub fn text(&self) -> &RawValue {
+        // Names are texts and numbers are as they were read: such a tree can always be written.
+        self.0.text.get_or_init(|| to_raw_value(&self.0.body).unwrap_or_default())
+    }
+
+    /// The body, to be changed: copied, unless nobody else has it.
+    pub fn into_body(self) -> Body {
+        Arc::try_unwrap(self.0).map_or_else(|shared| shared.body.clone(), |written| written.body)
+    }
+}
+
+impl From<Body> for Document {
+    fn from(body: Body) -> Self {
+        Self(Arc::new(Written { body, text: OnceLock::new() }))
+    }
+}
+
+impl Deref for Document {
+    type Target = Body;
+
+    fn deref(&self) -> &Body {
+        &self.0.body
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.body == other.0.body
+    }
+}
 
 /// A type of resource that the hub keeps. One row of [`Kind::ALL`] is all a further type needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,7 +150,7 @@ pub struct Resource {
     /// 1 for the first; no gaps.
     pub version: u32,
     pub last_updated: Timestamp,
-    pub body: Body,
+    pub body: Document,
 }
 
 impl Resource {
@@ -122,7 +169,7 @@ impl Resource {
         body.insert("id".into(), key.id.clone().into());
         body.insert("meta".into(), Value::Object(meta));
         body.extend(sent.into_iter().filter(|(name, _)| !matches!(name.as_str(), "resourceType" | "id")));
-        Self { key, version, last_updated, body }
+        Self { key, version, last_updated, body: body.into() }
     }
 
     /// The version after this one, with another body.

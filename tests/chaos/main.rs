@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
+use tests::Programs;
 
 /// Kills hubs, workers, PostgreSQL and RabbitMQ under load, and proves that nothing is lost and nothing done twice.
 #[derive(Debug, Parser)]
@@ -68,7 +69,7 @@ async fn main() -> Result<ExitCode> {
 
 async fn run(arguments: Arguments) -> Result<ExitCode> {
     let duration = Duration::from_secs_f64(arguments.minutes * 60.0);
-    let programs = process::Programs::at(arguments.programs)?;
+    let programs = Programs::at(arguments.programs)?;
     if let Some(figure) = arguments.figure {
         let passed = figure.measure(&programs, duration, arguments.rate).await?;
         return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });

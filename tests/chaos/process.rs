@@ -1,48 +1,19 @@
 //! Programs that are started again whenever they end, as a site's supervisor does it.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 /// Before a program that fell over is started again.
 const PAUSE: Duration = Duration::from_millis(300);
-
-/// Where `hub` and `worker` are.
-#[derive(Debug, Clone)]
-pub(crate) struct Programs(PathBuf);
-
-impl Programs {
-    /// In this folder, or beside this program.
-    pub(crate) fn at(folder: Option<PathBuf>) -> Result<Self> {
-        let beside = || Ok::<_, anyhow::Error>(std::env::current_exe()?.parent().unwrap_or(Path::new(".")).to_owned());
-        let folder = folder.map_or_else(beside, Ok)?;
-        for name in ["hub", "worker"] {
-            let program = folder.join(name);
-            ensure!(program.is_file(), "there is no {}: cargo build --release --workspace --bins", program.display());
-        }
-        Ok(Self(folder))
-    }
-
-    /// One of them, with nothing of what whoever runs this has set for a hub of their own.
-    pub(crate) fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(self.0.join(name));
-        for (variable, _) in std::env::vars_os() {
-            let text = variable.to_string_lossy();
-            if ["HUB_", "WORKER_", "OTEL_"].iter().any(|prefix| text.starts_with(prefix)) {
-                command.env_remove(&variable);
-            }
-        }
-        command
-    }
-}
 
 /// What may be done to a program.
 #[derive(Debug)]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tests::Programs;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::checker::{self, Verdict};
 use crate::clients::{CLIENTS, Clients};
 use crate::diary::Diary;
-use crate::process::Programs;
 use crate::schedule;
 use crate::stage::Stage;
 use crate::strays::Strays;

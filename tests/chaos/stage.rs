@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::Result;
 use services::{Postgres, RabbitMq};
 use sqlx::{Connection, Executor, PgConnection};
-use tests::{Client, Proxy, Wire};
+use tests::{Client, Programs, Proxy, Wire};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::process::{Process, Programs};
+use crate::process::Process;
 
 pub(crate) const HUBS: usize = 2;
 pub(crate) const WORKERS_OF_A_KIND: usize = 3;

@@ -6,7 +6,12 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use tikv_jemallocator::Jemalloc;
 use workers::{Limits, Options, Shutdown, fillers};
+
+/// A work order is a tree of small allocations that several threads make and free.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Takes work orders off a queue, claims them of the hub, does them and reports.
 ///

@@ -17,9 +17,9 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(decisions: &'a [Decision]) -> Result<Self, Trouble> {
+    pub(crate) fn new(decisions: &'a [Decision]) -> Self {
         let prepare = |decision: &'a Decision| decision.writes.iter().map(Prepared::new).collect();
-        Ok(Self { decisions, prepared: decisions.iter().map(prepare).collect::<Result<_, _>>()? })
+        Self { decisions, prepared: decisions.iter().map(prepare).collect() }
     }
 
     /// Every root that the batch touches, in the order of locking.

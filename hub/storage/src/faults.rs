@@ -103,7 +103,7 @@ impl Faulty {
             let Resource { key, last_updated, body, .. } = write.resource.clone();
             let version = versions.entry(key.clone()).or_default();
             *version += 1;
-            write.resource = Resource::new(key, *version, last_updated, body);
+            write.resource = Resource::new(key, *version, last_updated, body.into_body());
         }
         Ok(decision)
     }

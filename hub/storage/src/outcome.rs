@@ -45,7 +45,7 @@ pub(crate) async fn commit(database: &dyn Attempt, decisions: &[Decision]) -> Re
 }
 
 async fn tries(database: &dyn Attempt, decisions: &[Decision]) -> Result<Vec<Outcome>, Failure> {
-    let batch = Batch::new(decisions)?;
+    let batch = Batch::new(decisions);
     let mut left = TRIES_MAX;
     loop {
         left -= 1;

@@ -24,13 +24,12 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    pub(crate) fn new(write: &'a Write) -> Result<Self, Trouble> {
+    pub(crate) fn new(write: &'a Write) -> Self {
         if write.method == Method::Delete {
-            return Ok(Self { write, body: Vec::new(), current: None });
+            return Self { write, body: Vec::new(), current: None };
         }
-        let unwritable = |_| Trouble::Failed(format!("{} cannot be written as JSON", write.resource.key));
-        let text = serde_json::to_vec(&write.resource.body).map_err(unwritable)?;
-        Ok(Self { write, body: body::pack(&text), current: Some(Current::of(&write.resource, write.root)) })
+        let text = write.resource.body.text().get().as_bytes();
+        Self { write, body: body::pack(text), current: Some(Current::of(&write.resource, write.root)) }
     }
 
     pub(crate) fn key(&self) -> &'a Key {
@@ -112,10 +111,10 @@ impl Index {
     }
 }
 
-/// The column of `task` that holds the first value of a parameter; the others get index rows.
+/// The column of `task` or `resource` that holds the first value of a parameter; the others get index rows.
 pub(crate) fn column(kind: Kind, param: &Param) -> Option<&'static str> {
     if kind != Kind::TASK {
-        return None;
+        return ["status", "priority"].into_iter().find(|name| *name == param.name);
     }
     match param.name {
         "status" => Some("status"),
@@ -131,12 +130,30 @@ pub(crate) fn column(kind: Kind, param: &Param) -> Option<&'static str> {
     }
 }
 
+/// The order that a reference to one of its Tasks, or to the request that it began with, tells.
+pub(crate) fn order_of(reference: &str) -> Option<Uuid> {
+    match reference.split_once('/')? {
+        ("Task", id) => root_of_task(id),
+        (kind, id) => Uuid::try_parse(id).ok().filter(|_| Kind::parse(kind).is_some_and(Kind::is_request)),
+    }
+}
+
+fn root_of_task(id: &str) -> Option<Uuid> {
+    Some(id.parse::<TaskId>().ok()?.root)
+}
+
+/// A value that nearly all resources of a type have: an index row of it would lead to all of them.
+pub(crate) fn is_usual(kind: Kind, param: &Param, code: &str) -> bool {
+    param.path == "intent" && code == if kind == Kind::TASK { "filler-order" } else { "order" }
+}
+
 impl Current {
     pub(crate) fn of(resource: &Resource, root: Uuid) -> Self {
         let kind = resource.key.kind;
         let status = resource.text("status").map(str::to_owned);
+        let own_order = root_of_task(&resource.key.id).filter(|_| kind == Kind::TASK);
         let mut row = Self {
-            root: carries_no_root(&resource.key, root).then_some(root),
+            root: (kind == Kind::TASK && own_order != Some(root)).then_some(root),
             open: TaskStatus::of(&resource.body).is_some_and(|status| !status.is_terminal()),
             status: status.filter(|status| !status.contains('\0')),
             priority: Priority::of(&resource.body).rank(),
@@ -147,7 +164,12 @@ impl Current {
             (row.authored, row.authored_high) = (low.0, Some(high.0));
         }
         for (param, value) in query::index(resource) {
-            row.put(kind, param, value);
+            // Where a Task's own id leads, no row need lead.
+            let is_told =
+                matches!(&value, IndexValue::Reference(to) if own_order.is_some() && order_of(to) == own_order);
+            if !is_told {
+                row.put(kind, param, value);
+            }
         }
         row
     }
@@ -156,10 +178,9 @@ impl Current {
         let number = values::param(kind, param);
         match value {
             IndexValue::Token { system, code } => {
-                if self.fill(kind, param, &code) {
-                    return;
+                if !self.fill(kind, param, &code) && !is_usual(kind, param, &code) {
+                    self.index.token(number, &code, system.as_deref());
                 }
-                self.index.token(number, &code, system.as_deref());
             }
             IndexValue::Reference(to) => {
                 if !self.fill(kind, param, &to) {
@@ -228,11 +249,6 @@ impl IndexChanges {
     }
 }
 
-/// Whether the root of a Task has to be kept beside its id.
-fn carries_no_root(key: &Key, root: Uuid) -> bool {
-    key.kind == Kind::TASK && key.id.parse::<TaskId>().ok().is_none_or(|id| id.root != root)
-}
-
 /// A row of `version`.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct VersionRow {
@@ -278,7 +294,12 @@ impl VersionRow {
     pub(crate) fn resource(&self) -> Result<Resource, Trouble> {
         let text = body::unpack(&self.body).map_err(|why| self.corrupt(why))?;
         let body = body::parse(&text).map_err(|why| self.corrupt(why))?;
-        Ok(Resource { key: self.key()?, version: self.number()?, last_updated: Timestamp(self.updated), body })
+        Ok(Resource {
+            key: self.key()?,
+            version: self.number()?,
+            last_updated: Timestamp(self.updated),
+            body: body.into(),
+        })
     }
 
     fn number(&self) -> Result<u32, Trouble> {

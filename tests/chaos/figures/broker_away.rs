@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sqlx::{Connection, PgConnection};
+use tests::Programs;
 use tokio::time::{Instant, sleep};
 
 use super::load::Load;
 use super::passes;
-use crate::process::Programs;
 use crate::stage::Stage;
 
 const AWAY: Duration = Duration::from_secs(60);

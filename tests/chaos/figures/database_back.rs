@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sqlx::{Connection, PgConnection};
+use tests::Programs;
 use tokio::time::{Instant, sleep};
 
 use super::load::Load;
 use super::passes;
-use crate::process::Programs;
 use crate::stage::Stage;
 
 const NORMAL: Duration = Duration::from_secs(20);
@@ -51,6 +51,10 @@ async fn normal(load: &Load) -> f64 {
 async fn is_back(when: &str, load: &Load, normal: f64) -> bool {
     let begun = Instant::now();
     sleep(WATCHED).await;
+    let second = Duration::from_secs(1);
+    let rates = (0..WATCHED.as_secs() as u32).map(|n| load.rate(begun + second * n, begun + second * (n + 1)));
+    let rates: Vec<String> = rates.map(|rate| format!("{rate:.0}")).collect();
+    println!("orders in each second after that: {}", rates.join(" "));
     let starts = (0..).map(|n| begun + LOOK_EVERY * n).take_while(|start| *start + WINDOW < begun + WATCHED);
     let first = starts.map(|start| (start, load.rate(start, start + WINDOW))).find(|(_, rate)| *rate >= 0.95 * normal);
     let seconds = first.map_or(f64::INFINITY, |(start, _)| start.duration_since(begun).as_secs_f64());

@@ -4,15 +4,13 @@
 mod broker_away;
 mod database_back;
 mod load;
-mod plot;
 mod soak;
 
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
-
-use crate::process::Programs;
+use tests::Programs;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Figure {

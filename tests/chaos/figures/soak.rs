@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sqlx::{Connection, PgConnection};
+use tests::{Panel, Programs, plot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::load::Load;
 use super::passes;
-use super::plot::{Panel, plot};
-use crate::process::Programs;
 use crate::stage::Stage;
 
 const SAMPLES: u32 = 240;

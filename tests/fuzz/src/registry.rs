@@ -198,7 +198,7 @@ pub(crate) fn report(task: &str, act: Reported, sequence: u32) -> StatusReport {
 /// Whatever was decided, what is stored can be read by those who know FHIR.
 fn is_fhir(resource: &Resource) {
     if let Err(faults) = gate::check(&resource.body, Some(resource.key.kind.name())) {
-        panic!("what is to be stored is no FHIR: {faults:?} in {}", Value::Object(resource.body.clone()));
+        panic!("what is to be stored is no FHIR: {faults:?} in {}", Value::Object(resource.body.clone().into_body()));
     }
 }
 

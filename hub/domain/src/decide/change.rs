@@ -119,8 +119,8 @@ fn check_version(before: &Resource, if_match: Option<u32>, moment: &Moment) -> R
 }
 
 fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Result<(), Stop> {
-    let body = Resource::new(before.key.clone(), before.version, before.last_updated, body).body;
-    if body == before.body {
+    let body = Resource::new(before.key.clone(), before.version, before.last_updated, body).body.into_body();
+    if body == *before.body {
         let fulfilment = draft.fulfilment_of(&before.key);
         draft.answer(before, EntryOutcome::Found, fulfilment);
         return Ok(());

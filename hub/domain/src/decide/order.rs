@@ -133,7 +133,7 @@ impl<'d, 'a> Order<'d, 'a> {
     ) -> Result<Resource, Stop> {
         let key = Key::task(self.id_of(step));
         let now = self.draft.now();
-        let mut body = self.draft.get(&key)?.body.clone();
+        let mut body = self.draft.get(&key)?.body.clone().into_body();
         let matrix = if step == 0 { Matrix::of_fulfilment() } else { Matrix::of_work() };
         matrix.check(TaskStatus::of(&body), to, &[actor])?;
         set_status(&mut body, to, now);
@@ -443,7 +443,7 @@ impl<'d, 'a> Order<'d, 'a> {
     fn complete_requests(&mut self) -> Result<(), Stop> {
         for request in self.requests()? {
             if can_complete(request.key.kind) && RequestStatus::of(&request.body) == RequestStatus::Active {
-                let mut body = request.body.clone();
+                let mut body = request.body.clone().into_body();
                 body.insert("status".into(), "completed".into());
                 self.draft.replace(self.root, &request.key, body)?;
             }

@@ -45,6 +45,9 @@ pub(super) fn targets(kind: Kind, body: &Body, policy: &Policy) -> Needs {
 
 fn checked_references(kind: Kind, body: &Body, policy: &Policy) -> Vec<(String, Key)> {
     let mut found = Vec::new();
+    if kind != Kind::TASK && !policy.strict_references {
+        return found;
+    }
     gate::references(body, &mut |path, reference| {
         let Some(key) = text_at(reference, &["reference"]).and_then(Key::of_reference) else { return };
         let path = path.to_string();
@@ -94,19 +97,19 @@ pub(super) fn decide(scene: &Scene, command: &Command, entries: &[Entry], moment
     let mut draft = Draft::new(scene, command, moment);
     let bodies = resolve(scene, entries, &names, moment.policy)?;
     let orders = group(entries, &bodies, &names, &found, moment.policy);
-    for (n, entry) in entries.iter().enumerate() {
+    for (n, (entry, body)) in entries.iter().zip(bodies).enumerate() {
         if found[n].is_none() {
             let key = Key::new(entry.kind, names.ids[n].clone());
             let root = orders.iter().find(|order| order.members.contains(&n)).map(|order| order.root);
             let root = root.unwrap_or(id_of(command, n));
-            store(&mut draft, root, key, entry, bodies[n].clone())?;
+            store(&mut draft, root, key, entry, body)?;
         }
     }
     for order in &orders {
         let requests: Vec<Key> =
             order.members.iter().map(|n| Key::new(entries[*n].kind, names.ids[*n].clone())).collect();
-        let first = &bodies[order.members[0]];
-        if let Some(plan) = moment.policy.catalogue.choose(requests[0].kind, first) {
+        let first = draft.get(&requests[0])?;
+        if let Some(plan) = moment.policy.catalogue.choose(requests[0].kind, &first.body) {
             Order::start(&mut draft, order.root, plan, &requests)?;
         }
     }

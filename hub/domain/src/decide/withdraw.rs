@@ -96,7 +96,7 @@ impl Order<'_, '_> {
                     // A new version: a worker that was refused meanwhile has done with the old one.
                     let key = Key::task(self.id_of(leaf));
                     let now = self.draft.now();
-                    let mut body = self.draft.get(&key)?.body.clone();
+                    let mut body = self.draft.get(&key)?.body.clone().into_body();
                     set_status(&mut body, status, now);
                     let task = self.draft.replace(self.root, &key, body)?;
                     self.publish(leaf, &task);

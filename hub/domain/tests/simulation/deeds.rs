@@ -109,7 +109,7 @@ impl World {
         let to = status_of_request(request.key.kind, to);
         let (caller, speaker) = speaker(voice, "");
         let told = format!("{} makes {} {to}", name_of(&caller), self.name_of(request));
-        let mut body = request.body.clone();
+        let mut body = request.body.clone().into_body();
         body.insert("status".into(), to.into());
         let act = Act::Update { key: request.key.clone(), body, if_match: None };
         Wish { speaker, ..self.wished(act, caller, Matter::Change(to.into()), told) }
@@ -204,7 +204,7 @@ impl World {
             operations.extend(named);
             Act::Patch { key, patch: serde_json::from_value(operations.into()).unwrap(), if_match }
         } else {
-            let mut body = task.body.clone();
+            let mut body = task.body.clone().into_body();
             body.insert("status".into(), to.into());
             body.extend(owner.map(|who| ("owner".to_owned(), json!({ "reference": who }))));
             Act::Update { key, body, if_match }

@@ -103,7 +103,7 @@ impl World {
 
     pub(crate) fn set_status(&mut self, reference: &str, status: &str) -> Result<(), Refusal> {
         let key = Key::of_reference(reference).unwrap();
-        let mut body = self.current[&key].1.body.clone();
+        let mut body = self.current[&key].1.body.clone().into_body();
         body.insert("status".into(), status.into());
         self.commands(Act::Update { key, body, if_match: None }, Caller::Local).map(drop)
     }

@@ -159,7 +159,7 @@ pub(super) fn status_of(outcome: EntryOutcome) -> StatusCode {
 async fn body_of(service: &Service, done: &Done, entry: &ReplyEntry) -> Result<Vec<u8>, No> {
     let is_it = |r: &&schemas::resource::Resource| r.version == entry.version && r.key.to_string() == entry.reference;
     if let Some(resource) = done.written.iter().find(is_it) {
-        return Ok(serde_json::to_vec(&resource.body).unwrap_or_default());
+        return Ok(resource.body.text().get().into());
     }
     let key = Key::of_reference(&entry.reference).unwrap_or_else(|| Key::new(Kind::TASK, ""));
     let stored = service.registry.version(&key, Some(entry.version)).await?;

@@ -6,7 +6,7 @@ use schemas::task::{Priority, TaskStatus};
 
 use super::dates::{by_date, last_updated, updated};
 use super::sql::{Arm, Is};
-use crate::rows::column;
+use crate::rows::{column, is_usual, order_of};
 use crate::values;
 
 /// Arms a statement: each value of a list times each status is one.
@@ -113,8 +113,13 @@ fn in_order(query: &Query) -> Option<Plan> {
 /// Every filter that can drive, with how good it is at it: 0 is best.
 fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
     let statuses = statuses(query);
+    // An index of a Task's column has the status in it; those of other types have not.
     let all_statuses = || TaskStatus::ALL.map(|status| status.code().to_owned()).to_vec();
-    let with_statuses = statuses.clone().unwrap_or_else(all_statuses);
+    let with_statuses = match &statuses {
+        _ if query.kind != Kind::TASK => Vec::new(),
+        Some(statuses) => statuses.clone(),
+        None => all_statuses(),
+    };
     let mut drives = Vec::new();
     for filter in &query.filters {
         let drive = match filter {
@@ -124,7 +129,7 @@ fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
             Filter::Missing { param, missing: true } => {
                 let column = column(query.kind, param)
                     .filter(|column| !matches!(*column, "status" | "priority" | "grouped" | "modified"));
-                let arms = column.map(|column| by_status(&with_statuses, || vec![Is::Null(column)]));
+                let arms = column.map(|column| by_status(query.kind, &with_statuses, || vec![Is::Null(column)]));
                 arms.map(|arms| (if statuses.is_some() { 6 } else { 16 }, Plan::walk(Order::Created, arms)))
             }
             _ => by_value(query.kind, filter, &with_statuses),
@@ -156,9 +161,15 @@ fn by_value(kind: Kind, filter: &Filter, statuses: &[String]) -> Option<(u8, Pla
             let owned = keys(any);
             let arms = match column(kind, param) {
                 Some(column) => {
-                    owned.iter().flat_map(|to| by_status(statuses, || vec![Is::Text(column, to.clone())])).collect()
+                    let of_one = |to: &String| by_status(kind, statuses, || vec![Is::Text(column, to.clone())]);
+                    owned.iter().flat_map(of_one).collect()
                 }
-                None => owned.iter().map(|to| token_arm(values::param(kind, param), to, None)).collect(),
+                None => {
+                    let rows = owned.iter().map(|to| token_arm(values::param(kind, param), to, None));
+                    // What its id tells of a Task has no row.
+                    let told = any.iter().filter(|_| kind == Kind::TASK).filter_map(|to| order_of(to));
+                    rows.chain(told.map(|order| all(kind).few(Is::of_order(order)))).collect()
+                }
             };
             (rank(param.name), arms)
         }
@@ -172,23 +183,24 @@ fn by_value(kind: Kind, filter: &Filter, statuses: &[String]) -> Option<(u8, Pla
 fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) -> Option<Vec<Arm>> {
     let number = values::param(kind, param);
     let arms = match column(kind, param) {
+        None if any.iter().any(|wanted| has_usual(kind, param, wanted)) => return None,
         None => return token_arms(number, any),
         Some("status") => {
             let codes = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.clone());
             let codes = codes.collect::<Option<Vec<_>>>()?;
-            codes.into_iter().map(|code| Arm::new("task", vec![Is::Text("status", code)])).collect()
+            codes.into_iter().map(|code| all(kind).and(Is::Text("status", code))).collect()
         }
         Some("priority") => {
             let ranks = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
             let ranks =
                 ranks.collect::<Option<Vec<_>>>()?.into_iter().map(|code| i64::from(Priority::parse(code).rank()));
-            ranks.flat_map(|rank| by_status(statuses, || vec![Is::Number("priority", "=", rank)])).collect()
+            ranks.flat_map(|rank| by_status(kind, statuses, || vec![Is::Number("priority", "=", rank)])).collect()
         }
         Some(column) => {
             // Of several codings the first has the column.
             let mut arms = token_arms(number, any)?;
             for code in any.iter().filter_map(|wanted| values::key(wanted.code.as_deref()?)) {
-                arms.extend(by_status(statuses, || vec![Is::Text(column, code.clone().into_owned())]));
+                arms.extend(by_status(kind, statuses, || vec![Is::Text(column, code.clone().into_owned())]));
             }
             arms
         }
@@ -196,13 +208,17 @@ fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) 
     Some(arms)
 }
 
-fn by_status(statuses: &[String], first: impl Fn() -> Vec<Is>) -> Vec<Arm> {
-    let arm = |status: &String| {
-        let mut conditions = first();
-        conditions.push(Is::Text("status", status.clone()));
-        Arm::new("task", conditions)
-    };
-    statuses.iter().map(arm).collect()
+fn by_status(kind: Kind, statuses: &[String], first: impl Fn() -> Vec<Is>) -> Vec<Arm> {
+    let with = |condition: Option<Is>| first().into_iter().chain(condition).fold(all(kind), Arm::and);
+    if kind != Kind::TASK {
+        return vec![with(None)];
+    }
+    statuses.iter().map(|status| with(Some(Is::Text("status", status.clone())))).collect()
+}
+
+/// Whether it asks for what has no index row.
+pub(super) fn has_usual(kind: Kind, param: &Param, wanted: &TokenMatch) -> bool {
+    wanted.code.as_deref().is_some_and(|code| is_usual(kind, param, code))
 }
 
 fn token_arms(param: i32, any: &[TokenMatch]) -> Option<Vec<Arm>> {
@@ -231,7 +247,7 @@ fn by_id(kind: Kind, ids: &[String]) -> Vec<Arm> {
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids.dedup();
-    let arm = |id: String| all(kind).single(Is::Text("id", id));
+    let arm = |id: String| all(kind).few(Is::Text("id", id));
     ids.into_iter().map(arm).collect()
 }
 

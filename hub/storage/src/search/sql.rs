@@ -3,9 +3,10 @@
 use hub_domain::query::{DateMatch, Filter, Param, Prefix, Query, TokenMatch};
 use schemas::resource::Kind;
 use schemas::task::Priority;
+use uuid::Uuid;
 
-use super::plan::{Order, Plan, has_no_system, stored_system};
-use crate::rows::column;
+use super::plan::{Order, Plan, has_no_system, has_usual, stored_system};
+use crate::rows::{column, order_of};
 use crate::values;
 
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ pub(crate) struct Statement {
 pub(super) struct Arm {
     table: &'static str,
     pub(super) conditions: Vec<Is>,
-    /// Its conditions leave one row: better found and sorted than met on a walk through all.
-    single: bool,
+    /// Its conditions leave few rows: better found and sorted than met on a walk through all.
+    few: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub(super) enum Is {
     Text(&'static str, String),
     Number(&'static str, &'static str, i64),
     Null(&'static str),
+    /// From the first to before the second.
+    Between(&'static str, String, String),
     /// As it stands in the definition of a partial index.
     Literal(&'static str),
 }
@@ -56,13 +59,21 @@ pub(super) struct Slice {
     pub(super) arms_in_order: bool,
 }
 
+impl Is {
+    /// A Task of this order, as its id tells.
+    pub(super) fn of_order(root: Uuid) -> Self {
+        // `/` comes after `.`: between them are all ids that begin with the root and a point.
+        Self::Between("id", format!("{root}."), format!("{root}/"))
+    }
+}
+
 impl Arm {
     pub(super) fn new(table: &'static str, conditions: Vec<Is>) -> Self {
-        Self { table, conditions, single: false }
+        Self { table, conditions, few: false }
     }
 
-    pub(super) fn single(self, condition: Is) -> Self {
-        Self { single: true, ..self.and(condition) }
+    pub(super) fn few(self, condition: Is) -> Self {
+        Self { few: true, ..self.and(condition) }
     }
 
     pub(super) fn and(mut self, condition: Is) -> Self {
@@ -138,7 +149,7 @@ impl Statement {
         }
         let given = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         // An expression that no index has the order of.
-        let seq = if arm.single { "seq + 0 AS seq" } else { "seq" };
+        let seq = if arm.few { "seq + 0 AS seq" } else { "seq" };
         format!("SELECT {} AS a, {} AS b, {seq} FROM {}{given}", key(0), key(1), arm.table)
     }
 
@@ -147,6 +158,10 @@ impl Statement {
             Is::Text(column, text) => format!("{of}{column} = {}", self.text(text)),
             Is::Number(column, than, number) => format!("{of}{column} {than} {}", self.number(*number)),
             Is::Null(column) => format!("{of}{column} IS NULL"),
+            Is::Between(column, from, to) => {
+                let (from, to) = (self.text(from), self.text(to));
+                format!("({of}{column} >= {from} AND {of}{column} < {to})")
+            }
             Is::Literal(condition) => (*condition).to_owned(),
         }
     }
@@ -193,7 +208,14 @@ impl Statement {
                 }
                 None => {
                     let number = values::param(kind, param);
-                    self.any(any, |statement, to| Some(statement.has_token(number, to, None)))
+                    self.any(any, |statement, to| {
+                        let row = statement.has_token(number, to, None);
+                        let order = order_of(to).filter(|_| kind == Kind::TASK);
+                        Some(match order.map(|order| statement.condition("r.", &Is::of_order(order))) {
+                            Some(told) => format!("({told} OR {row})"),
+                            None => row,
+                        })
+                    })
                 }
             }),
             Filter::ReferenceIdentifier { param, any } => {
@@ -209,6 +231,7 @@ impl Statement {
     fn token(&mut self, kind: Kind, param: &Param, any: &[TokenMatch]) -> Option<String> {
         let number = values::param(kind, param);
         match column(kind, param) {
+            None if any.iter().any(|wanted| has_usual(kind, param, wanted)) => None,
             None => self.tokens(any, |s, code, wanted| s.has_token(number, code, stored_system(&wanted.system))),
             Some("status") => {
                 let codes = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
@@ -282,11 +305,12 @@ pub(super) fn is_exact(query: &Query) -> bool {
         Filter::Missing { .. } => false,
         Filter::Reference { param, any } => {
             let of_patient = |to: &String| to.starts_with("Patient/") || to.contains("://");
-            (param.name != "patient" || any.iter().all(of_patient)) && any.iter().all(|to| is_short(to))
+            let by_id = |to: &String| query.kind == Kind::TASK && order_of(to).is_some();
+            (param.name != "patient" || any.iter().all(of_patient)) && any.iter().all(|to| is_short(to) && !by_id(to))
         }
         Filter::ReferenceIdentifier { any, .. } => any.iter().all(is_whole),
         Filter::Token { param, any } => match column(query.kind, param) {
-            None => any.iter().all(is_whole),
+            None => any.iter().all(|wanted| is_whole(wanted) && !has_usual(query.kind, param, wanted)),
             Some("status") => any.iter().all(|wanted| wanted.code.is_some()),
             // A Task without a priority has the rank of a routine one.
             Some("priority") => {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use hub_domain::query::{Filter, ParamType, Prefix, Query, Sort, SortBy, params};
 use hub_domain::registry::{Committed, Trouble};
+use schemas::ids::TaskId;
 use schemas::resource::{Key, Kind};
 use serde_json::{Value, json};
 
@@ -113,6 +114,46 @@ async fn every_parameter_finds(place: &Place, kind: Kind, full: Value, plain: Va
 pub(crate) async fn every_parameter_of_a_task_finds_it(place: Place) {
     let plain = json!({ "status": "draft", "intent": "plan" });
     every_parameter_finds(&place, TASK, full_task(), plain).await;
+}
+
+/// What a Task points to in its own order has no index row: its id leads there, and its body decides.
+pub(crate) async fn a_task_is_found_by_what_its_id_tells(place: Place) {
+    let registry = &*place.registry;
+    let root = root(7);
+    let id = |step| TaskId { root, step, occurrence: 1 }.to_string();
+    let request = format!("ServiceRequest/{root}");
+    let task = |focus: &str| {
+        let whole = format!("Task/{}", id(0));
+        json!({
+            "status": "requested", "intent": "filler-order", "focus": { "reference": focus },
+            "basedOn": [{ "reference": request }], "partOf": [{ "reference": whole }],
+        })
+    };
+    let decision = deciding(now(registry).await)
+        .on(root, None)
+        .creates(root, Key::task(id(1)), task(&request))
+        .creates(root, Key::task(id(2)), task(&format!("Task/{}", id(1))))
+        .done();
+    assert_eq!(commit_one(registry, decision).await.0, Committed::Done);
+    // One from elsewhere has a row.
+    let stranger = json!({ "status": "requested", "intent": "order", "focus": { "reference": request } });
+    create(registry, 8, Key::task("stranger"), stranger).await;
+
+    let by = async |filters: Vec<Filter>| {
+        let mut found = found(registry, task_query(filters)).await;
+        found.sort_unstable();
+        found
+    };
+    let focus = |to: &str| reference(TASK, "focus", to);
+    assert_eq!(by(vec![focus(&request)]).await, [id(1), "stranger".to_owned()]);
+    assert_eq!(by(vec![focus(&format!("Task/{}", id(1)))]).await, [id(2)]);
+    assert_eq!(by(vec![focus(&format!("Task/{}", id(2)))]).await, Vec::<String>::new());
+    assert_eq!(by(vec![reference(TASK, "based-on", &request)]).await, [id(1), id(2)]);
+    assert_eq!(by(vec![reference(TASK, "part-of", &format!("Task/{}", id(0)))]).await, [id(1), id(2)]);
+    assert_eq!(by(vec![token(TASK, "status", "requested"), focus(&request)]).await, [id(1), "stranger".to_owned()]);
+    assert_eq!(by(vec![token(TASK, "intent", "filler-order")]).await, [id(1), id(2)]);
+    assert_eq!(by(vec![token(TASK, "intent", "filler-order,order")]).await, [id(1), id(2), "stranger".to_owned()]);
+    assert_eq!(by(vec![token(TASK, "intent", "order")]).await, ["stranger"]);
 }
 
 pub(crate) async fn every_parameter_of_a_request_finds_it(place: Place) {

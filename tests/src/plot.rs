@@ -7,13 +7,15 @@ const PANEL: f64 = 84.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 22.0;
 
-pub(super) struct Panel {
-    pub(super) title: String,
-    pub(super) points: Vec<(f64, f64)>,
+/// One line, and what it shows.
+pub struct Panel {
+    pub title: String,
+    /// Across and up.
+    pub points: Vec<(f64, f64)>,
 }
 
-/// As SVG.
-pub(super) fn plot(panels: &[Panel], unit: &str) -> String {
+/// As SVG. `unit` is that of what runs across.
+pub fn plot(panels: &[Panel], unit: &str) -> String {
     let height = PANEL * panels.len() as f64 + 30.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \

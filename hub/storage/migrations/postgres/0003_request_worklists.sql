@@ -1,0 +1,8 @@
+-- Requests are found by their status and priority in their own row, as Tasks are: a row of search_token for each would
+-- be written anew whenever a request ends.
+
+-- Who waits for a lock makes everybody behind it wait as well. Rather this fails, and the hub starts again.
+SET LOCAL lock_timeout = '10s';
+
+CREATE INDEX resource_status ON resource (kind, status, seq);
+CREATE INDEX resource_priority ON resource (kind, priority, seq);

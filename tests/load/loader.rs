@@ -1,0 +1,80 @@
+//! A registry that has grown: rows of as many orders as one likes, which look as the hub's own do, since they are
+//! copies of those, with ids and patients of their own in rows and bodies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use tests::Client;
+use tokio::task::JoinSet;
+
+use crate::orders::Orders;
+use crate::rows::{self, Rows};
+use crate::specimen::{Copies, Specimen};
+use crate::stand::Listening;
+
+const LANES: usize = 2;
+const GROUP: u64 = 128;
+/// It is told how far it is.
+const TOLD: u64 = 128 * 500;
+
+pub(crate) struct Loader {
+    rows: Rows,
+    copies: Copies,
+    tasks_each: f64,
+}
+
+impl Loader {
+    pub(crate) fn new(specimen: Specimen) -> Arc<Self> {
+        let specimen = specimen.settled();
+        let tasks_each = specimen.rows_of("task");
+        Arc::new(Self { rows: Rows::new(specimen), copies: Copies::new(1, true), tasks_each })
+    }
+
+    /// So many Tasks more; how many orders that made. They are orders of the built-in plans, which `hub` writes down with its first orders.
+    pub(crate) async fn load(
+        self: &Arc<Self>,
+        hub: &Listening,
+        orders: &Orders,
+        database: &str,
+        tasks: u64,
+    ) -> Result<u64> {
+        let client = Client::new(format!("http://{}/fhir/R4", hub.address));
+        for _ in 0..2 {
+            let order = orders.next();
+            client.post_text(order.kind, String::from_utf8(order.body.to_vec())?).await;
+        }
+        let wanted = (tasks as f64 / self.tasks_each) as u64;
+        let begun = Arc::new(AtomicU64::new(0));
+        let mut lanes = JoinSet::new();
+        for _ in 0..LANES {
+            lanes.spawn(self.clone().lane(database.to_owned(), begun.clone(), wanted));
+        }
+        while let Some(ended) = lanes.join_next().await {
+            ended??;
+        }
+        let mut connection = PgConnection::connect(database).await?;
+        connection.execute("VACUUM ANALYZE").await?;
+        connection.execute("CHECKPOINT").await?;
+        connection.close().await?;
+        Ok(wanted)
+    }
+
+    async fn lane(self: Arc<Self>, database: String, begun: Arc<AtomicU64>, wanted: u64) -> Result<()> {
+        // What is lost with the machine is loaded again.
+        let options = rows::options(&database)?.options([("synchronous_commit", "off")]);
+        let mut connection = options.connect().await?;
+        loop {
+            let before = begun.fetch_add(GROUP, Ordering::Relaxed);
+            if before >= wanted {
+                return Ok(());
+            }
+            let group = self.rows.group(&self.copies, GROUP.min(wanted - before) as usize);
+            self.rows.write(&mut connection, &group).await?;
+            if before.is_multiple_of(TOLD) {
+                crate::say(&format!("loaded: {before} orders of {wanted}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! One value of a recorded row, with the places where a copy has something of its own.
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::OWNER;
+use super::copy::Copy;
+use super::journal::{NUMBERS_FROM, NUMBERS_RANGE};
+use crate::orders::{Order, digits};
+
+/// Characters of a UUID in its usual form.
+const ID_WIDTH: usize = 36;
+/// Around the moment of the recording, a number is a time.
+const DAY_US: i64 = 86_400_000_000;
+/// More tables than a schema will have.
+const TABLES_MAX: i64 = 100;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Cell {
+    Null,
+    Truth(bool),
+    Whole(i64),
+    /// Given by the database to a row of this order.
+    Numbered(i64),
+    /// In microseconds.
+    Moment(i64),
+    /// The n-th id of the order.
+    Id(usize),
+    Bytes(Vec<u8>),
+    /// A body: as it is stored, and its text.
+    Body {
+        stored: Vec<u8>,
+        text: String,
+        places: Vec<(usize, Fresh)>,
+    },
+    Text {
+        text: String,
+        places: Vec<(usize, Fresh)>,
+    },
+}
+
+/// What a copy has of its own in the middle of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fresh {
+    Order,
+    Patient,
+    Owner,
+    Id(usize),
+}
+
+/// A value as it is written.
+#[derive(Debug, Clone)]
+pub(crate) enum Value<'a> {
+    Null,
+    Truth(bool),
+    Whole(i64),
+    Id(Uuid),
+    Bytes(Cow<'a, [u8]>),
+    Text(String),
+}
+
+impl Cell {
+    pub(crate) fn of(&self, copy: &Copy) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Truth(truth) => Value::Truth(*truth),
+            Self::Whole(number) => Value::Whole(*number),
+            Self::Numbered(number) => Value::Whole(copy.number_of(*number)),
+            Self::Moment(moment) => Value::Whole(moment + copy.later_us),
+            Self::Id(n) => Value::Id(copy.ids[*n]),
+            Self::Bytes(bytes) => Value::Bytes(bytes.into()),
+            Self::Body { stored, .. } if !copy.is_faithful => Value::Bytes(stored.into()),
+            Self::Body { text, places, .. } => Value::Bytes(packed(&filled(text, places, copy)).into()),
+            Self::Text { text, places } => Value::Text(filled(text, places, copy)),
+        }
+    }
+}
+
+fn filled(text: &str, places: &[(usize, Fresh)], copy: &Copy) -> String {
+    let mut filled = text.to_owned();
+    for (at, fresh) in places {
+        let own: &str = match fresh {
+            Fresh::Order => &copy.order,
+            Fresh::Patient => &copy.patient,
+            Fresh::Owner => &copy.owner,
+            Fresh::Id(n) => &copy.texts[*n],
+        };
+        filled.replace_range(*at..*at + own.len(), own);
+    }
+    filled
+}
+
+/// As the hub packs it.
+fn packed(text: &str) -> Vec<u8> {
+    lz4_flex::block::compress_prepend_size(text.as_bytes())
+}
+
+fn unpacked(stored: &[u8]) -> Option<String> {
+    String::from_utf8(lz4_flex::block::decompress_size_prepended(stored).ok()?).ok()
+}
+
+/// Makes cells of what the journal says of one order.
+pub(super) struct Reader {
+    order: String,
+    patient: String,
+    owner: String,
+    recorded_us: i64,
+    ids: Vec<Uuid>,
+}
+
+impl Reader {
+    pub(super) fn new(order: &Order, recorded_us: i64) -> Self {
+        let text = |number| String::from_utf8_lossy(&digits(number)).into_owned();
+        Self {
+            order: text(order.number),
+            patient: text(order.patient),
+            owner: text(OWNER),
+            recorded_us,
+            ids: Vec::new(),
+        }
+    }
+
+    pub(super) fn ids(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// `kind` is the type of the column.
+    pub(super) fn cell(&mut self, kind: &str, written: &Json) -> Result<Cell> {
+        if written.is_null() {
+            return Ok(Cell::Null);
+        }
+        let text = || written.as_str().with_context(|| format!("a {kind} that is no text"));
+        Ok(match kind {
+            "bool" => Cell::Truth(written.as_bool().context("a bool that is none")?),
+            "int2" | "int4" => Cell::Whole(written.as_i64().context("a number that is none")?),
+            "int8" => self.number(written.as_i64().context("a number that is none")?),
+            "uuid" => Cell::Id(self.id(text()?.parse()?)),
+            "bytea" => self.bytes(unhex(text()?)?),
+            "text" | "varchar" => Cell::Text { text: text()?.to_owned(), places: self.places(text()?) },
+            other => bail!("the benchmark knows no column of type {other}"),
+        })
+    }
+
+    fn number(&self, number: i64) -> Cell {
+        if (NUMBERS_FROM..NUMBERS_FROM + TABLES_MAX * NUMBERS_RANGE).contains(&number) {
+            Cell::Numbered(number)
+        } else if (self.recorded_us - DAY_US..self.recorded_us + DAY_US).contains(&number) {
+            Cell::Moment(number)
+        } else {
+            Cell::Whole(number)
+        }
+    }
+
+    fn bytes(&mut self, stored: Vec<u8>) -> Cell {
+        match unpacked(&stored) {
+            Some(text) => Cell::Body { places: self.places(&text), stored, text },
+            None => Cell::Bytes(stored),
+        }
+    }
+
+    fn places(&mut self, text: &str) -> Vec<(usize, Fresh)> {
+        let mut places = Vec::new();
+        for at in 0..text.len() {
+            let Some(rest) = text.get(at..) else { continue };
+            if rest.starts_with(&self.order) {
+                places.push((at, Fresh::Order));
+            } else if rest.starts_with(&self.patient) {
+                places.push((at, Fresh::Patient));
+            } else if rest.starts_with(&self.owner) {
+                places.push((at, Fresh::Owner));
+            } else if let Some(id) = rest.get(..ID_WIDTH).filter(|id| id.as_bytes()[8] == b'-')
+                && let Ok(id) = Uuid::try_parse(id)
+            {
+                places.push((at, Fresh::Id(self.id(id))));
+            }
+        }
+        places
+    }
+
+    fn id(&mut self, id: Uuid) -> usize {
+        self.ids.iter().position(|known| *known == id).unwrap_or_else(|| {
+            self.ids.push(id);
+            self.ids.len() - 1
+        })
+    }
+}
+
+/// `\x0102`
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    let digits = text.strip_prefix("\\x").context("bytes begin with \\x")?.as_bytes();
+    let byte = |pair: &[u8]| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?);
+    digits.chunks(2).map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::copy::Copies;
+    use super::*;
+
+    #[test]
+    fn a_copy_has_its_own_ids_and_numbers_and_the_rest_as_it_was() {
+        let order = Order { kind: "ServiceRequest", number: 900, patient: 17, body: Default::default() };
+        let mut reader = Reader::new(&order, 1_795_000_000_000_000);
+        let root = Uuid::now_v7();
+        let text = format!("ü Task/{root}.1 L-000000000900 of 000000000017");
+        let cell = reader.cell("text", &json!(text)).unwrap();
+        let number = reader.cell("int8", &json!(NUMBERS_FROM + 5)).unwrap();
+        let same = reader.cell("uuid", &json!(root.to_string())).unwrap();
+        let copy = Copies::new(1, false).of(reader.ids(), 1_795_000_000_000_000);
+        let (Value::Text(filled), Value::Id(id), Value::Whole(number)) =
+            (cell.of(&copy), same.of(&copy), number.of(&copy))
+        else {
+            panic!("other types")
+        };
+        assert_eq!(filled, format!("ü Task/{id}.1 L-{} of {}", copy.order, copy.patient));
+        assert!(id != root && number > NUMBERS_FROM + 5);
+        assert_eq!(reader.cell("bytea", &json!("\\x0aff")).unwrap(), Cell::Bytes(vec![10, 255]));
+    }
+}
