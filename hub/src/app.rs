@@ -75,11 +75,10 @@ impl App {
         let relay = Relay {
             registry: registry.clone(),
             transport: transport.clone(),
-            fresh: fresh_receiver,
             backlog: backlog.clone(),
             options: relay_options(&config),
         };
-        jobs.spawn(relay.run(outlet.clone()));
+        jobs.spawn(relay.run(fresh_receiver, outlet.clone()));
         let reports = Listener {
             engine: engine.clone(),
             registry: registry.clone(),

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use hub_domain::command::{Act, Caller, Command, Role};
 use hub_domain::decision::Reply;
 use hub_domain::refusal::{Refusal, RefusalKind};
 use hub_domain::registry::Registry;
 use hub_telemetry::names;
-use hub_transport::{Consumer, Delivery, Message, Routing, Source, Transport};
+use hub_transport::{Delivery, Message, Routing, Source, Transport};
 use schemas::message::{self, Answer, CLAIM_REPLY, CONTENT_TYPE, ClaimReply, CloudEvent, STATUS_REPORT, StatusReport};
 use schemas::time::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,9 @@ use crate::relay::SOURCE;
 
 /// Most reports that are handled together.
 const BATCH_LIMIT_REPORTS: usize = 128;
-const PREFETCH_REPORTS: u16 = 256;
+/// Batches under way at once: while one is committed, the next ones are read and put into their lanes.
+const BATCHES_LIMIT: usize = 4;
+const PREFETCH_REPORTS: u16 = (BATCH_LIMIT_REPORTS * BATCHES_LIMIT) as u16;
 /// A report that meets trouble comes again after this, and later each time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// So often, which takes some two hours; then it is parked. What the hub cannot do by then it will not do by itself.
@@ -61,31 +65,40 @@ impl Listener {
                 }
             }
         };
-        while let Some(batch) = self.next(&mut *consumer, &stop).await {
-            self.handle(batch, &stop).await;
+        let mut under_way = FuturesOrdered::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(held) = under_way.next() => if !Vec::is_empty(&held) {
+                    // Nothing newer overtakes them.
+                    let later: Vec<Vec<Read>> = under_way.by_ref().collect().await;
+                    self.hold([held].into_iter().chain(later).flatten().collect(), &stop).await;
+                },
+                batch = consumer.next_batch(BATCH_LIMIT_REPORTS), if under_way.len() < BATCHES_LIMIT => {
+                    if batch.is_empty() {
+                        break;
+                    }
+                    let reports = self.read_all(batch).await;
+                    under_way.push_back(self.put(reports, true).await);
+                }
+            }
         }
-    }
-
-    async fn next(&self, consumer: &mut dyn Consumer, stop: &CancellationToken) -> Option<Vec<Delivery>> {
-        tokio::select! {
-            () = stop.cancelled() => None,
-            batch = consumer.next_batch(BATCH_LIMIT_REPORTS) => Some(batch).filter(|batch| !batch.is_empty()),
-        }
+        // Those that are held return to their queue.
+        under_way.for_each(|_| std::future::ready(())).await;
     }
 
     /// What the database was away for is held, unacknowledged, and put into its lane again when that is back: nothing is
     /// wrong with it. On the way out it returns to its queue.
-    async fn handle(&self, batch: Vec<Delivery>, stop: &CancellationToken) {
-        let mut held = self.read_all(batch).await;
+    async fn hold(&self, mut held: Vec<Read>, stop: &CancellationToken) {
         for tries in 1.. {
-            held = self.pass(held, tries < HELD_LIMIT_TRIES).await;
-            if held.is_empty() {
-                return;
-            }
             tracing::warn!(reports = held.len(), "the database is away: reports are held");
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.registry_is_well(tries) => {}
+            }
+            held = self.put(held, tries + 1 < HELD_LIMIT_TRIES).await.await;
+            if held.is_empty() {
+                return;
             }
         }
     }
@@ -101,19 +114,19 @@ impl Listener {
         all
     }
 
-    /// All are put into their lanes in the order they came, then answered as they are settled. Returned are those for
-    /// which the database was away, unless they are not to be held any more.
-    async fn pass(&self, reports: Vec<Read>, hold: bool) -> Vec<Read> {
+    /// Puts all into their lanes, in the order they came. What is returned answers each when it is settled, and comes to
+    /// those for which the database was away, unless they are not to be held any more.
+    async fn put(&self, reports: Vec<Read>, hold: bool) -> impl Future<Output = Vec<Read>> {
         let mut pending = Vec::with_capacity(reports.len());
         for one in reports {
             let settling = self.engine.put(one.command.clone()).await;
             pending.push((one, settling));
         }
-        let answers = pending.into_iter().map(|(one, settling)| {
+        let answers = pending.into_iter().map(move |(one, settling)| {
             let span = one.span.clone();
             self.answer(one, settling, hold).instrument(span)
         });
-        join_all(answers).await.into_iter().flatten().collect()
+        join_all(answers).map(|held| held.into_iter().flatten().collect())
     }
 
     /// Waits until the registry answers. Not less long for having answered before: it may be back only half.
@@ -163,7 +176,10 @@ impl Listener {
         match settled(settling).await {
             Ok(done) => {
                 count("taken");
-                self.reply(&one.delivery, &one.report, Ok(&done.reply)).await;
+                // That a later report was taken says nothing new.
+                if one.report.act == message::Act::Claim {
+                    self.reply(&one.delivery, &one.report, Ok(&done.reply)).await;
+                }
                 one.delivery.done().await;
             }
             Err(Failure::Refused(refusal)) => self.refused(one, &refusal).await,

@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hub_domain::decision::{Message, Outgoing, OutgoingId};
 use hub_domain::registry::{Registry, Trouble};
 use hub_telemetry::names;
@@ -22,6 +24,10 @@ use tokio_util::sync::CancellationToken;
 use crate::backlog::Backlog;
 use crate::config::Payloads;
 use crate::engine::Fresh;
+
+/// Batches on their way to the broker at once: while one is confirmed, the next one is made. Of two versions of a Task
+/// the earlier may then come last, which every consumer can bear.
+const SENDS_LIMIT: usize = 3;
 
 /// Who the hub is in the messages it sends.
 pub(crate) const SOURCE: &str = "urn:fhir-workflow-hub";
@@ -43,46 +49,45 @@ pub(crate) struct Options {
 pub(crate) struct Relay {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) fresh: mpsc::Receiver<Fresh>,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) options: Options,
 }
 
 impl Relay {
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(self, mut fresh: mpsc::Receiver<Fresh>, stop: CancellationToken) {
         let mut generation = self.transport.generation();
         generation.mark_changed();
         let mut poll = tokio::time::interval(self.options.poll);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 changed = generation.changed() => match changed {
                     Ok(()) => self.refill(&mut generation).await,
-                    Err(_) => return,
+                    Err(_) => break,
                 },
-                fresh = self.fresh.recv() => match fresh {
-                    Some(fresh) => {
-                        let fresh = self.and_more(fresh);
-                        self.send(fresh).await;
-                    }
-                    None => return,
+                Some(()) = under_way.next() => {}
+                first = fresh.recv(), if under_way.len() < SENDS_LIMIT => match first {
+                    Some(first) => under_way.push(self.send(self.and_more(first, &mut fresh))),
+                    None => break,
                 },
                 _ = poll.tick() => self.sweep().await,
             }
         }
+        under_way.for_each(|()| std::future::ready(())).await;
     }
 
     /// With what else has come meanwhile: the fuller a batch, the less each message costs.
-    fn and_more(&mut self, mut fresh: Fresh) -> Fresh {
-        while fresh.messages.len() < self.options.batch_limit_messages as usize
-            && let Ok(more) = self.fresh.try_recv()
+    fn and_more(&self, mut first: Fresh, fresh: &mut mpsc::Receiver<Fresh>) -> Fresh {
+        while first.messages.len() < self.options.batch_limit_messages as usize
+            && let Ok(more) = fresh.try_recv()
         {
-            fresh.messages.extend(more.messages);
-            fresh.written.extend(more.written);
+            first.messages.extend(more.messages);
+            first.written.extend(more.written);
         }
-        fresh
+        first
     }
 
     /// A broker without memory is told of every Task on offer.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use hub_transport::{Consumer, Place, Source, Transport};
+use futures_util::future::join_all;
+use hub_transport::{Consumer, Delivery, Place, Source, Transport};
 use schemas::message::{CLAIM_REPLY, ClaimReply, CloudEvent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -172,16 +173,24 @@ impl Runner {
 
     /// Takes the hub's answers until the transport is closed.
     async fn hear(&self, mut replies: Box<dyn Consumer>) {
-        while let Some(delivery) = replies.next().await {
-            match serde_json::from_slice::<CloudEvent<ClaimReply>>(&delivery.message.body) {
-                Ok(reply) if reply.kind == CLAIM_REPLY => {
-                    if let Some(other) = self.claims.answered(reply) {
-                        self.stops.answered(other);
-                    }
-                    delivery.done().await;
-                }
-                _ => delivery.park(&format!("not a {CLAIM_REPLY}")).await,
+        loop {
+            let batch = replies.next_batch(REPLIES_PREFETCH.into()).await;
+            if batch.is_empty() {
+                return;
             }
+            join_all(batch.into_iter().map(|delivery| self.heard(delivery))).await;
+        }
+    }
+
+    async fn heard(&self, delivery: Delivery) {
+        match serde_json::from_slice::<CloudEvent<ClaimReply>>(&delivery.message.body) {
+            Ok(reply) if reply.kind == CLAIM_REPLY => {
+                if let Some(other) = self.claims.answered(reply) {
+                    self.stops.answered(other);
+                }
+                delivery.done().await;
+            }
+            _ => delivery.park(&format!("not a {CLAIM_REPLY}")).await,
         }
     }
 }

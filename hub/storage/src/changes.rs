@@ -31,6 +31,14 @@ impl<'a> Batch<'a> {
         roots
     }
 
+    /// At most so many current rows are new.
+    pub(crate) fn creates(&self, task: bool) -> i32 {
+        let writes = self.decisions.iter().flat_map(|decision| &decision.writes);
+        let creates =
+            writes.filter(|w| w.method == Method::Create && (w.resource.key.kind == Kind::TASK) == task).count();
+        i32::try_from(creates).unwrap_or(i32::MAX)
+    }
+
     pub(crate) fn changes(&self, holds: &[bool]) -> Changes<'a, '_> {
         let mut changes = Changes::default();
         for ((decision, prepared), holds) in self.decisions.iter().zip(&self.prepared).zip(holds) {

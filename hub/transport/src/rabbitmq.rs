@@ -1,9 +1,10 @@
 //! The transport over RabbitMQ (AMQP 0-9-1), for 3.10 and later.
 //!
 //! `link` keeps one connection, `topology` says which exchanges and queues there are, `publishing` waits for confirms,
-//! `consuming` subscribes and hands out, `receipt` takes the answers, `wire` turns our message into the broker's and
-//! back.
+//! `consuming` subscribes and hands out, `receipt` takes the answers and `acknowledging` tells them to the broker, `wire`
+//! turns our message into the broker's and back.
 
+mod acknowledging;
 mod consuming;
 mod link;
 mod look;
@@ -25,7 +26,7 @@ use crate::resting::Resting;
 use crate::{Options, counters};
 use link::Link;
 pub(crate) use look::look;
-use publishing::Channels;
+use publishing::Windows;
 
 pub(crate) async fn open(url: &str, options: Options) -> Result<Arc<dyn Transport>, Trouble> {
     // The parser's words may quote the URL, and that holds a password.
@@ -34,7 +35,7 @@ pub(crate) async fn open(url: &str, options: Options) -> Result<Arc<dyn Transpor
     let broker = Arc::new(Broker {
         user: uri.authority.userinfo.username.clone(),
         link: Link::new(uri, options),
-        channels: Channels::default(),
+        windows: Windows::default(),
         resting: Resting::default(),
         runtime: Handle::current(),
     });
@@ -54,7 +55,7 @@ struct RabbitMq {
 /// What consumers and receipts share with the transport.
 struct Broker {
     link: Link,
-    channels: Channels,
+    windows: Windows,
     resting: Resting,
     /// Who we are to the broker. It refuses a message that names another.
     user: String,
@@ -66,7 +67,7 @@ struct Broker {
 impl Publisher for RabbitMq {
     async fn publish(&self, messages: &[Message]) -> Vec<Result<(), PublishError>> {
         let envelopes = messages.iter().map(|message| wire::envelope(message, &self.broker.user)).collect();
-        let results = self.broker.channels.publish(&self.broker.link, envelopes).await;
+        let results = publishing::publish(&self.broker, envelopes).await;
         counters::published(&results);
         results
     }
@@ -84,7 +85,7 @@ impl Transport for RabbitMq {
             return Err(PublishError::Unroutable("that is no reply address".to_owned()));
         }
         let envelope = wire::envelope(message, &self.broker.user).map(|envelope| envelope.for_queue(to));
-        match self.broker.channels.publish_one(&self.broker.link, envelope).await {
+        match publishing::publish_one(&self.broker, envelope).await {
             Err(PublishError::Unroutable(_)) => Ok(()),
             other => other,
         }

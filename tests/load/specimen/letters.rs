@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties, Consumer};
-use schemas::message::{Answer, CLAIM_REPLY, ClaimReply, CloudEvent, StatusReport};
+use schemas::message::{Act, Answer, CLAIM_REPLY, ClaimReply, CloudEvent, StatusReport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -78,7 +78,7 @@ impl Tap {
                 body: delivery.data.clone(),
             };
             if is_report {
-                letters.push(reply_to(&letter)?);
+                letters.extend(reply_to(&letter)?);
             }
             letters.push(letter);
         }
@@ -92,8 +92,12 @@ impl Tap {
     }
 }
 
-fn reply_to(report: &Letter) -> Result<Letter> {
+/// Of what is taken, a claim alone is answered.
+fn reply_to(report: &Letter) -> Result<Option<Letter>> {
     let event: CloudEvent<StatusReport> = serde_json::from_slice(&report.body)?;
+    if event.data.act != Act::Claim {
+        return Ok(None);
+    }
     let reply = ClaimReply {
         report_id: event.data.report_id.clone(),
         task_id: event.data.task_id.clone(),
@@ -105,5 +109,5 @@ fn reply_to(report: &Letter) -> Result<Letter> {
     let id = event.data.report_id;
     let answer =
         CloudEvent::new(CLAIM_REPLY, id.clone(), "urn:fhir-workflow-hub", &reply.task_id.clone(), event.time, reply);
-    Ok(Letter { place: Letter::REPLIES.to_owned(), id, body: serde_json::to_vec(&answer)?, ..report.clone() })
+    Ok(Some(Letter { place: Letter::REPLIES.to_owned(), id, body: serde_json::to_vec(&answer)?, ..report.clone() }))
 }

@@ -1,4 +1,5 @@
-//! One transaction for a batch of decisions.
+//! One transaction for a batch of decisions: what stands is locked and looked at in one statement, and what holds is
+//! written in another.
 //!
 //! Locks are taken in one order by everybody, so that no two commits wait for each other: the feeds' (shared), new heads
 //! by id, old heads by id, receipts, claims.
@@ -13,8 +14,9 @@ use schemas::resource::Kind;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::Postgres;
-use super::write;
+use super::current::{self, Numbers};
+use super::parts::Parts;
+use super::{Postgres, write};
 use crate::batch::{Standing, holding, still_holding};
 use crate::changes::Batch;
 use crate::errors::{Failure, corrupt};
@@ -23,10 +25,21 @@ use crate::values;
 
 /// The lock that commits share, and that moving a feed on takes alone. The number is `feed` in ASCII.
 const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(1717921124)";
-const LOCK_HEADS: &str = "-- lock_heads
-    SELECT root, version, NULL AS kind
+/// $1: old heads. $2 to $5: new ones. $6, $7: how many new rows of `task` and `resource` want a number. `what` says which
+/// columns of a row mean something.
+const STAND: &str = "-- stand
+    WITH fresh AS (
+        INSERT INTO head (root, version, last, run)
+        SELECT * FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::text[]) AS n (root, version, last, run)
+         ORDER BY root
+        ON CONFLICT DO NOTHING RETURNING root)
+    SELECT 1 AS what, root, NULL::bigint AS number, NULL AS kind FROM fresh
+    UNION ALL
+    SELECT 2, root, version, NULL
       FROM (SELECT root, version FROM head WHERE root = ANY ($1) ORDER BY root FOR UPDATE) AS locked
-    UNION ALL SELECT NULL, shown, kind FROM feed";
+    UNION ALL SELECT 3, NULL, shown, kind FROM feed
+    UNION ALL SELECT 4, NULL, nextval('task_seq_seq'), NULL FROM generate_series(1, $6)
+    UNION ALL SELECT 5, NULL, nextval('resource_seq_seq'), NULL FROM generate_series(1, $7)";
 const RECEIPTS: &str = "-- commit_receipts
     INSERT INTO receipt (key, fingerprint, answer, at)
     SELECT key, fingerprint, answer, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $4
@@ -50,8 +63,7 @@ const CLAIMS_BACK: &str = "-- withdraw_claims
 impl Attempt for Postgres {
     async fn attempt(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>, Failure> {
         let mut transaction = self.lanes.begin_with(BEGIN).await?;
-        let fresh = Fresh::insert(&mut transaction, batch).await?;
-        let standing = standing(&mut transaction, batch, &fresh).await?;
+        let Stand { standing, fresh, numbers } = Stand::take(&mut transaction, batch).await?;
         let holds = holding(batch.decisions, &standing);
         let holds = keys(&mut transaction, batch.decisions, standing, holds, self.offset_us()).await?;
         if !holds.contains(&true) {
@@ -60,14 +72,68 @@ impl Attempt for Postgres {
         }
         let changes = batch.changes(&holds);
         let fresh_lease_us = i64::try_from(self.options.fresh_lease_ms).unwrap_or(i64::MAX / 2000) * 1000;
-        fresh.settle(&mut transaction, &changes.heads).await?;
-        write::plans(&mut transaction, &changes).await?;
-        write::versions(&mut transaction, &changes).await?;
-        super::current::write(&mut transaction, &changes).await?;
-        write::timers(&mut transaction, &changes).await?;
-        let ids = write::outbox(&mut transaction, &changes, self.offset_us(), fresh_lease_us).await?;
+        let mut parts = Parts::default();
+        fresh.settle(&mut parts, &changes.heads)?;
+        write::plans(&mut parts, &changes)?;
+        write::versions(&mut parts, &changes)?;
+        current::write(&mut parts, &changes, numbers)?;
+        write::timers(&mut parts, &changes)?;
+        write::outbox(&mut parts, &changes, self.offset_us(), fresh_lease_us)?;
+        let told = parts.execute(&mut transaction).await?;
+        current::settle(&mut transaction, &changes, &told).await?;
         transaction.commit().await?;
-        Ok(outcome::of(batch.decisions, &holds, ids))
+        Ok(outcome::of(batch.decisions, &holds, told.outbox()))
+    }
+}
+
+/// What the locks of the commit show, and what it may take.
+struct Stand<'a> {
+    standing: Standing<'a>,
+    fresh: Fresh<'a>,
+    numbers: Numbers,
+}
+
+#[derive(sqlx::FromRow)]
+struct StandRow {
+    what: i32,
+    root: Option<Uuid>,
+    number: Option<i64>,
+    kind: Option<String>,
+}
+
+impl<'a> Stand<'a> {
+    /// Inserts new heads and locks the old ones. A head that somebody else inserted meanwhile has a version that nobody
+    /// expects.
+    async fn take(connection: &mut PgConnection, batch: &Batch<'a>) -> Result<Self, Failure> {
+        let roots = batch.roots();
+        let mut fresh = Fresh::of(&roots);
+        let old: Vec<Uuid> = roots.into_keys().filter(|root| !fresh.presumed.contains_key(root)).collect();
+        let new: Vec<&HeadWrite> = fresh.presumed.values().copied().collect();
+        let (new_roots, versions, lasts) = write::columns(&new);
+        let query = sqlx::query_as::<_, StandRow>(STAND).bind(old).bind(new_roots).bind(versions).bind(lasts);
+        let query = query.bind(run_texts(&new)?).bind(batch.creates(true)).bind(batch.creates(false));
+        let (mut standing, mut numbers) = (Standing::default(), Numbers::default());
+        for row in query.fetch_all(connection).await? {
+            let number = row.number.unwrap_or_default();
+            match (row.what, row.root, row.kind.as_deref().and_then(Kind::parse)) {
+                (1, Some(root), _) => {
+                    fresh.won.insert(root);
+                }
+                (2, Some(root), _) => {
+                    let version = u64::try_from(number).map_err(|_| corrupt("head", root, "negative version"))?;
+                    standing.heads.insert(root, version);
+                }
+                (3, _, Some(kind)) => {
+                    standing.shown_us.insert(kind, number);
+                }
+                (4, ..) => numbers.tasks.push(number),
+                (5, ..) => numbers.resources.push(number),
+                _ => {}
+            }
+        }
+        let lost = fresh.presumed.keys().filter(|root| !fresh.won.contains(root));
+        standing.heads.extend(lost.map(|root| (*root, u64::MAX)));
+        Ok(Self { standing, fresh, numbers })
     }
 }
 
@@ -80,54 +146,23 @@ struct Fresh<'a> {
 }
 
 impl<'a> Fresh<'a> {
-    async fn insert(connection: &mut PgConnection, batch: &Batch<'a>) -> Result<Self, Failure> {
-        let new = batch
-            .roots()
-            .into_iter()
-            .filter(|(_, writes)| writes.first().is_some_and(|write| write.expected.is_none()));
-        let presumed: BTreeMap<_, _> = new.filter_map(|(root, writes)| Some((root, writes.last().copied()?))).collect();
-        let won =
-            if presumed.is_empty() { Vec::new() } else { write::new_heads(connection, presumed.values()).await? };
-        Ok(Self { presumed, won: won.into_iter().collect() })
+    fn of(roots: &BTreeMap<Uuid, Vec<&'a HeadWrite>>) -> Self {
+        let new = roots.iter().filter(|(_, writes)| writes.first().is_some_and(|write| write.expected.is_none()));
+        let presumed = new.filter_map(|(root, writes)| Some((*root, writes.last().copied()?))).collect();
+        Self { presumed, won: HashSet::new() }
     }
 
     /// Brings every head to the state that what holds leaves it in.
-    async fn settle(
-        &self,
-        connection: &mut PgConnection,
-        heads: &BTreeMap<Uuid, &'a HeadWrite>,
-    ) -> Result<(), Failure> {
+    fn settle(&self, parts: &mut Parts, heads: &BTreeMap<Uuid, &'a HeadWrite>) -> Result<(), Failure> {
         let is_written = |write: &&HeadWrite| {
             let presumed = self.presumed.get(&write.root).filter(|_| self.won.contains(&write.root));
             presumed.is_some_and(|presumed| std::ptr::eq(*presumed, *write))
         };
         let moved: Vec<&HeadWrite> = heads.values().copied().filter(|write| !is_written(write)).collect();
         let unwanted: Vec<Uuid> = self.won.iter().copied().filter(|root| !heads.contains_key(root)).collect();
-        write::heads(connection, &moved).await?;
-        write::no_heads(connection, unwanted).await
+        write::heads(parts, &moved)?;
+        write::no_heads(parts, unwanted)
     }
-}
-
-/// What stands, under locks. A head that somebody else inserted meanwhile has a version that nobody expects.
-async fn standing<'a>(
-    connection: &mut PgConnection,
-    batch: &Batch<'_>,
-    fresh: &Fresh<'_>,
-) -> Result<Standing<'a>, Failure> {
-    let old: Vec<Uuid> = batch.roots().into_keys().filter(|root| !fresh.presumed.contains_key(root)).collect();
-    let rows = sqlx::query_as::<_, (Option<Uuid>, i64, Option<String>)>(LOCK_HEADS).bind(old);
-    let mut standing = Standing::default();
-    for (root, number, kind) in rows.fetch_all(connection).await? {
-        if let Some(root) = root {
-            let version = u64::try_from(number).map_err(|_| corrupt("head", root, "negative version"))?;
-            standing.heads.insert(root, version);
-        } else if let Some(kind) = kind.as_deref().and_then(Kind::parse) {
-            standing.shown_us.insert(kind, number);
-        }
-    }
-    let lost = fresh.presumed.keys().filter(|root| !fresh.won.contains(root));
-    standing.heads.extend(lost.map(|root| (*root, u64::MAX)));
-    Ok(standing)
 }
 
 /// Takes the unique keys of what holds; who comes too late for one holds no longer, nor does what builds on it.

@@ -4,6 +4,7 @@ mod commit;
 mod current;
 pub(crate) mod inspect;
 mod load;
+mod parts;
 mod queues;
 mod read;
 mod retention;
@@ -34,6 +35,8 @@ use crate::metered::metered;
 use crate::outcome;
 use crate::schema;
 
+/// A connection that was idle for longer is tested before it is used.
+const IDLE: Duration = Duration::from_secs(1);
 /// A transaction of ours that stands still for so long has lost its hub: its locks must not stay.
 const ABANDONED_MS: u64 = 30_000;
 
@@ -59,10 +62,20 @@ impl Postgres {
         migrate(&mut first).await?;
         first.close().await.map_err(trouble)?;
 
-        let pool = |size: u32| PgPoolOptions::new().acquire_timeout(acquire).max_connections(size.max(1));
-        let lanes = connect.clone().options([("idle_in_transaction_session_timeout", ABANDONED_MS.to_string())]);
+        let pool = |size: u32| {
+            let options = PgPoolOptions::new().acquire_timeout(acquire).max_connections(size.max(1));
+            options.test_before_acquire(false).before_acquire(|connection, of| {
+                Box::pin(async move {
+                    // One that was just in use needs no test, which would be another way to the server and back.
+                    if of.idle_for > IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+        };
         Ok(Self {
-            lanes: pool(options.write_connections).connect_lazy_with(lanes),
+            lanes: pool(options.write_connections).connect_lazy_with(by_key(&connect)),
             readers: pool(options.read_connections).connect_lazy_with(in_index_order(&connect, &options)),
             connect,
             options,
@@ -82,6 +95,15 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
     migrations.run(&mut *connection).await.map_err(|error| trouble(error.into()))?;
     let applied = sqlx::query_scalar(schema::APPLIED).fetch_all(connection).await.map_err(trouble)?;
     schema::suits(&migrations, &applied)
+}
+
+/// Everything that a lane reads or changes it finds by its key. Told so, the planner does not keep a plan for later that
+/// was the best while the tables were small, or that its estimates of an outbox prefer which is empty and full in turn;
+/// and it makes a plan of each statement once.
+fn by_key(connect: &PgConnectOptions) -> PgConnectOptions {
+    let off = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"].map(|what| (format!("enable_{what}"), "off"));
+    let abandoned = [("idle_in_transaction_session_timeout", ABANDONED_MS.to_string())];
+    connect.clone().options(off).options(abandoned).options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
 }
 
 /// A search reads along an index and stops when its page is full. Told so, the planner does not prefer to read all and

@@ -16,7 +16,10 @@ const OUTGOING: &str = "-- outgoing
                                 ORDER BY priority, id LIMIT $3 FOR UPDATE SKIP LOCKED)
     UPDATE outbox AS o SET leased_until = clock.now + $2 FROM free, clock WHERE o.id = free.id
     RETURNING o.id, o.task, o.version, o.work, o.step, o.owner, o.priority, o.traceparent, o.since";
-const SENT: &str = "-- sent\nDELETE FROM outbox WHERE id = ANY ($1)";
+/// Not waited for until it is on disk: what a crash brings back is sent twice, which every consumer can bear.
+const SENT: &str = "-- sent
+    WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+    DELETE FROM outbox USING unhurried WHERE id = ANY ($1)";
 const REPUBLISH: &str = "-- republish
     INSERT INTO outbox (task, version, work, step, owner, priority, traceparent, since, leased_until)
     SELECT t.id, t.version, t.work, coalesce(t.step, ''), t.owner, t.priority, NULL,

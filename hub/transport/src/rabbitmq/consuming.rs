@@ -9,12 +9,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, SelectAll, select_all};
 use futures_util::{FutureExt, StreamExt, future, stream};
-use lapin::Channel;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::acknowledging::Ledger;
 use super::receipt::BrokerReceipt;
 use super::topology::{self, short};
 use super::{Broker, link, wire};
@@ -49,7 +49,7 @@ impl Subscription {
 
 /// One channel with its subscriptions.
 struct Live {
-    channel: Channel,
+    ledger: Arc<Ledger>,
     arriving: SelectAll<BoxStream<'static, Arrival>>,
 }
 
@@ -119,7 +119,7 @@ impl BrokerConsumer {
         };
         // A broker that dies in the middle may leave a question without an answer.
         let arriving = link::in_time(subscribing).await?;
-        Ok(Live { channel, arriving })
+        Ok(Live { ledger: Ledger::new(channel, self.broker.runtime.clone()), arriving })
     }
 
     async fn wait_to_subscribe(&mut self) {
@@ -152,7 +152,7 @@ impl BrokerConsumer {
             return;
         };
         let subscription = &self.subscriptions[index];
-        let delivery = opened(&self.broker, &live.channel, subscription, delivery);
+        let delivery = opened(&self.broker, &live.ledger, subscription, delivery);
         match subscription.tier {
             Tier::Urgent => self.urgent.push_back(delivery),
             Tier::Routine => self.routine.push_back(delivery),
@@ -212,12 +212,12 @@ fn arrivals(index: usize, consumer: lapin::Consumer) -> BoxStream<'static, Arriv
 
 fn opened(
     broker: &Arc<Broker>,
-    channel: &Channel,
+    ledger: &Arc<Ledger>,
     from: &Subscription,
     mut delivery: lapin::message::Delivery,
 ) -> Delivery {
     let opened = wire::open(&mut delivery, from.routing.as_ref(), &broker.user);
-    let receipt = BrokerReceipt::new(broker.clone(), channel.clone(), delivery.acker, from.queue.clone());
+    let receipt = BrokerReceipt::new(broker.clone(), ledger.clone(), delivery.delivery_tag, from.queue.clone());
     let mut given = Delivery::new(opened.message, Box::new(receipt));
     given.attempts = opened.attempts;
     given.user_id = opened.user_id;
