@@ -8,8 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::join_all;
 use hub_domain::decision::{Message, Outgoing, OutgoingId};
 use hub_domain::registry::{Registry, Trouble};
 use hub_telemetry::names;
@@ -19,6 +18,7 @@ use schemas::resource::{Body, Document, Key, Resource, text_at};
 use schemas::task::{TaskStatus, focus, owner};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
@@ -55,28 +55,34 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn run(self, mut fresh: mpsc::Receiver<Fresh>, stop: CancellationToken) {
-        let mut generation = self.transport.generation();
+        let relay = Arc::new(self);
+        let mut generation = relay.transport.generation();
         generation.mark_changed();
-        let mut poll = tokio::time::interval(self.options.poll);
+        let mut poll = tokio::time::interval(relay.options.poll);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut under_way = FuturesUnordered::new();
+        // Jobs of their own: one that nobody drives would keep the connection to the database that the others wait for.
+        let mut under_way = JoinSet::new();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 changed = generation.changed() => match changed {
-                    Ok(()) => self.refill(&mut generation).await,
+                    Ok(()) => relay.refill(&mut generation).await,
                     Err(_) => break,
                 },
-                Some(()) = under_way.next() => {}
+                Some(_) = under_way.join_next() => {}
                 first = fresh.recv(), if under_way.len() < SENDS_LIMIT => match first {
-                    Some(first) => under_way.push(self.send(self.and_more(first, &mut fresh))),
+                    Some(first) => {
+                        let fresh = relay.and_more(first, &mut fresh);
+                        let relay = relay.clone();
+                        under_way.spawn(async move { relay.send(fresh).await });
+                    }
                     None => break,
                 },
-                _ = poll.tick() => self.sweep().await,
+                _ = poll.tick() => relay.sweep().await,
             }
         }
-        under_way.for_each(|()| std::future::ready(())).await;
+        under_way.join_all().await;
     }
 
     /// With what else has come meanwhile: the fuller a batch, the less each message costs.
@@ -116,8 +122,13 @@ impl Relay {
         }
     }
 
-    /// Sends what lies in the outbox, until it is empty or something stops it.
+    /// Sends what lies in the outbox, until it is empty or something stops it. Whoever takes from it skips what another
+    /// has taken, so several may.
     async fn sweep(&self) {
+        join_all((0..SENDS_LIMIT).map(|_| self.sweep_some())).await;
+    }
+
+    async fn sweep_some(&self) {
         while self.transport.health().is_ok() {
             match self.registry.outgoing(self.options.batch_limit_messages, self.options.lease).await {
                 Ok(messages) if messages.is_empty() => return,
@@ -249,8 +260,8 @@ impl Known {
         }
         let unknown: Vec<Key> = unknown.into_iter().cloned().collect();
         for stored in registry.read(&unknown).await? {
-            if let Ok(body) = serde_json::from_slice::<Body>(&stored.body) {
-                self.0.insert(stored.key, (stored.version, body.into()));
+            if let Ok(body) = Document::read(&stored.body) {
+                self.0.insert(stored.key, (stored.version, body));
             }
         }
         Ok(())

@@ -10,32 +10,54 @@ use crate::time::Timestamp;
 
 pub type Body = Map<String, Value>;
 
-/// A body that nobody changes any more. Whoever has it shares it, and its JSON text is written once for all: the
-/// database keeps it, an answer and a message carry it.
+/// A body that nobody changes any more. Whoever has it shares it. It is a tree for those who look into it and JSON text
+/// for those who hand it on (the database keeps it, an answer and a message carry it), and each is made of the other once,
+/// when it is first wanted.
 #[derive(Debug, Clone)]
 pub struct Document(Arc<Written>);
 
+/// One of the two is there from the beginning.
 #[derive(Debug)]
 struct Written {
-    body: Body,
+    body: OnceLock<Body>,
     text: OnceLock<Box<RawValue>>,
 }
 
 impl Document {
+    /// The document of a JSON text, which is checked to be an object.
+    ///
+    /// # Errors
+    /// Those of the JSON.
+    pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+        let text: Box<RawValue> = serde_json::from_slice(text)?;
+        if !text.get().starts_with('{') {
+            return Err(serde::de::Error::custom("not an object"));
+        }
+        Ok(Self(Arc::new(Written { body: OnceLock::new(), text: OnceLock::from(text) })))
+    }
+
     pub fn text(&self) -> &RawValue {
         // Names are texts and numbers are as they were read: such a tree can always be written.
-        self.0.text.get_or_init(|| to_raw_value(&self.0.body).unwrap_or_default())
+        self.0.text.get_or_init(|| to_raw_value(&**self).unwrap_or_default())
     }
 
     /// The body, to be changed: copied, unless nobody else has it.
     pub fn into_body(self) -> Body {
-        Arc::try_unwrap(self.0).map_or_else(|shared| shared.body.clone(), |written| written.body)
+        match Arc::try_unwrap(self.0) {
+            Ok(Written { body, text }) => body.into_inner().unwrap_or_else(|| parsed(text.get().map(|text| &**text))),
+            Err(shared) => (*Self(shared)).clone(),
+        }
     }
+}
+
+/// Of a text that was checked.
+fn parsed(text: Option<&RawValue>) -> Body {
+    text.and_then(|text| serde_json::from_str(text.get()).ok()).unwrap_or_default()
 }
 
 impl From<Body> for Document {
     fn from(body: Body) -> Self {
-        Self(Arc::new(Written { body, text: OnceLock::new() }))
+        Self(Arc::new(Written { body: OnceLock::from(body), text: OnceLock::new() }))
     }
 }
 
@@ -43,13 +65,13 @@ impl Deref for Document {
     type Target = Body;
 
     fn deref(&self) -> &Body {
-        &self.0.body
+        self.0.body.get_or_init(|| parsed(self.0.text.get().map(|text| &**text)))
     }
 }
 
 impl PartialEq for Document {
     fn eq(&self, other: &Self) -> bool {
-        self.0.body == other.0.body
+        **self == **other
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bodies as they are stored: JSON text, compressed here so that the database only carries bytes.
 
-use schemas::resource::Body;
+use schemas::resource::{Body, Document};
 
 /// More than any body that the hub takes in; a length above it is damage.
 const BODY_BYTES_MAX: u32 = 64 << 20;
@@ -22,8 +22,17 @@ pub(crate) fn unpack(stored: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 pub(crate) fn parse(text: &[u8]) -> Result<Body, String> {
-    // The error's own text may quote the body.
-    serde_json::from_slice(text).map_err(|error| format!("the body is not JSON at column {}", error.column()))
+    serde_json::from_slice(text).map_err(damage)
+}
+
+/// The same for a body that perhaps nobody looks into.
+pub(crate) fn read(text: &[u8]) -> Result<Document, String> {
+    Document::read(text).map_err(damage)
+}
+
+/// The error's own text may quote the body.
+fn damage(error: serde_json::Error) -> String {
+    format!("the body is not JSON at column {}", error.column())
 }
 
 #[cfg(test)]

@@ -293,13 +293,8 @@ impl VersionRow {
 
     pub(crate) fn resource(&self) -> Result<Resource, Trouble> {
         let text = body::unpack(&self.body).map_err(|why| self.corrupt(why))?;
-        let body = body::parse(&text).map_err(|why| self.corrupt(why))?;
-        Ok(Resource {
-            key: self.key()?,
-            version: self.number()?,
-            last_updated: Timestamp(self.updated),
-            body: body.into(),
-        })
+        let body = body::read(&text).map_err(|why| self.corrupt(why))?;
+        Ok(Resource { key: self.key()?, version: self.number()?, last_updated: Timestamp(self.updated), body })
     }
 
     fn number(&self) -> Result<u32, Trouble> {
