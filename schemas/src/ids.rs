@@ -10,6 +10,9 @@ pub fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 
+/// The system of the identifier that every spawned Task carries: its own id, for those who quote it elsewhere.
+pub const TASK_IDENTIFIER: &str = "urn:fhir-workflow-hub:task";
+
 /// The id of a Task that the hub spawned: which order, which step of its plan, which offer of that step.
 /// Step 0 is the fulfilment Task; the first offer is not written out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hub_domain::decision::Write;
 use hub_domain::query::{self, IndexValue, Param};
 use hub_domain::registry::{Method, Stored, Trouble};
-use schemas::ids::TaskId;
+use schemas::ids::{TASK_IDENTIFIER, TaskId};
 use schemas::resource::{Key, Kind, Resource};
 use schemas::task::{Priority, TaskStatus};
 use schemas::time::Timestamp;
@@ -144,7 +144,14 @@ fn root_of_task(id: &str) -> Option<Uuid> {
 
 /// A value that nearly all resources of a type have: an index row of it would lead to all of them.
 pub(crate) fn is_usual(kind: Kind, param: &Param, code: &str) -> bool {
-    param.path == "intent" && code == if kind == Kind::TASK { "filler-order" } else { "order" }
+    // A Task of the whole is an order, and its work items are filler orders.
+    param.path == "intent" && (code == "order" || kind == Kind::TASK && code == "filler-order")
+}
+
+/// Whether an identifier may be the one that the hub gives to a Task, whose value is the Task's id.
+pub(crate) fn is_own_identifier(kind: Kind, param: &Param, system: Option<&str>, value: &str) -> bool {
+    let is_ours = kind == Kind::TASK && param.path == "identifier" && system.is_none_or(|s| s == TASK_IDENTIFIER);
+    is_ours && root_of_task(value).is_some()
 }
 
 impl Current {
@@ -165,8 +172,14 @@ impl Current {
         }
         for (param, value) in query::index(resource) {
             // Where a Task's own id leads, no row need lead.
-            let is_told =
-                matches!(&value, IndexValue::Reference(to) if own_order.is_some() && order_of(to) == own_order);
+            let is_told = match &value {
+                IndexValue::Reference(to) => own_order.is_some() && order_of(to) == own_order,
+                IndexValue::Token { system, code } => {
+                    let is_own = is_own_identifier(kind, param, system.as_deref(), code);
+                    is_own && system.is_some() && *code == resource.key.id
+                }
+                _ => false,
+            };
             if !is_told {
                 row.put(kind, param, value);
             }

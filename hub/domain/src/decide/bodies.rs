@@ -1,15 +1,12 @@
 //! The bodies of Tasks: how the hub writes them, and what it reads out of them.
 
-use schemas::ids::TaskId;
+use schemas::ids::{TASK_IDENTIFIER, TaskId};
 use schemas::order;
 use schemas::plan::{Action, WORK};
 use schemas::resource::{Body, Key, Kind, Resource, list, text_at};
 use schemas::task::{Priority, TaskStatus, task_code};
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
-
-/// The system of the identifier that every spawned Task carries: its own id, for those who quote it elsewhere.
-pub(crate) const TASK_IDENTIFIER: &str = "urn:fhir-workflow-hub:task";
 
 /// What the Tasks of an order take over from its requests.
 pub(crate) struct Asked<'a> {

@@ -47,6 +47,11 @@ const LOAD: &str = "-- load
       LEFT JOIN task AS t ON w.kind = 'Task' AND t.seq = s.seq
       LEFT JOIN resource AS r ON w.kind <> 'Task' AND r.seq = s.seq
     UNION ALL
+    SELECT 6, NULL, t.id, w.number, NULL, NULL, NULL, NULL, NULL
+      FROM unnest($7::text[], $8::text[], $9::text[]) WITH ORDINALITY AS w (kind, system, value, number)
+      JOIN task AS t ON t.id = w.value
+     WHERE w.kind = 'Task' AND w.system = 'urn:fhir-workflow-hub:task'
+    UNION ALL
     SELECT 0, NULL, NULL, (SELECT max(shown) FROM feed), NULL, NULL,
            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, NULL, NULL";
 const PLANS: &str = "-- load_plans\nSELECT hash, body FROM plan WHERE hash = ANY ($1)";

@@ -35,8 +35,6 @@ use crate::metered::metered;
 use crate::outcome;
 use crate::schema;
 
-/// A connection that was idle for longer is tested before it is used.
-const IDLE: Duration = Duration::from_secs(1);
 /// A transaction of ours that stands still for so long has lost its hub: its locks must not stay.
 const ABANDONED_MS: u64 = 30_000;
 
@@ -62,18 +60,7 @@ impl Postgres {
         migrate(&mut first).await?;
         first.close().await.map_err(trouble)?;
 
-        let pool = |size: u32| {
-            let options = PgPoolOptions::new().acquire_timeout(acquire).max_connections(size.max(1));
-            options.test_before_acquire(false).before_acquire(|connection, of| {
-                Box::pin(async move {
-                    // One that was just in use needs no test, which would be another way to the server and back.
-                    if of.idle_for > IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-        };
+        let pool = |size: u32| PgPoolOptions::new().acquire_timeout(acquire).max_connections(size.max(1));
         Ok(Self {
             lanes: pool(options.write_connections).connect_lazy_with(by_key(&connect)),
             readers: pool(options.read_connections).connect_lazy_with(in_index_order(&connect, &options)),

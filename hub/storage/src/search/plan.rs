@@ -6,7 +6,7 @@ use schemas::task::{Priority, TaskStatus};
 
 use super::dates::{by_date, last_updated, updated};
 use super::sql::{Arm, Is};
-use crate::rows::{column, is_usual, order_of};
+use crate::rows::{column, is_own_identifier, is_usual, order_of};
 use crate::values;
 
 /// Arms a statement: each value of a list times each status is one.
@@ -184,7 +184,13 @@ fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) 
     let number = values::param(kind, param);
     let arms = match column(kind, param) {
         None if any.iter().any(|wanted| has_usual(kind, param, wanted)) => return None,
-        None => return token_arms(number, any),
+        None => {
+            let told =
+                any.iter().filter(|wanted| names_own(kind, param, wanted)).filter_map(|wanted| wanted.code.clone());
+            let mut arms = token_arms(number, any)?;
+            arms.extend(by_id(kind, &told.collect::<Vec<_>>()));
+            return Some(arms);
+        }
         Some("status") => {
             let codes = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.clone());
             let codes = codes.collect::<Option<Vec<_>>>()?;
@@ -192,9 +198,17 @@ fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) 
         }
         Some("priority") => {
             let ranks = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
-            let ranks =
-                ranks.collect::<Option<Vec<_>>>()?.into_iter().map(|code| i64::from(Priority::parse(code).rank()));
-            ranks.flat_map(|rank| by_status(kind, statuses, || vec![Is::Number("priority", "=", rank)])).collect()
+            let ranks = ranks.collect::<Option<Vec<_>>>()?.into_iter().map(|code| Priority::parse(code).rank());
+            let ranks: Vec<i64> = ranks.map(i64::from).collect();
+            if kind == Kind::TASK && ranks.contains(&i64::from(Priority::Routine.rank())) {
+                // Nearly all Tasks are: no index leads to them.
+                return None;
+            }
+            let of_rank = |rank: i64| {
+                let partial = (kind == Kind::TASK).then_some(Is::Literal("priority < 3"));
+                [Is::Number("priority", "=", rank)].into_iter().chain(partial).collect::<Vec<_>>()
+            };
+            ranks.into_iter().flat_map(|rank| by_status(kind, statuses, || of_rank(rank))).collect()
         }
         Some(column) => {
             // Of several codings the first has the column.
@@ -219,6 +233,16 @@ fn by_status(kind: Kind, statuses: &[String], first: impl Fn() -> Vec<Is>) -> Ve
 /// Whether it asks for what has no index row.
 pub(super) fn has_usual(kind: Kind, param: &Param, wanted: &TokenMatch) -> bool {
     wanted.code.as_deref().is_some_and(|code| is_usual(kind, param, code))
+}
+
+/// Whether it may ask for a Task by what the Task's id tells, which has no index row.
+pub(super) fn names_own(kind: Kind, param: &Param, wanted: &TokenMatch) -> bool {
+    let system = match &wanted.system {
+        SystemMatch::Any => None,
+        SystemMatch::Is(system) => Some(system.as_str()),
+        SystemMatch::None => return false,
+    };
+    wanted.code.as_deref().is_some_and(|code| is_own_identifier(kind, param, system, code))
 }
 
 fn token_arms(param: i32, any: &[TokenMatch]) -> Option<Vec<Arm>> {

@@ -5,7 +5,7 @@ use schemas::resource::Kind;
 use schemas::task::Priority;
 use uuid::Uuid;
 
-use super::plan::{Order, Plan, has_no_system, has_usual, stored_system};
+use super::plan::{Order, Plan, has_no_system, has_usual, names_own, stored_system};
 use crate::rows::{column, order_of};
 use crate::values;
 
@@ -232,7 +232,14 @@ impl Statement {
         let number = values::param(kind, param);
         match column(kind, param) {
             None if any.iter().any(|wanted| has_usual(kind, param, wanted)) => None,
-            None => self.tokens(any, |s, code, wanted| s.has_token(number, code, stored_system(&wanted.system))),
+            None => self.tokens(any, |statement, code, wanted| {
+                let row = statement.has_token(number, code, stored_system(&wanted.system));
+                if !names_own(kind, param, wanted) {
+                    return row;
+                }
+                let id = statement.text(code);
+                format!("(r.id = {id} OR {row})")
+            }),
             Some("status") => {
                 let codes = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
                 let codes = codes.collect::<Option<Vec<_>>>()?;
@@ -310,7 +317,10 @@ pub(super) fn is_exact(query: &Query) -> bool {
         }
         Filter::ReferenceIdentifier { any, .. } => any.iter().all(is_whole),
         Filter::Token { param, any } => match column(query.kind, param) {
-            None => any.iter().all(|wanted| is_whole(wanted) && !has_usual(query.kind, param, wanted)),
+            None => any.iter().all(|wanted| {
+                let has_row = !has_usual(query.kind, param, wanted) && !names_own(query.kind, param, wanted);
+                is_whole(wanted) && has_row
+            }),
             Some("status") => any.iter().all(|wanted| wanted.code.is_some()),
             // A Task without a priority has the rank of a routine one.
             Some("priority") => {

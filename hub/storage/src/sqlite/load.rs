@@ -36,11 +36,12 @@ const RECEIPTS: &str = "-- load_receipts
 const HOLDER: &str = "-- load_claims
     SELECT holder FROM claim WHERE kind = $1 AND system = $2 AND value = $3";
 const CARRIERS: &str = "-- load_carriers
-    SELECT coalesce(t.id, r.id)
-      FROM search_token AS s
+    SELECT coalesce(t.id, r.id) FROM (
+        SELECT seq FROM search_token WHERE param = $1 AND value = $2 AND system = $3 ORDER BY seq LIMIT 2) AS s
       LEFT JOIN task AS t ON $4 = 'Task' AND t.seq = s.seq
       LEFT JOIN resource AS r ON $4 <> 'Task' AND r.seq = s.seq
-     WHERE s.param = $1 AND s.value = $2 AND s.system = $3 ORDER BY s.seq LIMIT 2";
+    UNION ALL
+    SELECT id FROM task WHERE $4 = 'Task' AND $3 = 'urn:fhir-workflow-hub:task' AND id = $2";
 const PLANS: &str = "-- load_plans
     SELECT hash, body FROM plan WHERE hash IN (SELECT value FROM json_each($1))";
 

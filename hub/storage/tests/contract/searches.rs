@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use hub_domain::query::{Filter, ParamType, Prefix, Query, Sort, SortBy, params};
 use hub_domain::registry::{Committed, Trouble};
-use schemas::ids::TaskId;
+use hub_domain::scene::{Identifier, Needs};
+use schemas::ids::{TASK_IDENTIFIER, TaskId};
 use schemas::resource::{Key, Kind};
 use serde_json::{Value, json};
 
@@ -129,9 +130,14 @@ pub(crate) async fn a_task_is_found_by_what_its_id_tells(place: Place) {
             "basedOn": [{ "reference": request }], "partOf": [{ "reference": whole }],
         })
     };
+    let own = |step| json!([{ "system": TASK_IDENTIFIER, "value": id(step) }, { "system": "urn:n", "value": id(5) }]);
+    let with = |mut task: Value, identifiers: Value| {
+        task["identifier"] = identifiers;
+        task
+    };
     let decision = deciding(now(registry).await)
         .on(root, None)
-        .creates(root, Key::task(id(1)), task(&request))
+        .creates(root, Key::task(id(1)), with(task(&request), own(1)))
         .creates(root, Key::task(id(2)), task(&format!("Task/{}", id(1))))
         .done();
     assert_eq!(commit_one(registry, decision).await.0, Committed::Done);
@@ -154,6 +160,19 @@ pub(crate) async fn a_task_is_found_by_what_its_id_tells(place: Place) {
     assert_eq!(by(vec![token(TASK, "intent", "filler-order")]).await, [id(1), id(2)]);
     assert_eq!(by(vec![token(TASK, "intent", "filler-order,order")]).await, [id(1), id(2), "stranger".to_owned()]);
     assert_eq!(by(vec![token(TASK, "intent", "order")]).await, ["stranger"]);
+
+    for text in [id(1), format!("{TASK_IDENTIFIER}|{}", id(1)), format!("none,{}", id(1))] {
+        assert_eq!(by(vec![token(TASK, "identifier", &text)]).await, [id(1)], "{text}");
+    }
+    assert_eq!(by(vec![token(TASK, "identifier", &id(1)), token(TASK, "status", "requested")]).await, [id(1)]);
+    assert_eq!(by(vec![token(TASK, "identifier", &id(5))]).await, [id(1)]);
+    // The second Task does not carry what its id would tell, nor has the first its own under another system.
+    for text in [id(2), format!("|{}", id(1)), format!("urn:n|{}", id(1))] {
+        assert_eq!(by(vec![token(TASK, "identifier", &text)]).await, Vec::<String>::new(), "{text}");
+    }
+    let number = Identifier { kind: TASK, system: TASK_IDENTIFIER.into(), value: id(1) };
+    let needs = Needs { identifiers: vec![number.clone()], ..Needs::default() };
+    assert_eq!(registry.load(&[needs]).await.unwrap().0[0].identified[&number], [id(1)]);
 }
 
 pub(crate) async fn every_parameter_of_a_request_finds_it(place: Place) {

@@ -19,6 +19,8 @@ const FIRST_USER: &str = "x-hub-user-id";
 const DEATHS: &str = "x-death";
 
 const PERSISTENT: u8 = 2;
+/// Of an answer to a worker: who does not get it asks again, so it need not wait for the disk.
+const TRANSIENT: u8 = 1;
 /// Bytes of a reason that are kept: it is for a list, not for a report.
 const WHY_LIMIT_BYTES: usize = 500;
 
@@ -79,7 +81,7 @@ fn sealed(message: &Message, user: &str, mut headers: FieldTable) -> Result<Enve
     let mut properties = BasicProperties::default()
         .with_message_id(id.clone())
         .with_content_type(checked("the content type", &message.content_type)?)
-        .with_delivery_mode(PERSISTENT)
+        .with_delivery_mode(if message.routing == Routing::Reply { TRANSIENT } else { PERSISTENT })
         .with_user_id(checked("the user", user)?)
         .with_headers(headers);
     if let Some(address) = &message.reply_to {
