@@ -176,8 +176,7 @@ impl Listener {
         match settled(settling).await {
             Ok(done) => {
                 count("taken");
-                // That a later report was taken says nothing new.
-                if one.report.act == message::Act::Claim {
+                if one.report.act == message::Act::Claim || !one.report.quiet {
                     self.reply(&one.delivery, &one.report, Ok(&done.reply)).await;
                 }
                 one.delivery.done().await;

@@ -141,6 +141,9 @@ pub struct StatusReport {
     /// Task.output entries to add: each has `type` and one `value[x]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output: Vec<Map<String, Value>>,
+    /// No answer is wanted when it is taken, only when it is refused. A claim is answered all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
 }
 
 /// Hub to worker, to the claim's `reply_to`: the end of the handshake.

@@ -165,6 +165,7 @@ impl Report {
             business_status: None,
             status_reason: None,
             output: Vec::new(),
+            quiet: false,
         };
         Self { data }
     }

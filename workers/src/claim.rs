@@ -146,6 +146,7 @@ impl Claim<'_> {
             business_status: None,
             status_reason: None,
             output: Vec::new(),
+            quiet: false,
         }
     }
 

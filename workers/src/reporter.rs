@@ -115,6 +115,7 @@ impl Reporter {
             business_status: content.business_status,
             status_reason: content.status_reason,
             output: content.output,
+            quiet: true,
         };
         self.hand.reports(&report.report_id);
         let sequence = said.sequence;

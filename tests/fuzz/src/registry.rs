@@ -192,6 +192,7 @@ pub(crate) fn report(task: &str, act: Reported, sequence: u32) -> StatusReport {
         business_status: None,
         status_reason: None,
         output: Vec::new(),
+        quiet: false,
     }
 }
 

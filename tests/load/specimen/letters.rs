@@ -92,10 +92,9 @@ impl Tap {
     }
 }
 
-/// Of what is taken, a claim alone is answered.
 fn reply_to(report: &Letter) -> Result<Option<Letter>> {
     let event: CloudEvent<StatusReport> = serde_json::from_slice(&report.body)?;
-    if event.data.act != Act::Claim {
+    if event.data.act != Act::Claim && event.data.quiet {
         return Ok(None);
     }
     let reply = ClaimReply {

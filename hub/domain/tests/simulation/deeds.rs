@@ -159,6 +159,7 @@ impl World {
             business_status: None,
             status_reason: None,
             output: Vec::new(),
+            quiet: false,
         };
         self.reports.push((report.clone(), forged));
         self.delivery(report, forged, "")

@@ -97,6 +97,7 @@ impl World {
             business_status: None,
             status_reason: None,
             output: Vec::new(),
+            quiet: false,
         };
         self.commands(Act::Report(report), Caller::Local).map(drop)
     }
