@@ -50,7 +50,6 @@ fn reports_wait_for_the_database_and_are_not_put_off() {
         let ended = worker.sends(Report::new(&job, Act::Completed, 3)).await;
         let ask = async || hub.get("/health/ready").await.body["database"].clone();
         until("the database is away", ask, |said| said == "the database is not available").await;
-        assert_eq!(waiting(&hub).await, 1, "while the first is held, the next is not even taken");
 
         let _postgres = with(postgres, Postgres::restart).await;
         for report in [begun, ended] {

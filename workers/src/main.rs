@@ -39,7 +39,7 @@ struct Arguments {
     #[arg(long, env = "WORKER_ATTEMPTS", default_value_t = Limits::default().attempts)]
     attempts: u32,
 
-    /// How long a stage of the simulated work takes, in ms or s.
+    /// How long a stage of the simulated work takes, in ms or s. One that takes none is not told of.
     #[arg(long, env = "WORKER_PACE", default_value = "300ms", value_parser = duration)]
     pace: Duration,
 

@@ -95,7 +95,7 @@ async fn filler_that_panics_fails_its_task_and_nothing_else() {
 #[tokio::test]
 async fn simulated_laboratory_goes_through_its_step() {
     let mut hub = Hub::open().await;
-    let laboratory = fillers::simulated("laboratory", Duration::ZERO).unwrap();
+    let laboratory = fillers::simulated("laboratory", Duration::from_millis(1)).unwrap();
     let shutdown = Shutdown::default();
     tokio::spawn(run(hub.transport.clone(), laboratory, Options::default(), shutdown.clone()));
     hub.order(WorkOrder { step: "analyse".into(), ..order("a", 2, "urgent") }).await;
@@ -107,4 +107,15 @@ async fn simulated_laboratory_goes_through_its_step() {
     let completed = hub.hear_act(Act::Completed).await.report;
     assert_eq!(completed.output.len(), 3);
     assert_eq!(completed.output[0]["valueQuantity"]["value"].to_string(), "13.80");
+    assert!(completed.quiet, "that it was taken is no news");
+}
+
+#[tokio::test]
+async fn simulated_work_that_takes_no_time_tells_only_its_end() {
+    let mut hub = Hub::open().await;
+    let laboratory = fillers::simulated("laboratory", Duration::ZERO).unwrap();
+    tokio::spawn(run(hub.transport.clone(), laboratory, Options::default(), Shutdown::default()));
+    hub.order(WorkOrder { step: "analyse".into(), ..order("a", 2, "urgent") }).await;
+    hub.grant_next().await;
+    assert_eq!(hub.hear_act(Act::Completed).await.report.output.len(), 3);
 }

@@ -198,17 +198,9 @@ fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) 
         }
         Some("priority") => {
             let ranks = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
-            let ranks = ranks.collect::<Option<Vec<_>>>()?.into_iter().map(|code| Priority::parse(code).rank());
-            let ranks: Vec<i64> = ranks.map(i64::from).collect();
-            if kind == Kind::TASK && ranks.contains(&i64::from(Priority::Routine.rank())) {
-                // Nearly all Tasks are: no index leads to them.
-                return None;
-            }
-            let of_rank = |rank: i64| {
-                let partial = (kind == Kind::TASK).then_some(Is::Literal("priority < 3"));
-                [Is::Number("priority", "=", rank)].into_iter().chain(partial).collect::<Vec<_>>()
-            };
-            ranks.into_iter().flat_map(|rank| by_status(kind, statuses, || of_rank(rank))).collect()
+            let ranks =
+                ranks.collect::<Option<Vec<_>>>()?.into_iter().map(|code| i64::from(Priority::parse(code).rank()));
+            ranks.flat_map(|rank| by_status(kind, statuses, || vec![Is::Number("priority", "=", rank)])).collect()
         }
         Some(column) => {
             // Of several codings the first has the column.
