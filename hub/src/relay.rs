@@ -82,7 +82,7 @@ impl Relay {
                 _ = poll.tick() => relay.sweep().await,
             }
         }
-        under_way.join_all().await;
+        while under_way.join_next().await.is_some() {}
     }
 
     /// With what else has come meanwhile: the fuller a batch, the less each message costs.
