@@ -96,8 +96,8 @@ impl Place {
         in_flight.until_completed(&self.hub_database).await?;
         let mut connection = PgConnection::connect(&self.hub_database).await?;
         let mut whole = histogram();
-        // The first ones were of the warming up.
         let warm = (rate * settings.warm.as_secs_f64()) as usize;
+        // The first ones were submitted while it warmed up: they are not measured.
         for (task, answered_us) in submitted.into_iter().skip(warm) {
             let span: i64 = sqlx::query_scalar(SPANS).bind(task).fetch_one(&mut connection).await?;
             whole.saturating_record(answered_us + u64::try_from(span).unwrap_or(0));

@@ -17,7 +17,6 @@ const NOTHING: &str =
 
 #[derive(Default)]
 pub(super) struct Parts {
-    names: Vec<&'static str>,
     text: String,
     arguments: PgArguments,
     tells: String,
@@ -26,6 +25,7 @@ pub(super) struct Parts {
 /// One change: its SQL with its own `$1`, `$2` and so on.
 pub(super) struct Part<'p> {
     parts: &'p mut Parts,
+    name: &'static str,
     sql: &'static str,
     before: usize,
 }
@@ -33,12 +33,11 @@ pub(super) struct Part<'p> {
 impl Parts {
     /// Adds a change under a name that no other part has; its values are bound in their order.
     pub(super) fn add(&mut self, name: &'static str, sql: &'static str) -> Part<'_> {
-        self.names.push(name);
-        Part { before: self.arguments.len(), parts: self, sql }
+        Part { before: self.arguments.len(), parts: self, name, sql }
     }
 
     pub(super) async fn execute(self, connection: &mut PgConnection) -> Result<Told, Failure> {
-        if self.names.is_empty() {
+        if self.text.is_empty() {
             return Ok(Told::default());
         }
         let text = format!("-- commit\nWITH {}\n{NOTHING}{}", self.text, self.tells);
@@ -55,16 +54,14 @@ impl Part<'_> {
     }
 
     pub(super) fn done(self) {
-        let name = self.parts.names.last().copied().unwrap_or_default();
         let separator = if self.parts.text.is_empty() { "" } else { ",\n" };
         let sql = renumbered(self.sql, self.before);
-        self.parts.text.push_str(&format!("{separator}{name} AS ({sql})"));
+        self.parts.text.push_str(&format!("{separator}{} AS ({sql})", self.name));
     }
 
     /// The same for one that tells something: `what` and four columns, of which some may be NULL.
     pub(super) fn tells(self, what: What, columns: &str) {
-        let name = self.parts.names.last().copied().unwrap_or_default();
-        self.parts.tells.push_str(&format!("\nUNION ALL SELECT {}, {columns} FROM {name}", what as i32));
+        self.parts.tells.push_str(&format!("\nUNION ALL SELECT {}, {columns} FROM {}", what as i32, self.name));
         self.done();
     }
 }

@@ -38,8 +38,7 @@ use crate::schema;
 
 /// How long a reader or the writer waits for a lock of another process, such as a backup.
 const BUSY: Duration = Duration::from_secs(5);
-/// When the log has grown by so many pages (of 4 kB) they are written to their places. A page that is changed by many
-/// commits is written there once: the more of them the better, as long as a start reads the log in a blink.
+/// When the log has grown by so many pages (of 4 kB) they are written to their places, one that many commits changed once.
 const LOG_PAGES: &str = "4096";
 /// To this the log shrinks when it begins anew, after a reader of many minutes has made it long.
 const LOG_LIMIT_BYTES: &str = "33554432";
