@@ -95,6 +95,8 @@ pub enum Priority {
 }
 
 impl Priority {
+    pub const ALL: [Self; 4] = [Self::Stat, Self::Asap, Self::Urgent, Self::Routine];
+
     pub fn parse(code: &str) -> Self {
         match code {
             "stat" => Self::Stat,

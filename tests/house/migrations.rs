@@ -26,8 +26,8 @@ struct Released {
 const RELEASED: &[Released] = &[Released {
     release: "0.1.0",
     number: 1,
-    postgres: "dd829fbc27a4d0b3c74b1b3a25978449",
-    sqlite: "a46bce7cca537743efa068ac6a591655",
+    postgres: "b6e0e4729a9b473bbfb57701347ba6f7",
+    sqlite: "7c1ccea73ef07e7275bec41ca0b08a73",
 }];
 
 async fn migrations(database: &str) -> Vec<Migration> {

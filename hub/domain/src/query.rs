@@ -6,6 +6,8 @@ use schemas::ids::Target;
 use schemas::resource::{Body, Kind, Resource};
 use schemas::time::Timestamp;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamType {
@@ -148,6 +150,18 @@ pub enum IndexValue {
         low: Timestamp,
         high: Timestamp,
     },
+}
+
+/// What a registry keeps of a value to find it by: as short as any other, and not that of the same value of another
+/// element. `element` is its path, with `:identifier` behind it for a logical reference. It is stored, so it stays.
+pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
+    let mut sum = Sha256::new();
+    for part in [kind.name(), ".", element[0], element[1], "=", value] {
+        sum.update(part.as_bytes());
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&sum.finalize()[..16]);
+    Uuid::from_bytes(digest)
 }
 
 /// Every value by which `resource` is found, with its parameter.

@@ -57,14 +57,15 @@ pub(crate) struct Current {
     pub(crate) open: bool,
     pub(crate) status: Option<String>,
     pub(crate) owner: Option<String>,
-    pub(crate) requester: Option<String>,
-    pub(crate) subject: Option<String>,
-    pub(crate) code: Option<String>,
-    pub(crate) grouped: Option<String>,
+    pub(crate) requester: Option<Uuid>,
+    pub(crate) subject: Option<Uuid>,
+    pub(crate) code: Option<Uuid>,
+    pub(crate) grouped: Option<Uuid>,
     pub(crate) priority: i16,
     /// The largest number when it has none, so that it sorts last.
     pub(crate) authored: i64,
     pub(crate) authored_high: Option<i64>,
+    /// None when it is the moment of the version; the largest number when there is none.
     pub(crate) modified: Option<i64>,
     pub(crate) modified_high: Option<i64>,
     pub(crate) index: Index,
@@ -77,11 +78,10 @@ pub(crate) struct Index {
     pub(crate) dates: BTreeSet<DateRow>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TokenRow {
-    pub(crate) param: i32,
-    pub(crate) value: String,
-    pub(crate) system: String,
+    pub(crate) value: Uuid,
+    pub(crate) system: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,11 +96,8 @@ impl Index {
     pub(crate) fn fingerprint(&self) -> i64 {
         let mut bytes = Vec::new();
         for row in &self.tokens {
-            bytes.extend_from_slice(&row.param.to_le_bytes());
             bytes.extend_from_slice(row.value.as_bytes());
-            bytes.push(0);
-            bytes.extend_from_slice(row.system.as_bytes());
-            bytes.push(0);
+            bytes.extend_from_slice(&row.system.to_le_bytes());
         }
         for row in &self.dates {
             bytes.extend_from_slice(&row.param.to_le_bytes());
@@ -165,6 +162,7 @@ impl Current {
             status: status.filter(|status| !status.contains('\0')),
             priority: Priority::of(&resource.body).rank(),
             authored: i64::MAX,
+            modified: Some(i64::MAX).filter(|_| kind == Kind::TASK),
             ..Self::default()
         };
         if let Some((low, high)) = resource.text("authoredOn").and_then(Timestamp::range) {
@@ -184,30 +182,33 @@ impl Current {
                 row.put(kind, param, value);
             }
         }
+        let version = resource.last_updated.0;
+        if (row.modified, row.modified_high) == (Some(version), Some(version)) {
+            (row.modified, row.modified_high) = (None, None);
+        }
         row
     }
 
     fn put(&mut self, kind: Kind, param: &Param, value: IndexValue) {
-        let number = values::param(kind, param);
         match value {
             IndexValue::Token { system, code } => {
                 if !self.fill(kind, param, &code) && !is_usual(kind, param, &code) {
-                    self.index.token(number, &code, system.as_deref());
+                    self.index.token(values::digest(kind, param, &code), system.as_deref());
                 }
             }
             IndexValue::Reference(to) => {
                 if !self.fill(kind, param, &to) {
-                    self.index.token(number, &to, None);
+                    self.index.token(values::digest(kind, param, &to), None);
                 }
             }
             IndexValue::ReferenceIdentifier { system, value } => {
-                self.index.token(values::param_identifier(kind, param), &value, system.as_deref());
+                self.index.token(values::digest_identifier(kind, param, &value), system.as_deref());
             }
             IndexValue::Date { low, high } if column(kind, param) == Some("modified") => {
                 (self.modified, self.modified_high) = (Some(low.0), Some(high.0));
             }
             IndexValue::Date { low, high } => {
-                self.index.dates.insert(DateRow { param: number, low: low.0, high: high.0 });
+                self.index.dates.insert(DateRow { param: values::param(kind, param), low: low.0, high: high.0 });
             }
         }
     }
@@ -216,26 +217,24 @@ impl Current {
     fn fill(&mut self, kind: Kind, param: &Param, value: &str) -> bool {
         let place = match column(kind, param) {
             Some("status" | "priority") => return true,
-            Some("owner") => &mut self.owner,
+            Some("owner") => {
+                let Some(key) = values::key(value) else { return true };
+                return *self.owner.get_or_insert_with(|| key.clone().into_owned()) == key;
+            }
             Some("requester") => &mut self.requester,
             Some("subject") => &mut self.subject,
             Some("code") => &mut self.code,
             Some("grouped") => &mut self.grouped,
             _ => return false,
         };
-        let Some(key) = values::key(value) else { return true };
-        if place.is_none() {
-            *place = Some(key.into_owned());
-        }
-        place.as_deref() == values::key(value).as_deref()
+        let digest = values::digest(kind, param, value);
+        *place.get_or_insert(digest) == digest
     }
 }
 
 impl Index {
-    fn token(&mut self, param: i32, value: &str, system: Option<&str>) {
-        if let Some((value, system)) = values::key(value).zip(values::key(system.unwrap_or_default())) {
-            self.tokens.insert(TokenRow { param, value: value.into_owned(), system: system.into_owned() });
-        }
+    fn token(&mut self, value: Uuid, system: Option<&str>) {
+        self.tokens.insert(TokenRow { value, system: values::system(system) });
     }
 }
 
@@ -255,9 +254,9 @@ impl IndexChanges {
 
     /// Only what differs.
     pub(crate) fn replace(&mut self, seq: i64, before: &Index, after: &Index) {
-        self.tokens.extend(after.tokens.difference(&before.tokens).map(|row| (seq, row.clone())));
+        self.tokens.extend(after.tokens.difference(&before.tokens).map(|row| (seq, *row)));
         self.dates.extend(after.dates.difference(&before.dates).map(|row| (seq, *row)));
-        self.tokens_gone.extend(before.tokens.difference(&after.tokens).map(|row| (seq, row.clone())));
+        self.tokens_gone.extend(before.tokens.difference(&after.tokens).map(|row| (seq, *row)));
         self.dates_gone.extend(before.dates.difference(&after.dates).map(|row| (seq, *row)));
     }
 }

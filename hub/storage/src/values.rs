@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use hub_domain::query::Param;
+use hub_domain::query::{self, Param};
 use schemas::resource::Kind;
+use uuid::Uuid;
 
 /// Longer values are kept by their beginning and a hash: a B-tree's entry has a limit.
 const VALUE_BYTES_MAX: usize = 400;
@@ -22,19 +23,26 @@ pub(crate) fn key(value: &str) -> Option<Cow<'_, str>> {
     Some(format!("{}\u{2026}{:016x}{second:016x}", &value[..cut], fnv64(value.as_bytes())).into())
 }
 
-/// The number of a parameter of a type: made of the element's name, so that a new row in the table of parameters moves
-/// none, and two parameters of one element (`subject`, `patient`) share their rows.
+/// A value of a parameter, as it is searched for. Two parameters of one element (`subject`, `patient`) share theirs.
+pub(crate) fn digest(kind: Kind, param: &Param, value: &str) -> Uuid {
+    query::digest(kind, [param.path, ""], value)
+}
+
+/// One of a logical reference's identifier, as `:identifier` searches for it.
+pub(crate) fn digest_identifier(kind: Kind, param: &Param, value: &str) -> Uuid {
+    query::digest(kind, [param.path, ":identifier"], value)
+}
+
+/// What stands for the system of a value; 0 for none.
+pub(crate) fn system(system: Option<&str>) -> i64 {
+    let named = system.filter(|system| !system.is_empty());
+    // No system that is named is taken for none.
+    named.map_or(0, |system| query::digest(Kind::TASK, ["", ":system"], system).as_u64_pair().0.max(1) as i64)
+}
+
+/// The number of a date's element, so that a new row in the table of parameters moves none.
 pub(crate) fn param(kind: Kind, param: &Param) -> i32 {
-    number(&format!("{kind}.{}", param.path))
-}
-
-/// The number under which `:identifier` finds.
-pub(crate) fn param_identifier(kind: Kind, param: &Param) -> i32 {
-    number(&format!("{kind}.{}:identifier", param.path))
-}
-
-fn number(name: &str) -> i32 {
-    let hash = fnv64(name.as_bytes());
+    let hash = fnv64(format!("{kind}.{}", param.path).as_bytes());
     ((hash >> 32) ^ hash) as u32 as i32
 }
 
@@ -56,12 +64,24 @@ mod tests {
         let mut seen = HashMap::new();
         for kind in Kind::ALL {
             for p in params(*kind) {
-                for (number, name) in [(param(*kind, p), ""), (param_identifier(*kind, p), ":identifier")] {
-                    let element = format!("{kind}.{}{name}", p.path);
-                    assert_eq!(*seen.entry(number).or_insert_with(|| element.clone()), element);
-                }
+                let element = format!("{kind}.{}", p.path);
+                assert_eq!(*seen.entry(param(*kind, p)).or_insert_with(|| element.clone()), element);
             }
         }
+    }
+
+    #[test]
+    fn a_value_is_told_from_that_of_another_element_and_stays_what_it_is() {
+        let subject = query::find(Kind::TASK, "subject").unwrap();
+        let patient = query::find(Kind::TASK, "patient").unwrap();
+        let of = |param| digest(Kind::TASK, param, "Patient/1");
+        assert_eq!(of(subject), of(patient));
+        assert_ne!(of(subject), digest_identifier(Kind::TASK, subject, "Patient/1"));
+        assert_ne!(of(subject), digest(Kind::TASK, query::find(Kind::TASK, "focus").unwrap(), "Patient/1"));
+        // It is stored: this line is never changed.
+        assert_eq!(of(subject).to_string(), "d0bd0186-b533-9129-ada9-e7a031cf201f");
+        assert_eq!(system(None), 0);
+        assert_ne!(system(Some("urn:a")), 0);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! One value of a recorded row, with the places where a copy has something of its own.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
+use hub_domain::query::{self, IndexValue};
+use schemas::resource::{Document, Key, Kind, Resource};
+use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -30,6 +34,11 @@ pub(crate) enum Cell {
     Moment(i64),
     /// The n-th id of the order.
     Id(usize),
+    /// By which a value is found: that of a text of the order's, as a value of an element of a type.
+    Digest {
+        of: Origin,
+        places: Vec<(usize, Fresh)>,
+    },
     Bytes(Vec<u8>),
     /// A body: as it is stored, and its text.
     Body {
@@ -41,6 +50,14 @@ pub(crate) enum Cell {
         text: String,
         places: Vec<(usize, Fresh)>,
     },
+}
+
+/// What a digest was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    kind: String,
+    element: [String; 2],
+    text: String,
 }
 
 /// What a copy has of its own in the middle of a text.
@@ -72,11 +89,19 @@ impl Cell {
             Self::Numbered(number) => Value::Whole(copy.number_of(*number)),
             Self::Moment(moment) => Value::Whole(moment + copy.later_us),
             Self::Id(n) => Value::Id(copy.ids[*n]),
+            Self::Digest { of, places } => Value::Id(of.digest(&filled(&of.text, places, copy))),
             Self::Bytes(bytes) => Value::Bytes(bytes.into()),
             Self::Body { stored, .. } if !copy.is_faithful => Value::Bytes(stored.into()),
             Self::Body { text, places, .. } => Value::Bytes(packed(&filled(text, places, copy)).into()),
             Self::Text { text, places } => Value::Text(filled(text, places, copy)),
         }
+    }
+}
+
+impl Origin {
+    fn digest(&self, text: &str) -> Uuid {
+        let [path, part] = &self.element;
+        Kind::parse(&self.kind).map(|kind| query::digest(kind, [path, part], text)).unwrap_or_default()
     }
 }
 
@@ -110,6 +135,8 @@ pub(super) struct Reader {
     owner: String,
     recorded_us: i64,
     ids: Vec<Uuid>,
+    /// Every value by which one of its resources is found.
+    digests: HashMap<Uuid, Origin>,
 }
 
 impl Reader {
@@ -121,7 +148,28 @@ impl Reader {
             owner: text(OWNER),
             recorded_us,
             ids: Vec::new(),
+            digests: HashMap::new(),
         }
+    }
+
+    /// Learns the values of a body that a row has: before the cells that have their digests.
+    pub(super) fn learn(&mut self, kind: &str, stored: &Json) -> Result<()> {
+        let stored = stored.as_str().map(unhex).transpose()?;
+        let (Some(kind), Some(text)) = (Kind::parse(kind), stored.as_deref().and_then(unpacked)) else { return Ok(()) };
+        let key = Key::new(kind, String::new());
+        let resource = Resource { key, version: 1, last_updated: Timestamp(0), body: Document::read(text.as_bytes())? };
+        for (param, value) in query::index(&resource) {
+            let (part, text) = match value {
+                IndexValue::Token { code, .. } => ("", code),
+                IndexValue::Reference(to) => ("", to),
+                IndexValue::ReferenceIdentifier { value, .. } => (":identifier", value),
+                IndexValue::Date { .. } => continue,
+            };
+            let element = [param.path.to_owned(), part.to_owned()];
+            let digest = query::digest(kind, [param.path, part], &text);
+            self.digests.insert(digest, Origin { kind: kind.name().to_owned(), element, text });
+        }
+        Ok(())
     }
 
     pub(super) fn ids(&self) -> usize {
@@ -138,7 +186,13 @@ impl Reader {
             "bool" => Cell::Truth(written.as_bool().context("a bool that is none")?),
             "int2" | "int4" => Cell::Whole(written.as_i64().context("a number that is none")?),
             "int8" => self.number(written.as_i64().context("a number that is none")?),
-            "uuid" => Cell::Id(self.id(text()?.parse()?)),
+            "uuid" => {
+                let id = text()?.parse()?;
+                match self.digests.get(&id).cloned() {
+                    Some(of) => Cell::Digest { places: self.places(&of.text), of },
+                    None => Cell::Id(self.id(id)),
+                }
+            }
             "bytea" => self.bytes(unhex(text()?)?),
             "text" | "varchar" => Cell::Text { text: text()?.to_owned(), places: self.places(text()?) },
             other => bail!("the benchmark knows no column of type {other}"),

@@ -88,9 +88,15 @@ impl Journal {
         let rows = sqlx::query("SELECT relation, act, written::text FROM journal ORDER BY place");
         let mut reader = Reader::new(order, recorded_us);
         let (mut writes, mut waves) = (Vec::new(), HashMap::<String, u32>::new());
+        let mut entries: Vec<(String, String, Json)> = Vec::new();
         for row in rows.fetch_all(connection).await? {
-            let (relation, act, written): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-            let written: Json = serde_json::from_str(&written)?;
+            let written: Json = serde_json::from_str(&row.get::<String, _>(2))?;
+            if let Some(kind) = written["kind"].as_str().filter(|_| !written["body"].is_null()) {
+                reader.learn(kind, &written["body"])?;
+            }
+            entries.push((row.get(0), row.get(1), written));
+        }
+        for (relation, act, written) in entries {
             let place = self.tables.iter().position(|table| table.name == relation);
             let (place, act) = (place.context("a table that was not there")?, parse(&act)?);
             let table = &self.tables[place];

@@ -25,46 +25,49 @@ CREATE UNIQUE INDEX version_key ON version (kind, id, version);
 CREATE INDEX version_feed ON version (kind, updated, seq);
 
 -- What searches ask of the current Tasks. `seq` rises with creation and never changes: pages are cut by it.
--- `root` only where the id does not carry it. `authored` is the largest number when the Task has none, so that it
--- sorts last. `indexed` tells whether the rows of search_token and search_date are those of this version.
+-- `root` only where the id does not carry it. Where only equality is asked, the digest of a value stands for it.
+-- `authored` is the largest number when the Task has none, so that it sorts last; so is `modified`, which is NULL where
+-- it is the same as `updated`. `indexed` tells whether the rows of search_token and search_date are those of this
+-- version.
 CREATE TABLE task (
     seq           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-    id            TEXT    NOT NULL,
-    version       INTEGER NOT NULL,
     updated       INTEGER NOT NULL,
-    root          BLOB,
-    open          INTEGER NOT NULL,
-    status        TEXT    NOT NULL,
-    owner         TEXT,
-    requester     TEXT,
-    subject       TEXT,
-    code          TEXT,
-    grouped       TEXT,
-    priority      INTEGER NOT NULL,
     authored      INTEGER NOT NULL,
     authored_high INTEGER,
     modified      INTEGER,
     modified_high INTEGER,
+    indexed       INTEGER NOT NULL,
+    root          BLOB,
+    requester     BLOB,
+    subject       BLOB,
+    code          BLOB,
+    grouped       BLOB,
+    version       INTEGER NOT NULL,
+    priority      INTEGER NOT NULL,
+    open          INTEGER NOT NULL,
+    id            TEXT    NOT NULL,
+    status        TEXT    NOT NULL,
+    owner         TEXT,
     work          TEXT,
-    step          TEXT,
-    indexed       INTEGER NOT NULL
+    step          TEXT
 );
 CREATE UNIQUE INDEX task_id ON task (id);
 CREATE INDEX task_root ON task (root) WHERE root IS NOT NULL;
-CREATE INDEX task_status ON task (status, seq);
-CREATE INDEX task_owner ON task (owner, status, seq);
+CREATE INDEX task_owner ON task (owner, status, seq) WHERE owner IS NOT NULL;
+CREATE INDEX task_unowned ON task (status, seq) WHERE owner IS NULL;
 CREATE INDEX task_requester ON task (requester, status, seq);
 CREATE INDEX task_subject ON task (subject, status, seq);
 CREATE INDEX task_code ON task (code, status, seq);
 CREATE INDEX task_group ON task (grouped, status, seq) WHERE grouped IS NOT NULL;
 CREATE INDEX task_priority ON task (priority, status, seq);
-CREATE INDEX task_updated ON task (updated, seq);
-CREATE INDEX task_modified ON task (modified, seq);
+CREATE INDEX task_updated ON task (updated, seq) WHERE modified IS NULL;
+CREATE INDEX task_updated_apart ON task (updated, seq) WHERE modified IS NOT NULL;
+CREATE INDEX task_modified ON task (modified, seq) WHERE modified IS NOT NULL;
 -- A lastModified that means more than a second, such as a whole day.
 CREATE INDEX task_modified_coarse ON task (modified, seq) WHERE modified_high - modified > 1000000;
 -- Worklists by urgency and age.
 CREATE INDEX task_urgency ON task (status, priority, authored, seq) WHERE open = 1;
-CREATE INDEX task_owner_urgency ON task (owner, status, priority, authored, seq) WHERE open = 1;
+CREATE INDEX task_owner_urgency ON task (owner, status, priority, authored, seq) WHERE open = 1 AND owner IS NOT NULL;
 
 -- The current resources of the other types.
 CREATE TABLE resource (
@@ -83,17 +86,17 @@ CREATE UNIQUE INDEX resource_key ON resource (kind, id);
 CREATE INDEX resource_kind ON resource (kind, seq);
 CREATE INDEX resource_updated ON resource (kind, updated, seq);
 
--- Values by which resources are found: codes, identifiers, references. `param` is a number made of the type's and the
--- element's name; `seq` that of the row in task or resource.
+-- Values by which resources are found: codes, identifiers, references, each by a digest of its type, its element and
+-- itself; `system` by another, 0 for none. `seq` is that of the row in task or resource.
 CREATE TABLE search_token (
-    param  INTEGER NOT NULL,
-    value  TEXT    NOT NULL,
-    seq    INTEGER NOT NULL,
-    system TEXT    NOT NULL,
-    PRIMARY KEY (param, value, seq, system)
+    value         BLOB    NOT NULL,
+    seq           INTEGER NOT NULL,
+    system        INTEGER NOT NULL,
+    PRIMARY KEY (value, seq, system)
 ) WITHOUT ROWID;
 
--- Dates by which resources are found: the first and the last instant that each may mean.
+-- Dates by which resources are found: the first and the last instant that each may mean. `param` is a number made of
+-- the type's and the element's name.
 CREATE TABLE search_date (
     param INTEGER NOT NULL,
     low   INTEGER NOT NULL,

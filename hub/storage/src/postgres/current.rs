@@ -16,7 +16,7 @@ const NEW_TASKS: &str = "
                       authored, authored_high, modified, modified_high, work, step, indexed, seq)
     OVERRIDING SYSTEM VALUE
     SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[], $5::smallint[], $6::text[], $7::text[],
-                         $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[], $13::bigint[],
+                         $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::smallint[], $13::bigint[],
                          $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[],
                          $20::bigint[])";
 /// `indexed` stays: it is returned as it was.
@@ -27,7 +27,7 @@ const MOVED_TASKS: &str = "
            authored = n.authored, authored_high = n.authored_high, modified = n.modified,
            modified_high = n.modified_high, work = coalesce(n.work, t.work), step = coalesce(n.step, t.step)
       FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[], $5::smallint[], $6::text[], $7::text[],
-                  $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[], $13::bigint[], $14::bigint[],
+                  $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::smallint[], $13::bigint[], $14::bigint[],
                   $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[])
            AS n (id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
                  authored, authored_high, modified, modified_high, work, step, indexed)
@@ -76,22 +76,22 @@ const BEFORE: &str = "-- versions_before
       JOIN version AS v ON v.kind = n.kind AND v.id = n.id AND v.version = n.version";
 /// Tokens and dates of a new row: nobody can have written them.
 const NEW_ROWS: [&str; 2] = [
-    "INSERT INTO search_token (param, value, seq, system)
-     SELECT * FROM unnest($1::integer[], $2::text[], $3::bigint[], $4::text[])",
+    "INSERT INTO search_token (value, seq, system)
+     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[])",
     "INSERT INTO search_date (param, low, seq, high)
      SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[])",
 ];
 /// Of a row that was there before, when another hub may have made more of it than this one knows.
 const ROWS: [&str; 2] = [
-    "INSERT INTO search_token (param, value, seq, system)
-     SELECT * FROM unnest($1::integer[], $2::text[], $3::bigint[], $4::text[]) ON CONFLICT DO NOTHING",
+    "INSERT INTO search_token (value, seq, system)
+     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING",
     "INSERT INTO search_date (param, low, seq, high)
      SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[]) ON CONFLICT DO NOTHING",
 ];
 const TOKENS_GONE: &str = "
     DELETE FROM search_token AS s
-     USING unnest($1::integer[], $2::text[], $3::bigint[], $4::text[]) AS n (param, value, seq, system)
-     WHERE s.param = n.param AND s.value = n.value AND s.seq = n.seq AND s.system = n.system";
+     USING unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS n (value, seq, system)
+     WHERE s.value = n.value AND s.seq = n.seq AND s.system = n.system";
 const DATES_GONE: &str = "
     DELETE FROM search_date AS s
      USING unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[]) AS n (param, low, seq, high)
@@ -261,10 +261,10 @@ fn bind_tasks<'p>(part: Part<'p>, rows: &[(&Prepared<'_>, &Current)], work: &Wor
         .bind(column(rows, |_, current| i16::from(current.open)))?
         .bind(column(rows, |_, current| current.status.as_deref().unwrap_or_default()))?
         .bind(column(rows, |_, current| current.owner.as_deref()))?
-        .bind(column(rows, |_, current| current.requester.as_deref()))?
-        .bind(column(rows, |_, current| current.subject.as_deref()))?
-        .bind(column(rows, |_, current| current.code.as_deref()))?
-        .bind(column(rows, |_, current| current.grouped.as_deref()))?
+        .bind(column(rows, |_, current| current.requester))?
+        .bind(column(rows, |_, current| current.subject))?
+        .bind(column(rows, |_, current| current.code))?
+        .bind(column(rows, |_, current| current.grouped))?
         .bind(column(rows, |_, current| current.priority))?
         .bind(column(rows, |_, current| current.authored))?
         .bind(column(rows, |_, current| current.authored_high))?
@@ -293,11 +293,10 @@ fn bind_resources<'p>(part: Part<'p>, rows: &[(&Prepared<'_>, &Current)]) -> Res
 fn write_index(parts: &mut Parts, index: &IndexChanges, [tokens, dates]: [&'static str; 2]) -> Result<(), Failure> {
     for (name, sql, rows) in [("tokens_gone", TOKENS_GONE, &index.tokens_gone), ("tokens", tokens, &index.tokens)] {
         if !rows.is_empty() {
-            let params: Vec<i32> = rows.iter().map(|(_, row)| row.param).collect();
-            let values: Vec<&str> = rows.iter().map(|(_, row)| row.value.as_str()).collect();
+            let values: Vec<Uuid> = rows.iter().map(|(_, row)| row.value).collect();
             let seqs: Vec<i64> = rows.iter().map(|(seq, _)| *seq).collect();
-            let systems: Vec<&str> = rows.iter().map(|(_, row)| row.system.as_str()).collect();
-            parts.add(name, sql).bind(params)?.bind(values)?.bind(seqs)?.bind(systems)?.done();
+            let systems: Vec<i64> = rows.iter().map(|(_, row)| row.system).collect();
+            parts.add(name, sql).bind(values)?.bind(seqs)?.bind(systems)?.done();
         }
     }
     for (name, sql, rows) in [("dates_gone", DATES_GONE, &index.dates_gone), ("dates", dates, &index.dates)] {

@@ -14,7 +14,7 @@ use crate::rows::VersionRow;
 use crate::{clock, values};
 
 /// $1, $2: keys of resources. $3: roots. $4, $5: keys that may exist. $6: receipts. $7..$10: identifiers, as type,
-/// system, value and the number of their parameter. `what` says which columns of a row mean something.
+/// system and value, and what stands for both in search_token. `what` says which columns of a row mean something.
 const LOAD: &str = "-- load
     WITH resources AS MATERIALIZED (
         SELECT v.* FROM unnest($1::text[], $2::text[]) AS w (kind, id)
@@ -39,10 +39,8 @@ const LOAD: &str = "-- load
       JOIN claim AS c ON c.kind = w.kind AND c.system = w.system AND c.value = w.value
     UNION ALL
     SELECT 6, NULL, coalesce(t.id, r.id), w.number, NULL, NULL, NULL, NULL, NULL
-      FROM unnest($7::text[], $8::text[], $9::text[], $10::integer[])
-           WITH ORDINALITY AS w (kind, system, value, param, number)
-     CROSS JOIN LATERAL (SELECT seq FROM search_token
-                          WHERE param = w.param AND value = w.value AND system = w.system
+      FROM unnest($7::text[], $10::uuid[], $11::bigint[]) WITH ORDINALITY AS w (kind, value, system, number)
+     CROSS JOIN LATERAL (SELECT seq FROM search_token WHERE value = w.value AND system = w.system
                           ORDER BY seq LIMIT 2) AS s
       LEFT JOIN task AS t ON w.kind = 'Task' AND t.seq = s.seq
       LEFT JOIN resource AS r ON w.kind <> 'Task' AND r.seq = s.seq
@@ -92,7 +90,8 @@ impl Postgres {
             sqlx::query_as::<_, LoadRow>(LOAD).bind(kinds(&wanted.resources)).bind(ids(&wanted.resources)).bind(roots);
         let query = query.bind(kinds(&wanted.existence)).bind(ids(&wanted.existence)).bind(receipts);
         let query = query.bind(identifiers.kinds).bind(identifiers.systems).bind(identifiers.values);
-        let rows = query.bind(identifiers.params).fetch_all(&self.lanes).await.map_err(trouble)?;
+        let query = query.bind(identifiers.digests).bind(identifiers.stored_systems);
+        let rows = query.fetch_all(&self.lanes).await.map_err(trouble)?;
 
         let mut found = Found::default();
         let mut moment = Timestamp::default();
@@ -146,7 +145,8 @@ struct Identifiers<'a> {
     kinds: Vec<&'static str>,
     systems: Vec<String>,
     values: Vec<String>,
-    params: Vec<i32>,
+    digests: Vec<Uuid>,
+    stored_systems: Vec<i64>,
 }
 
 impl<'a> Identifiers<'a> {
@@ -157,11 +157,13 @@ impl<'a> Identifiers<'a> {
             let Some((system, value)) = values::key(&identifier.system).zip(values::key(&identifier.value)) else {
                 continue;
             };
+            let digest = |param| values::digest(kind, param, &identifier.value);
+            columns.digests.push(query::find(kind, "identifier").map(digest).unwrap_or_default());
+            columns.stored_systems.push(values::system(Some(&identifier.system)));
             columns.all.push(identifier);
             columns.kinds.push(kind.name());
             columns.systems.push(system.into_owned());
             columns.values.push(value.into_owned());
-            columns.params.push(query::find(kind, "identifier").map_or(0, |param| values::param(kind, param)));
         }
         columns
     }

@@ -99,7 +99,8 @@ fn by_key(connect: &PgConnectOptions) -> PgConnectOptions {
 fn in_index_order(connect: &PgConnectOptions, options: &Options) -> PgConnectOptions {
     let off = ["sort", "seqscan", "bitmapscan", "hashjoin", "mergejoin"].map(|what| (format!("enable_{what}"), "off"));
     let timeout = [("statement_timeout", options.search_timeout_ms.to_string())];
-    let pages = [("seq_page_cost", "0"), ("random_page_cost", "0"), ("jit", "off")];
+    let pages =
+        [("seq_page_cost", "0"), ("random_page_cost", "0"), ("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
     connect.clone().options(off).options(timeout).options(pages)
 }
 

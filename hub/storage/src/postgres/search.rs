@@ -81,6 +81,7 @@ impl Source for Postgres {
         let query = sqlx::query_as(AssertSqlSafe(statement.text));
         let query = statement.args.into_iter().fold(query, |query, arg| match arg {
             Arg::Text(text) => query.bind(text),
+            Arg::Digest(digest) => query.bind(digest),
             Arg::Number(number) => query.bind(number),
         });
         query.fetch_all(&self.readers).await.map_err(trouble)

@@ -22,12 +22,16 @@ pub(super) fn last_updated(query: &Query, when: &DateMatch, horizon_us: Option<i
     }
     let starts = matches!(when.prefix, Prefix::Gt | Prefix::Ge | Prefix::Sa);
     let recent = starts && horizon_us.is_some_and(|horizon| when.low.0 > horizon - RECENT_US);
-    let plan = Plan::walk(Order::Updated { descending: false }, vec![updated(query, horizon_us)]);
+    let plan = Plan::walk(Order::Updated { descending: false }, updated(query, horizon_us));
     Some((if recent { 3 } else { 12 }, plan))
 }
 
-/// The part of the type between the bounds that the filters set to `_lastUpdated`.
-pub(super) fn updated(query: &Query, horizon_us: Option<i64>) -> Arm {
+/// Where a Task's lastModified is the moment of its version, one index has both.
+const ALIKE: Is = Is::Literal("modified IS NULL");
+const APART: Is = Is::Literal("modified IS NOT NULL");
+
+/// The parts of the type between the bounds that the filters set to `_lastUpdated`.
+pub(super) fn updated(query: &Query, horizon_us: Option<i64>) -> Vec<Arm> {
     let mut arm = all(query.kind);
     for filter in &query.filters {
         if let Filter::LastUpdated(when) = filter {
@@ -37,7 +41,7 @@ pub(super) fn updated(query: &Query, horizon_us: Option<i64>) -> Arm {
         }
     }
     arm.conditions.extend(horizon_us.map(|horizon| Is::Number("updated", "<=", horizon)));
-    arm
+    if query.kind == Kind::TASK { vec![arm.clone().and(ALIKE), arm.and(APART)] } else { vec![arm] }
 }
 
 pub(super) fn by_date(kind: Kind, param: &Param, when: &DateMatch) -> Option<(u8, Plan)> {
@@ -57,6 +61,13 @@ pub(super) fn by_date(kind: Kind, param: &Param, when: &DateMatch) -> Option<(u8
         Arm::new(table, conditions)
     };
     let mut arms = vec![arm(low, high)];
+    if modified {
+        // Those that have none sort behind all.
+        arms[0].conditions.push(Is::Number("modified", "<", i64::MAX));
+        let mut alike = vec![ALIKE, Is::Number("updated", ">=", low.unwrap_or(i64::MIN))];
+        alike.extend(high.map(|high| Is::Number("updated", "<=", high)));
+        arms.push(Arm::new("task", alike).by("updated"));
+    }
     if let (Some(low), Prefix::Gt | Prefix::Ge) = (low, when.prefix) {
         // What began before, and means a time so long that it reaches beyond.
         let mut coarse = arm(Some(low - WIDEST_US), Some(low));

@@ -56,4 +56,7 @@ pub(crate) struct Candidate {
     modified: Option<i64>,
     /// Whether it passes what the database can test.
     passes: i32,
+    /// Of the version, where it passes and was asked for.
+    method: Option<i16>,
+    body: Option<Vec<u8>>,
 }

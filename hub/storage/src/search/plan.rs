@@ -3,9 +3,10 @@
 use hub_domain::query::{Filter, Param, Prefix, Query, Sort, SortBy, SystemMatch, TokenMatch};
 use schemas::resource::Kind;
 use schemas::task::{Priority, TaskStatus};
+use uuid::Uuid;
 
 use super::dates::{by_date, last_updated, updated};
-use super::sql::{Arm, Is};
+use super::sql::{Arm, Is, equals};
 use crate::rows::{column, is_own_identifier, is_usual, order_of};
 use crate::values;
 
@@ -58,7 +59,7 @@ pub(super) fn plans(query: &Query, horizon_us: Option<i64>) -> Vec<Plan> {
     }
     let by_time = match query.sort[..] {
         [Sort { by: SortBy::LastUpdated, descending }] => {
-            Some(Plan::walk(Order::Updated { descending }, vec![updated(query, horizon_us)]))
+            Some(Plan::walk(Order::Updated { descending }, updated(query, horizon_us)))
         }
         _ => None,
     };
@@ -129,7 +130,10 @@ fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
             Filter::Missing { param, missing: true } => {
                 let column = column(query.kind, param)
                     .filter(|column| !matches!(*column, "status" | "priority" | "grouped" | "modified"));
-                let arms = column.map(|column| by_status(query.kind, &with_statuses, || vec![Is::Null(column)]));
+                let arms = column.map(|column| match column {
+                    "owner" => by_status(query.kind, &with_statuses, || vec![Is::Null(column)]),
+                    _ => by_urgency(&with_statuses).map(|arm| arm.and(Is::Null(column))).collect(),
+                });
                 arms.map(|arms| (if statuses.is_some() { 6 } else { 16 }, Plan::walk(Order::Created, arms)))
             }
             _ => by_value(query.kind, filter, &with_statuses),
@@ -158,14 +162,16 @@ fn by_value(kind: Kind, filter: &Filter, statuses: &[String]) -> Option<(u8, Pla
     let (rank, arms) = match filter {
         Filter::Token { param, any } => (rank(param.name), by_token(kind, param, any, statuses)?),
         Filter::Reference { param, any } => {
-            let owned = keys(any);
+            let mut any = any.clone();
+            any.sort_unstable();
+            any.dedup();
             let arms = match column(kind, param) {
                 Some(column) => {
-                    let of_one = |to: &String| by_status(kind, statuses, || vec![Is::Text(column, to.clone())]);
-                    owned.iter().flat_map(of_one).collect()
+                    let owned = any.iter().filter_map(|to| equals(kind, param, column, to));
+                    owned.flat_map(|is| by_status(kind, statuses, || vec![is.clone()])).collect()
                 }
                 None => {
-                    let rows = owned.iter().map(|to| token_arm(values::param(kind, param), to, None));
+                    let rows = any.iter().map(|to| token_arm(values::digest(kind, param, to), None));
                     // What its id tells of a Task has no row.
                     let told = any.iter().filter(|_| kind == Kind::TASK).filter_map(|to| order_of(to));
                     rows.chain(told.map(|order| all(kind).few(Is::of_order(order)))).collect()
@@ -173,7 +179,9 @@ fn by_value(kind: Kind, filter: &Filter, statuses: &[String]) -> Option<(u8, Pla
             };
             (rank(param.name), arms)
         }
-        Filter::ReferenceIdentifier { param, any } => (3, token_arms(values::param_identifier(kind, param), any)?),
+        Filter::ReferenceIdentifier { param, any } => {
+            (3, token_arms(any, |code| values::digest_identifier(kind, param, code))?)
+        }
         _ => return None,
     };
     Some((rank, Plan::walk(Order::Created, arms)))
@@ -181,20 +189,24 @@ fn by_value(kind: Kind, filter: &Filter, statuses: &[String]) -> Option<(u8, Pla
 
 /// None when a value names only a system: no index has that.
 fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) -> Option<Vec<Arm>> {
-    let number = values::param(kind, param);
+    let digest = |code: &str| values::digest(kind, param, code);
     let arms = match column(kind, param) {
         None if any.iter().any(|wanted| has_usual(kind, param, wanted)) => return None,
         None => {
             let told =
                 any.iter().filter(|wanted| names_own(kind, param, wanted)).filter_map(|wanted| wanted.code.clone());
-            let mut arms = token_arms(number, any)?;
+            let mut arms = token_arms(any, digest)?;
             arms.extend(by_id(kind, &told.collect::<Vec<_>>()));
             return Some(arms);
         }
         Some("status") => {
             let codes = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.clone());
             let codes = codes.collect::<Option<Vec<_>>>()?;
-            codes.into_iter().map(|code| all(kind).and(Is::Text("status", code))).collect()
+            if kind == Kind::TASK {
+                by_urgency(&codes).collect()
+            } else {
+                codes.into_iter().map(|code| all(kind).and(Is::Text("status", code))).collect()
+            }
         }
         Some("priority") => {
             let ranks = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.as_deref());
@@ -204,14 +216,21 @@ fn by_token(kind: Kind, param: &Param, any: &[TokenMatch], statuses: &[String]) 
         }
         Some(column) => {
             // Of several codings the first has the column.
-            let mut arms = token_arms(number, any)?;
-            for code in any.iter().filter_map(|wanted| values::key(wanted.code.as_deref()?)) {
-                arms.extend(by_status(kind, statuses, || vec![Is::Text(column, code.clone().into_owned())]));
+            let mut arms = token_arms(any, digest)?;
+            for code in any.iter().filter_map(|wanted| wanted.code.as_deref()) {
+                arms.extend(by_status(kind, statuses, || vec![Is::Digest(column, digest(code))]));
             }
             arms
         }
     };
     Some(arms)
+}
+
+/// All Tasks with these statuses. The index by priority has them: one by status alone would be written anew with each
+/// step of each Task.
+fn by_urgency(statuses: &[String]) -> impl Iterator<Item = Arm> {
+    let ranks = Priority::ALL.map(|priority| i64::from(priority.rank()));
+    ranks.into_iter().flat_map(|rank| by_status(Kind::TASK, statuses, || vec![Is::Number("priority", "=", rank)]))
 }
 
 fn by_status(kind: Kind, statuses: &[String], first: impl Fn() -> Vec<Is>) -> Vec<Arm> {
@@ -237,25 +256,21 @@ pub(super) fn names_own(kind: Kind, param: &Param, wanted: &TokenMatch) -> bool 
     wanted.code.as_deref().is_some_and(|code| is_own_identifier(kind, param, system, code))
 }
 
-fn token_arms(param: i32, any: &[TokenMatch]) -> Option<Vec<Arm>> {
-    let codes = any.iter().map(|wanted| Some((wanted.code.as_deref()?, &wanted.system)));
-    let codes = codes.collect::<Option<Vec<_>>>()?;
-    let keys = codes.into_iter().filter_map(|(code, system)| Some((values::key(code)?, system)));
-    Some(keys.map(|(code, system)| token_arm(param, &code, Some(system))).collect())
+fn token_arms(any: &[TokenMatch], digest: impl Fn(&str) -> Uuid) -> Option<Vec<Arm>> {
+    any.iter().map(|wanted| Some(token_arm(digest(wanted.code.as_deref()?), stored_system(&wanted.system)))).collect()
 }
 
-fn token_arm(param: i32, value: &str, system: Option<&SystemMatch>) -> Arm {
-    let mut conditions = vec![Is::Number("param", "=", i64::from(param)), Is::Text("value", value.to_owned())];
-    conditions.extend(system.and_then(stored_system).map(|system| Is::Text("system", system)));
-    Arm::new("search_token", conditions)
+fn token_arm(value: Uuid, system: Option<i64>) -> Arm {
+    let system = system.map(|system| Is::Number("system", "=", system));
+    Arm::new("search_token", [Is::Digest("value", value)].into_iter().chain(system).collect())
 }
 
 /// A system as index rows have it; None for any.
-pub(super) fn stored_system(system: &SystemMatch) -> Option<String> {
+pub(super) fn stored_system(system: &SystemMatch) -> Option<i64> {
     match system {
         SystemMatch::Any => None,
-        SystemMatch::None => Some(String::new()),
-        SystemMatch::Is(system) => Some(values::key(system).unwrap_or_default().into_owned()),
+        SystemMatch::None => Some(values::system(None)),
+        SystemMatch::Is(system) => Some(values::system(Some(system))),
     }
 }
 

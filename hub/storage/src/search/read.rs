@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use hub_domain::query::{Query, Sort, SortBy};
 use hub_domain::registry::{Page, Stored, Trouble};
+use schemas::resource::Kind;
+use uuid::Uuid;
 
 use super::plan::{Order, Plan, is_feed, plans};
 use super::sql::{Arm, Is, Place, Slice, Statement, is_exact};
 use super::{Candidate, Source, exact};
 use crate::pages;
+use crate::rows::VersionRow;
 
 /// Candidates asked for at once, at most.
 const CHUNK_ROWS_MAX: u64 = 1_000;
@@ -69,10 +72,10 @@ impl Reader<'_> {
         let mut hits: Vec<(Stored, Place)> = Vec::new();
         let mut chunk_rows = u64::from(self.query.count) + 1;
         loop {
-            let rows = self.chunk(trail.plan(), trail.after, chunk_rows).await?;
+            let rows = self.chunk(trail.plan(), trail.after, chunk_rows, true).await?;
             let ended = (rows.len() as u64) < chunk_rows;
             trail.after = rows.last().map(Candidate::place).or(trail.after);
-            hits.extend(self.confirmed(rows).await?);
+            hits.extend(self.confirmed(rows)?);
             if hits.len() > wanted {
                 hits.truncate(wanted);
                 break;
@@ -93,7 +96,7 @@ impl Reader<'_> {
         let mut place = None;
         loop {
             let chunk_rows = CHUNK_ROWS_MAX.min(self.left()?);
-            let rows = self.chunk(plan, place, chunk_rows).await?;
+            let rows = self.chunk(plan, place, chunk_rows, false).await?;
             let ended = (rows.len() as u64) < chunk_rows;
             place = rows.last().map(Candidate::place).or(place);
             all.extend(rows.into_iter().filter(|row| row.passes != 0));
@@ -111,7 +114,9 @@ impl Reader<'_> {
         while entries.len() < wanted && rest.peek().is_some() {
             let rows: Vec<(Vec<i64>, Candidate)> = rest.by_ref().take(wanted - entries.len()).collect();
             last = rows.last().map(|(key, _)| key.clone()).unwrap_or(last);
-            entries.extend(self.confirmed(rows.into_iter().map(|(_, row)| row).collect()).await?);
+            let mut rows = rows.into_iter().map(|(_, row)| row).collect();
+            self.read(&mut rows).await?;
+            entries.extend(self.confirmed(rows)?);
         }
         let entries = entries.into_iter().map(|(stored, _)| stored).collect();
         let next = rest.peek().is_some().then(|| {
@@ -128,11 +133,17 @@ impl Reader<'_> {
     }
 
     /// The next candidates, in order, each once.
-    async fn chunk(&mut self, plan: &Plan, after: Option<Place>, rows: u64) -> Result<Vec<Candidate>, Trouble> {
+    async fn chunk(
+        &mut self,
+        plan: &Plan,
+        after: Option<Place>,
+        rows: u64,
+        bodies: bool,
+    ) -> Result<Vec<Candidate>, Trouble> {
         if plan.arms.is_empty() {
             return Ok(Vec::new());
         }
-        let slice = Slice { rows, arms_in_order: self.source.plans_arms_alone() };
+        let slice = Slice { rows, arms_in_order: self.source.plans_arms_alone(), bodies };
         let statement = Statement::of(self.query, plan, after, self.horizon_us, slice);
         let mut found = self.source.candidates(statement).await?;
         self.rows_read += found.len() as u64;
@@ -143,22 +154,28 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// Those that are what was asked for, with their bodies.
-    async fn confirmed(&self, rows: Vec<Candidate>) -> Result<Vec<(Stored, Place)>, Trouble> {
-        let mut rows: Vec<Candidate> = rows.into_iter().filter(|row| row.passes != 0).collect();
-        // Two arms may name the same row.
-        rows.dedup_by_key(|row| row.seq);
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Gives candidates their bodies.
+    async fn read(&self, rows: &mut Vec<Candidate>) -> Result<(), Trouble> {
         let wanted: Vec<(String, i32)> = rows.iter().map(|row| (row.id.clone(), row.version)).collect();
         let versions = self.source.versions(self.query.kind, &wanted).await?;
         let mut versions: HashMap<String, _> = versions.into_iter().map(|row| (row.id.clone(), row)).collect();
+        for row in rows {
+            (row.method, row.body) = versions.remove(&row.id).map(|version| (version.method, version.body)).unzip();
+        }
+        Ok(())
+    }
+
+    /// Those that are what was asked for.
+    fn confirmed(&self, mut rows: Vec<Candidate>) -> Result<Vec<(Stored, Place)>, Trouble> {
+        rows.retain(|row| row.passes != 0);
+        // Two arms may name the same row.
+        rows.dedup_by_key(|row| row.seq);
         let mut confirmed = Vec::with_capacity(rows.len());
         for row in rows {
-            let Some(version) = versions.remove(&row.id) else { continue };
+            let place = row.place();
+            let Some(version) = row.stored_as(self.query.kind) else { continue };
             if self.exact || exact::matches(&version.resource()?, &self.query.filters) {
-                confirmed.push((version.stored()?, row.place()));
+                confirmed.push((version.stored()?, place));
             }
         }
         Ok(confirmed)
@@ -214,6 +231,19 @@ impl<'a> Trail<'a> {
 }
 
 impl Candidate {
+    /// None when its version is not there any more.
+    fn stored_as(self, kind: Kind) -> Option<VersionRow> {
+        Some(VersionRow {
+            kind: kind.name().to_owned(),
+            id: self.id,
+            version: self.version,
+            root: Uuid::nil(),
+            method: self.method?,
+            updated: self.updated,
+            body: self.body?,
+        })
+    }
+
     fn place(&self) -> Place {
         Place { a: self.a, b: self.b, seq: self.seq }
     }

@@ -9,9 +9,14 @@ use super::plan::{Order, Plan, has_no_system, has_usual, names_own, stored_syste
 use crate::rows::{column, order_of};
 use crate::values;
 
+/// A Task's lastModified, which is as a rule the moment of its version.
+const MODIFIED: &str = "coalesce(r.modified, r.updated)";
+const MODIFIED_HIGH: &str = "CASE WHEN r.modified IS NULL THEN r.updated ELSE r.modified_high END";
+
 #[derive(Debug, Clone)]
 pub(crate) enum Arg {
     Text(String),
+    Digest(Uuid),
     Number(i64),
 }
 
@@ -29,11 +34,14 @@ pub(super) struct Arm {
     pub(super) conditions: Vec<Is>,
     /// Its conditions leave few rows: better found and sorted than met on a walk through all.
     few: bool,
+    /// What it has for the first key of the order, when that is not the column of the order's name.
+    key: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Is {
     Text(&'static str, String),
+    Digest(&'static str, Uuid),
     Number(&'static str, &'static str, i64),
     Null(&'static str),
     /// From the first to before the second.
@@ -57,6 +65,8 @@ pub(super) struct Slice {
     /// Each arm says its order itself. PostgreSQL plans the arms of a UNION ALL one by one, and only so sees that it
     /// can merge them; SQLite merges them anyway, and only when they do not say it.
     pub(super) arms_in_order: bool,
+    /// With the bodies of those that pass.
+    pub(super) bodies: bool,
 }
 
 impl Is {
@@ -69,7 +79,11 @@ impl Is {
 
 impl Arm {
     pub(super) fn new(table: &'static str, conditions: Vec<Is>) -> Self {
-        Self { table, conditions, few: false }
+        Self { table, conditions, few: false, key: None }
+    }
+
+    pub(super) fn by(self, key: &'static str) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     pub(super) fn few(self, condition: Is) -> Self {
@@ -123,18 +137,32 @@ impl Statement {
         let arms: Vec<String> = plan.arms.iter().map(arm).collect();
         let tests = statement.tests(query, horizon_us);
         let (table, modified) =
-            if query.kind == Kind::TASK { ("task", "r.modified") } else { ("resource", "CAST(NULL AS BIGINT)") };
-        statement.text = format!(
-            "-- search\nSELECT CAST(k.a AS BIGINT) AS a, CAST(k.b AS BIGINT) AS b, k.seq, r.id, r.version, r.updated, \
+            if query.kind == Kind::TASK { ("task", MODIFIED) } else { ("resource", "CAST(NULL AS BIGINT)") };
+        let mut text = format!(
+            "-- search\nWITH c AS MATERIALIZED (\
+             SELECT CAST(k.a AS BIGINT) AS a, CAST(k.b AS BIGINT) AS b, k.seq, r.id, r.version, r.updated, \
              r.status, r.priority, r.authored, {modified} AS modified, CASE WHEN {tests} THEN 1 ELSE 0 END AS passes\n\
-             FROM ({} {limit}) AS k JOIN {table} AS r ON r.seq = k.seq",
+             FROM ({} {limit}) AS k JOIN {table} AS r ON r.seq = k.seq)\n",
             arms.join("\nUNION ALL "),
         );
+        if slice.bodies {
+            let kind = statement.text(query.kind.name());
+            text.push_str(&format!(
+                "SELECT c.*, v.method, v.body FROM c LEFT JOIN version AS v \
+                 ON c.passes = 1 AND v.kind = {kind} AND v.id = c.id AND v.version = c.version"
+            ));
+        } else {
+            text.push_str("SELECT c.*, NULL AS method, NULL AS body FROM c");
+        }
+        statement.text = text;
         statement
     }
 
     fn arm(&mut self, arm: &Arm, order: Order, after: Option<Place>) -> String {
-        let keys = order.keys();
+        let mut keys = order.keys().to_vec();
+        if let Some((first, key)) = keys.first_mut().zip(arm.key) {
+            *first = key;
+        }
         let key = |i: usize| keys.get(i).copied().unwrap_or("0");
         let mut conditions: Vec<String> = arm.conditions.iter().map(|is| self.condition("", is)).collect();
         if let Some(after) = after {
@@ -156,6 +184,7 @@ impl Statement {
     fn condition(&mut self, of: &str, is: &Is) -> String {
         match is {
             Is::Text(column, text) => format!("{of}{column} = {}", self.text(text)),
+            Is::Digest(column, digest) => format!("{of}{column} = {}", self.digest(*digest)),
             Is::Number(column, than, number) => format!("{of}{column} {than} {}", self.number(*number)),
             Is::Null(column) => format!("{of}{column} IS NULL"),
             Is::Between(column, from, to) => {
@@ -168,6 +197,11 @@ impl Statement {
 
     fn text(&mut self, text: &str) -> String {
         self.args.push(Arg::Text(text.to_owned()));
+        format!("${}", self.args.len())
+    }
+
+    fn digest(&mut self, digest: Uuid) -> String {
+        self.args.push(Arg::Digest(digest));
         format!("${}", self.args.len())
     }
 
@@ -194,46 +228,41 @@ impl Statement {
                 Some(self.date(when, "r.authored", "r.authored_high"))
             }
             Filter::Date { param, when } if column(kind, param) == Some("modified") => {
-                Some(self.date(when, "r.modified", "r.modified_high"))
+                Some(self.date(when, MODIFIED, MODIFIED_HIGH))
             }
             Filter::Date { .. } | Filter::Missing { missing: false, .. } => None,
             Filter::Missing { param, .. } => {
-                let column = column(kind, param).filter(|column| !matches!(*column, "status" | "priority"));
-                column.map(|column| format!("r.{column} IS NULL"))
+                match column(kind, param).filter(|column| !matches!(*column, "status" | "priority"))? {
+                    "modified" => Some(format!("{MODIFIED_HIGH} IS NULL")),
+                    column => Some(format!("r.{column} IS NULL")),
+                }
             }
             Filter::Reference { param, any } => Some(match column(kind, param) {
                 Some(column) => {
-                    let keys: Vec<_> = any.iter().filter_map(|to| values::key(to)).collect();
-                    self.one_of(&format!("r.{column}"), keys.iter().map(|key| &**key))
+                    self.any(any, |statement, to| Some(statement.condition("r.", &equals(kind, param, column, to)?)))
                 }
-                None => {
-                    let number = values::param(kind, param);
-                    self.any(any, |statement, to| {
-                        let row = statement.has_token(number, to, None);
-                        let order = order_of(to).filter(|_| kind == Kind::TASK);
-                        Some(match order.map(|order| statement.condition("r.", &Is::of_order(order))) {
-                            Some(told) => format!("({told} OR {row})"),
-                            None => row,
-                        })
+                None => self.any(any, |statement, to| {
+                    let row = statement.has_token(values::digest(kind, param, to), None);
+                    let order = order_of(to).filter(|_| kind == Kind::TASK);
+                    Some(match order.map(|order| statement.condition("r.", &Is::of_order(order))) {
+                        Some(told) => format!("({told} OR {row})"),
+                        None => row,
                     })
-                }
+                }),
             }),
-            Filter::ReferenceIdentifier { param, any } => {
-                let number = values::param_identifier(kind, param);
-                self.tokens(any, |statement, code, wanted| {
-                    statement.has_token(number, code, stored_system(&wanted.system))
-                })
-            }
+            Filter::ReferenceIdentifier { param, any } => self.tokens(any, |statement, code, wanted| {
+                let digest = values::digest_identifier(kind, param, code);
+                statement.has_token(digest, stored_system(&wanted.system))
+            }),
             Filter::Token { param, any } => self.token(kind, param, any),
         }
     }
 
     fn token(&mut self, kind: Kind, param: &Param, any: &[TokenMatch]) -> Option<String> {
-        let number = values::param(kind, param);
         match column(kind, param) {
             None if any.iter().any(|wanted| has_usual(kind, param, wanted)) => None,
             None => self.tokens(any, |statement, code, wanted| {
-                let row = statement.has_token(number, code, stored_system(&wanted.system));
+                let row = statement.has_token(values::digest(kind, param, code), stored_system(&wanted.system));
                 if !names_own(kind, param, wanted) {
                     return row;
                 }
@@ -250,10 +279,10 @@ impl Statement {
                 format!("r.priority = {rank}")
             }),
             Some(column) => self.tokens(any, |statement, code, wanted| {
-                let key = values::key(code).unwrap_or_default();
-                let first = statement.text(&key);
-                let other = statement.has_token(number, code, stored_system(&wanted.system));
-                format!("(r.{column} = {first} OR {other})")
+                let digest = values::digest(kind, param, code);
+                let first = statement.condition("r.", &Is::Digest(column, digest));
+                let other = statement.has_token(digest, stored_system(&wanted.system));
+                format!("({first} OR {other})")
             }),
         }
     }
@@ -276,15 +305,11 @@ impl Statement {
         if marks.is_empty() { "1 = 0".into() } else { format!("{column} IN ({})", marks.join(", ")) }
     }
 
-    fn has_token(&mut self, param: i32, value: &str, system: Option<String>) -> String {
-        let Some(key) = values::key(value) else { return "1 = 0".into() };
-        let (param, value) = (self.number(i64::from(param)), self.text(&key));
-        let system = system.map(|system| format!(" AND x.system = {}", self.text(&system))).unwrap_or_default();
+    fn has_token(&mut self, value: Uuid, system: Option<i64>) -> String {
+        let value = self.digest(value);
+        let system = system.map(|system| format!(" AND x.system = {}", self.number(system))).unwrap_or_default();
         // Counted, not EXISTS: for that PostgreSQL may read every row of the value, to look them up in a table of its own.
-        format!(
-            "(SELECT count(*) FROM search_token AS x \
-             WHERE x.param = {param} AND x.value = {value} AND x.seq = r.seq{system}) > 0"
-        )
+        format!("(SELECT count(*) FROM search_token AS x WHERE x.value = {value} AND x.seq = r.seq{system}) > 0")
     }
 
     fn date(&mut self, when: &DateMatch, low: &str, high: &str) -> String {
@@ -304,6 +329,14 @@ impl Statement {
     }
 }
 
+/// A reference in the column of its parameter; None when it cannot be there.
+pub(super) fn equals(kind: Kind, param: &Param, column: &'static str, to: &str) -> Option<Is> {
+    match column {
+        "owner" => Some(Is::Text(column, values::key(to)?.into_owned())),
+        _ => Some(Is::Digest(column, values::digest(kind, param, to))),
+    }
+}
+
 /// Whether the tests say all that the filters mean; else the resource itself is asked.
 pub(super) fn is_exact(query: &Query) -> bool {
     query.filters.iter().all(|filter| match filter {
@@ -313,15 +346,16 @@ pub(super) fn is_exact(query: &Query) -> bool {
         Filter::Reference { param, any } => {
             let of_patient = |to: &String| to.starts_with("Patient/") || to.contains("://");
             let by_id = |to: &String| query.kind == Kind::TASK && order_of(to).is_some();
-            (param.name != "patient" || any.iter().all(of_patient)) && any.iter().all(|to| is_short(to) && !by_id(to))
+            let is_whole = |to: &String| param.name != "owner" || is_short(to);
+            (param.name != "patient" || any.iter().all(of_patient)) && any.iter().all(|to| is_whole(to) && !by_id(to))
         }
-        Filter::ReferenceIdentifier { any, .. } => any.iter().all(is_whole),
+        Filter::ReferenceIdentifier { any, .. } => any.iter().all(has_code),
         Filter::Token { param, any } => match column(query.kind, param) {
             None => any.iter().all(|wanted| {
                 let has_row = !has_usual(query.kind, param, wanted) && !names_own(query.kind, param, wanted);
-                is_whole(wanted) && has_row
+                has_code(wanted) && has_row
             }),
-            Some("status") => any.iter().all(|wanted| wanted.code.is_some()),
+            Some("status") => any.iter().all(has_code),
             // A Task without a priority has the rank of a routine one.
             Some("priority") => {
                 let urgent = |code: &str| Priority::parse(code) != Priority::Routine;
@@ -329,16 +363,16 @@ pub(super) fn is_exact(query: &Query) -> bool {
             }
             Some(_) => any
                 .iter()
-                .all(|wanted| is_whole(wanted) && matches!(wanted.system, hub_domain::query::SystemMatch::Any)),
+                .all(|wanted| has_code(wanted) && matches!(wanted.system, hub_domain::query::SystemMatch::Any)),
         },
     })
 }
 
-/// Whether an index row has the whole value.
-fn is_whole(wanted: &TokenMatch) -> bool {
-    wanted.code.as_deref().is_some_and(is_short)
+fn has_code(wanted: &TokenMatch) -> bool {
+    wanted.code.is_some()
 }
 
+/// Whether the whole of it is kept.
 fn is_short(value: &str) -> bool {
     matches!(values::key(value), Some(std::borrow::Cow::Borrowed(_)))
 }

@@ -61,8 +61,8 @@ async fn born_tasks<'a, 'p>(
         let (work, step) = work.get(row.key().id.as_str()).copied().unzip();
         let query = query.bind(row.key().id.clone()).bind(row.version()).bind(row.write.resource.last_updated.0);
         let query = query.bind(current.root).bind(current.open).bind(current.status.clone().unwrap_or_default());
-        let query = query.bind(current.owner.clone()).bind(current.requester.clone()).bind(current.subject.clone());
-        let query = query.bind(current.code.clone()).bind(current.grouped.clone()).bind(current.priority);
+        let query = query.bind(current.owner.clone()).bind(current.requester).bind(current.subject);
+        let query = query.bind(current.code).bind(current.grouped).bind(current.priority);
         let query = query.bind(current.authored).bind(current.authored_high);
         let query = query.bind(current.modified).bind(current.modified_high);
         query.bind(work.map(str::to_owned)).bind(step.map(str::to_owned)).bind(current.index.fingerprint())
@@ -129,7 +129,7 @@ async fn update(
         let (work, step) = work.get(key.id.as_str()).copied().unzip();
         let query = sqlx::query_as(TASK).bind(&key.id).bind(moved.row.version()).bind(updated).bind(current.open);
         let query = query.bind(current.status.as_deref().unwrap_or_default()).bind(&current.owner);
-        let query = query.bind(&current.requester).bind(&current.subject).bind(&current.code).bind(&current.grouped);
+        let query = query.bind(current.requester).bind(current.subject).bind(current.code).bind(current.grouped);
         let query = query.bind(current.priority).bind(current.authored).bind(current.authored_high);
         query.bind(current.modified).bind(current.modified_high).bind(work).bind(step)
     } else {
@@ -170,8 +170,8 @@ async fn reindexed(connection: &mut SqliteConnection, key: &Key, seq: i64, finge
 async fn write_index(connection: &mut SqliteConnection, index: &IndexChanges) -> Result<(), Failure> {
     const TOKENS: Insert = Insert {
         name: "commit_tokens",
-        into: "search_token (param, value, seq, system)",
-        columns: 4,
+        into: "search_token (value, seq, system)",
+        columns: 3,
         tail: "ON CONFLICT DO NOTHING",
     };
     const DATES: Insert = Insert {
@@ -181,20 +181,19 @@ async fn write_index(connection: &mut SqliteConnection, index: &IndexChanges) ->
         tail: "ON CONFLICT DO NOTHING",
     };
     const TOKEN_GONE: &str = "-- delete_token
-        DELETE FROM search_token WHERE param = $1 AND value = $2 AND seq = $3 AND system = $4";
+        DELETE FROM search_token WHERE value = $1 AND seq = $2 AND system = $3";
     const DATE_GONE: &str = "-- delete_date
         DELETE FROM search_date WHERE param = $1 AND low = $2 AND seq = $3 AND high = $4";
     for (seq, row) in &index.tokens_gone {
-        let query = sqlx::query(TOKEN_GONE).bind(row.param).bind(&row.value).bind(seq).bind(&row.system);
+        let query = sqlx::query(TOKEN_GONE).bind(row.value).bind(seq).bind(row.system);
         query.execute(&mut *connection).await?;
     }
     for (seq, row) in &index.dates_gone {
         let query = sqlx::query(DATE_GONE).bind(row.param).bind(row.low).bind(seq).bind(row.high);
         query.execute(&mut *connection).await?;
     }
-    let tokens = TOKENS.rows(connection, &index.tokens, |query, (seq, row)| {
-        query.bind(row.param).bind(row.value.clone()).bind(*seq).bind(row.system.clone())
-    });
+    let tokens =
+        TOKENS.rows(connection, &index.tokens, |query, (seq, row)| query.bind(row.value).bind(*seq).bind(row.system));
     tokens.await?;
     let dates = DATES.rows(connection, &index.dates, |query, (seq, row)| {
         query.bind(row.param).bind(row.low).bind(*seq).bind(row.high)

@@ -37,11 +37,11 @@ const HOLDER: &str = "-- load_claims
     SELECT holder FROM claim WHERE kind = $1 AND system = $2 AND value = $3";
 const CARRIERS: &str = "-- load_carriers
     SELECT coalesce(t.id, r.id) FROM (
-        SELECT seq FROM search_token WHERE param = $1 AND value = $2 AND system = $3 ORDER BY seq LIMIT 2) AS s
-      LEFT JOIN task AS t ON $4 = 'Task' AND t.seq = s.seq
-      LEFT JOIN resource AS r ON $4 <> 'Task' AND r.seq = s.seq
+        SELECT seq FROM search_token WHERE value = $1 AND system = $2 ORDER BY seq LIMIT 2) AS s
+      LEFT JOIN task AS t ON $3 = 'Task' AND t.seq = s.seq
+      LEFT JOIN resource AS r ON $3 <> 'Task' AND r.seq = s.seq
     UNION ALL
-    SELECT id FROM task WHERE $4 = 'Task' AND $3 = 'urn:fhir-workflow-hub:task' AND id = $2";
+    SELECT id FROM task WHERE $3 = 'Task' AND $4 = 'urn:fhir-workflow-hub:task' AND id = $5";
 const PLANS: &str = "-- load_plans
     SELECT hash, body FROM plan WHERE hash IN (SELECT value FROM json_each($1))";
 
@@ -110,8 +110,10 @@ async fn identified(
         found.carrier(identifier, holder);
     }
     let Some(param) = query::find(kind, "identifier") else { return Ok(()) };
-    let carriers = sqlx::query_scalar::<_, Option<String>>(CARRIERS).bind(values::param(kind, param));
-    let carriers = carriers.bind(&*value).bind(&*system).bind(kind.name());
+    let carriers = sqlx::query_scalar::<_, Option<String>>(CARRIERS);
+    let carriers = carriers.bind(values::digest(kind, param, &identifier.value));
+    let carriers =
+        carriers.bind(values::system(Some(&identifier.system))).bind(kind.name()).bind(&*system).bind(&*value);
     for id in carriers.fetch_all(connection).await?.into_iter().flatten() {
         found.carrier(identifier, id);
     }
