@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::graph::Graph;
 
 /// Of each package, those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("schemas", &[]),
     ("hub-domain", &["schemas"]),
     ("hub-storage", &["schemas", "hub-domain"]),
@@ -16,6 +16,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("workers", &["schemas", "hub-transport", "hub-telemetry"]),
     ("services", &[]),
     ("fuzz", &["schemas", "hub-domain"]),
+    ("micro", &["schemas", "hub-domain"]),
     (
         "tests",
         &["schemas", "hub-domain", "hub-storage", "hub-transport", "hub-telemetry", "hub", "workers", "services"],

@@ -1,0 +1,110 @@
+//! As much of a registry as shows each decision the scene that it would see in the hub.
+
+use std::collections::BTreeMap;
+
+use hub_domain::command::{Act, Caller, Command, Entry};
+use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
+use hub_domain::decision::Decision;
+use hub_domain::scene::{Head, Needs, Scene};
+use hub_domain::workflow::{BUILT_IN, Catalogue, Offered};
+use schemas::message::{Act as Reported, StatusReport};
+use schemas::resource::{Key, Resource};
+use schemas::time::Timestamp;
+use uuid::Uuid;
+
+use crate::orders::Order;
+
+/// The order that is submitted; its Tasks are called by it.
+const ROOT: Uuid = Uuid::from_u128(0x5f0c_3d1e_8a42_4b7c_9e60_17d2_a4b8_c3f5);
+/// When all happens.
+pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
+
+pub(crate) struct Registry {
+    pub(crate) policy: Policy,
+    heads: BTreeMap<Uuid, Head>,
+    current: BTreeMap<Key, (Uuid, Resource)>,
+}
+
+/// All that a decision needs.
+pub(crate) struct Case {
+    pub(crate) policy: Policy,
+    pub(crate) command: Command,
+    pub(crate) scene: Scene,
+}
+
+impl Registry {
+    /// An empty one, with the built-in plans.
+    pub(crate) fn new() -> Self {
+        let plans = BUILT_IN.iter().map(|(_, text)| Offered::read(text).unwrap()).collect();
+        let policy = Policy { catalogue: Catalogue::new(plans).unwrap(), ..Policy::default() };
+        Self { policy, heads: BTreeMap::new(), current: BTreeMap::new() }
+    }
+
+    /// The command together with everything that it asks to see.
+    pub(crate) fn case(&self, act: Act) -> Case {
+        let command = Command { id: ROOT, caller: Caller::Local, act, repeat: None, traceparent: None };
+        let mut scene = self.scene(&needs(&command, &self.policy));
+        let moment = Moment { now: NOW, policy: &self.policy };
+        while let Verdict::More(needs) = decide(&scene, &command, &moment).unwrap() {
+            scene.add(self.scene(&needs));
+            scene.asked.extend(needs.existence);
+        }
+        Case { policy: self.policy.clone(), command, scene }
+    }
+
+    /// Makes true what follows from this.
+    pub(crate) fn execute(&mut self, act: Act) -> Decision {
+        let decision = self.case(act).decided();
+        self.heads.extend(decision.heads.iter().map(|write| (write.root, write.head.clone())));
+        let written = decision.writes.iter().map(|write| (write.root, write.resource.clone()));
+        self.current.extend(written.map(|(root, resource)| (resource.key.clone(), (root, resource))));
+        decision
+    }
+
+    fn scene(&self, needs: &Needs) -> Scene {
+        let mut scene = Scene::default();
+        for key in &needs.resources {
+            if let Some((root, resource)) = self.current.get(key) {
+                scene.resources.insert(key.clone(), resource.clone());
+                scene.roots.insert(key.clone(), *root);
+                scene.heads.insert(*root, self.heads[root].clone());
+            }
+        }
+        let heads = needs.roots.iter().filter_map(|root| Some((*root, self.heads.get(root)?.clone())));
+        scene.heads.extend(heads);
+        scene.existing = needs.existence.iter().filter(|key| self.current.contains_key(key)).cloned().collect();
+        scene
+    }
+}
+
+impl Case {
+    /// As the engine does when all has been loaded.
+    pub(crate) fn decided(&self) -> Decision {
+        match decide(&self.scene, &self.command, &Moment { now: NOW, policy: &self.policy }) {
+            Ok(Verdict::Decided(decision)) => *decision,
+            other => panic!("not decided: {other:?}"),
+        }
+    }
+}
+
+pub(crate) fn submission(order: &Order) -> Act {
+    let entry =
+        Entry { kind: order.kind, body: order.body(), full_url: None, if_none_exist: None, path: String::new() };
+    Act::Submit(vec![entry])
+}
+
+/// About the first step of the plan.
+pub(crate) fn report(act: Reported, sequence: u32) -> Act {
+    Act::Report(StatusReport {
+        report_id: format!("report-{sequence}"),
+        task_id: format!("{ROOT}.2"),
+        sequence,
+        performer: "Organization/laboratory-1".to_owned(),
+        act,
+        task_version: None,
+        business_status: None,
+        status_reason: None,
+        output: Vec::new(),
+        quiet: true,
+    })
+}
