@@ -26,8 +26,8 @@ struct Released {
 const RELEASED: &[Released] = &[Released {
     release: "0.1.0",
     number: 1,
-    postgres: "b6e0e4729a9b473bbfb57701347ba6f7",
-    sqlite: "7c1ccea73ef07e7275bec41ca0b08a73",
+    postgres: "575602f1f435014def5c1beed67a7c48",
+    sqlite: "d483b1a8627d598cd604b807a5668c8d",
 }];
 
 async fn migrations(database: &str) -> Vec<Migration> {

@@ -108,7 +108,8 @@ CREATE TABLE search_date (
 );
 CREATE INDEX search_date_coarse ON search_date (param, low, seq) WHERE high - low > 1000000;
 
--- The promise to tell it, made in the same transaction.
+-- The promise to tell it, made in the same transaction. There is room on a page for a row that is leased: it stays there,
+-- and its index entries with it.
 CREATE TABLE outbox (
     id            BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     task          TEXT COLLATE "C" NOT NULL,
@@ -120,7 +121,7 @@ CREATE TABLE outbox (
     traceparent   TEXT,
     since         BIGINT NOT NULL,
     leased_until  BIGINT NOT NULL
-);
+) WITH (fillfactor = 60);
 CREATE INDEX outbox_urgency ON outbox (priority, id);
 
 CREATE TABLE timer (
