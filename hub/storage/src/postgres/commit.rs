@@ -11,6 +11,7 @@ use hub_domain::decision::{Decision, HeadWrite};
 use hub_domain::registry::Trouble;
 use hub_domain::scene::Identifier;
 use schemas::resource::Kind;
+use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -62,12 +63,14 @@ const CLAIMS_BACK: &str = "-- withdraw_claims
 #[async_trait]
 impl Attempt for Postgres {
     async fn attempt(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>, Failure> {
-        let mut transaction = self.lanes.begin_with(BEGIN).await?;
+        let mut taken = self.lanes.take().await?;
+        let mut transaction = taken.connection().begin_with(BEGIN).await?;
         let Stand { standing, fresh, numbers } = Stand::take(&mut transaction, batch).await?;
         let holds = holding(batch.decisions, &standing);
         let holds = keys(&mut transaction, batch.decisions, standing, holds, self.offset_us()).await?;
         if !holds.contains(&true) {
             transaction.rollback().await?;
+            taken.keep();
             return Ok(outcome::of(batch.decisions, &holds, Vec::new()));
         }
         let changes = batch.changes(&holds);
@@ -82,6 +85,7 @@ impl Attempt for Postgres {
         let told = parts.execute(&mut transaction).await?;
         current::settle(&mut transaction, &changes, &told).await?;
         transaction.commit().await?;
+        taken.keep();
         Ok(outcome::of(batch.decisions, &holds, told.outbox()))
     }
 }

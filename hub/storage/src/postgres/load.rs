@@ -8,7 +8,7 @@ use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use super::Postgres;
-use crate::errors::{corrupt, trouble};
+use crate::errors::corrupt;
 use crate::load::{Found, Wanted};
 use crate::rows::VersionRow;
 use crate::{clock, values};
@@ -74,7 +74,7 @@ impl Postgres {
         let missing = found.missing_plans(&self.plans);
         if !missing.is_empty() {
             let rows = sqlx::query_as::<_, (String, String)>(PLANS).bind(missing);
-            for (hash, text) in rows.fetch_all(&self.lanes).await.map_err(trouble)? {
+            for (hash, text) in self.lanes.all(rows).await? {
                 self.plans.add(hash, &text)?;
             }
         }
@@ -91,7 +91,7 @@ impl Postgres {
         let query = query.bind(kinds(&wanted.existence)).bind(ids(&wanted.existence)).bind(receipts);
         let query = query.bind(identifiers.kinds).bind(identifiers.systems).bind(identifiers.values);
         let query = query.bind(identifiers.digests).bind(identifiers.stored_systems);
-        let rows = query.fetch_all(&self.lanes).await.map_err(trouble)?;
+        let rows = self.lanes.all(query).await?;
 
         let mut found = Found::default();
         let mut moment = Timestamp::default();

@@ -1,6 +1,7 @@
 //! The registry on PostgreSQL, for any number of hubs.
 
 mod commit;
+mod connections;
 mod current;
 pub(crate) mod inspect;
 mod load;
@@ -27,6 +28,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use self::connections::Connections;
 use crate::Options;
 use crate::errors::trouble;
 use crate::history;
@@ -41,7 +43,7 @@ const ABANDONED_MS: u64 = 30_000;
 pub(crate) struct Postgres {
     connect: PgConnectOptions,
     /// Loads and commits, and the queues.
-    lanes: PgPool,
+    lanes: Connections,
     /// Reads and searches: however many there are, the lanes have connections.
     readers: PgPool,
     options: Options,
@@ -60,10 +62,10 @@ impl Postgres {
         migrate(&mut first).await?;
         first.close().await.map_err(trouble)?;
 
-        let pool = |size: u32| PgPoolOptions::new().acquire_timeout(acquire).max_connections(size.max(1));
+        let readers = PgPoolOptions::new().acquire_timeout(acquire).max_connections(options.read_connections.max(1));
         Ok(Self {
-            lanes: pool(options.write_connections).connect_lazy_with(by_key(&connect)),
-            readers: pool(options.read_connections).connect_lazy_with(in_index_order(&connect, &options)),
+            lanes: Connections::new(by_key(&connect), options.write_connections, acquire),
+            readers: readers.connect_lazy_with(in_index_order(&connect, &options)),
             connect,
             options,
             plans: PlanCache::default(),

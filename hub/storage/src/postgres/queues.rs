@@ -6,7 +6,6 @@ use hub_domain::decision::{Outgoing, OutgoingId, Timer};
 use hub_domain::registry::{Figures, Parked, Trouble};
 
 use super::Postgres;
-use crate::errors::trouble;
 use crate::queues::{DEPTH, FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
 
 /// In each: $1 is the offset of the clock.
@@ -66,22 +65,22 @@ const PARK: &str = "-- park
 impl Postgres {
     pub(super) async fn lease_outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
         let rows = sqlx::query_as::<_, OutgoingRow>(OUTGOING).bind(self.offset_us()).bind(lease_us(lease));
-        OutgoingRow::in_order(rows.bind(i64::from(limit)).fetch_all(&self.lanes).await.map_err(trouble)?)
+        OutgoingRow::in_order(self.lanes.all(rows.bind(i64::from(limit))).await?)
     }
 
     pub(super) async fn forget_sent(&self, ids: &[OutgoingId]) -> Result<(), Trouble> {
         let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-        sqlx::query(SENT).bind(ids).execute(&self.lanes).await.map(drop).map_err(trouble)
+        self.lanes.run(sqlx::query(SENT).bind(ids)).await.map(drop)
     }
 
     pub(super) async fn republish_offers(&self) -> Result<u64, Trouble> {
         let query = sqlx::query(REPUBLISH).bind(self.offset_us()).bind(i64::MIN);
-        Ok(query.execute(&self.lanes).await.map_err(trouble)?.rows_affected())
+        self.lanes.run(query).await
     }
 
     pub(super) async fn lease_due(&self, limit: u32, lease: Duration) -> Result<Vec<Timer>, Trouble> {
         let rows = sqlx::query_as::<_, TimerRow>(DUE).bind(self.offset_us()).bind(lease_us(lease));
-        Ok(TimerRow::in_order(rows.bind(i64::from(limit)).fetch_all(&self.lanes).await.map_err(trouble)?))
+        Ok(TimerRow::in_order(self.lanes.all(rows.bind(i64::from(limit))).await?))
     }
 
     pub(super) async fn park_messages(&self, messages: &[Parked]) -> Result<(), Trouble> {
@@ -95,28 +94,27 @@ impl Postgres {
         let query = query.bind(rows.iter().map(|row| row.headers.as_str()).collect::<Vec<_>>());
         let query = query.bind(rows.iter().map(|row| row.body.as_slice()).collect::<Vec<_>>());
         let query = query.bind(rows.iter().map(ParkedRow::digest).collect::<Vec<_>>());
-        query.execute(&self.lanes).await.map(drop).map_err(trouble)
+        self.lanes.run(query).await.map(drop)
     }
 
     pub(super) async fn read_parked(&self, after: i64, limit: u32) -> Result<Vec<Parked>, Trouble> {
         let rows = sqlx::query_as::<_, ParkedRow>(PARKED).bind(after).bind(i64::from(limit));
-        let rows = rows.fetch_all(&self.lanes).await.map_err(trouble)?;
+        let rows = self.lanes.all(rows).await?;
         rows.into_iter().map(ParkedRow::parked).collect()
     }
 
     pub(super) async fn forget_parked(&self, id: i64) -> Result<bool, Trouble> {
-        let done = sqlx::query(UNPARK).bind(id).execute(&self.lanes).await.map_err(trouble)?;
-        Ok(done.rows_affected() > 0)
+        Ok(self.lanes.run(sqlx::query(UNPARK).bind(id)).await? > 0)
     }
 
     pub(super) async fn count_outbox(&self, limit: u64) -> Result<u64, Trouble> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let depth: i64 = sqlx::query_scalar(DEPTH).bind(limit).fetch_one(&self.lanes).await.map_err(trouble)?;
-        Ok(u64::try_from(depth).unwrap_or(0))
+        let depth = self.lanes.all(sqlx::query_as::<_, (i64,)>(DEPTH).bind(limit)).await?;
+        Ok(depth.first().map_or(0, |(depth,)| u64::try_from(*depth).unwrap_or(0)))
     }
 
     pub(super) async fn count_figures(&self) -> Result<Figures, Trouble> {
         let rows = sqlx::query_as::<_, FigureRow>(FIGURES).bind(self.offset_us());
-        Ok(figures(rows.fetch_all(&self.lanes).await.map_err(trouble)?))
+        Ok(figures(self.lanes.all(rows).await?))
     }
 }

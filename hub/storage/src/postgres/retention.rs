@@ -5,7 +5,6 @@ use std::time::Duration;
 use hub_domain::registry::Trouble;
 
 use super::Postgres;
-use crate::errors::trouble;
 use crate::queues::lease_us;
 
 /// Skips what another hub is about to delete.
@@ -18,6 +17,6 @@ const PRUNE: &str = "-- prune_receipts
 impl Postgres {
     pub(super) async fn prune_receipts(&self, kept: Duration, limit: u32) -> Result<u64, Trouble> {
         let query = sqlx::query(PRUNE).bind(self.offset_us()).bind(lease_us(kept)).bind(i64::from(limit));
-        Ok(query.execute(&self.lanes).await.map_err(trouble)?.rows_affected())
+        self.lanes.run(query).await
     }
 }

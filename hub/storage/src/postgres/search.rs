@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use hub_domain::query::Query;
 use hub_domain::registry::{Page, Trouble};
 use schemas::resource::Kind;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::{Instant, sleep_until};
 
 use super::Postgres;
@@ -51,10 +51,12 @@ impl Postgres {
         if let Some(shown) = self.shown_us(kind).await? {
             return Ok(shown);
         }
-        let mut transaction = self.lanes.begin_with(BEGIN).await.map_err(trouble)?;
+        let mut taken = self.lanes.take().await.map_err(trouble)?;
+        let mut transaction = taken.connection().begin_with(BEGIN).await.map_err(trouble)?;
         let shown = sqlx::query_scalar::<_, i64>(SHOW).bind(kind.name());
         let shown = shown.fetch_optional(&mut *transaction).await.map_err(trouble)?;
         transaction.commit().await.map_err(trouble)?;
+        taken.keep();
         *shown_at = Some(Instant::now());
         Ok(shown.unwrap_or(0))
     }
