@@ -199,6 +199,7 @@ mod honest {
         // A connection reports what it read when it ends: from here on only the one that is looked at is open.
         place.registry.close().await;
         let mut server = PgConnection::connect(&place.url).await.unwrap();
+        everybody_left(&mut server).await;
         // What the planner knows must not matter: nothing yet, and all.
         reads_little(place, queries, &mut server).await;
         sqlx::raw_sql("ANALYZE").execute(&mut server).await.unwrap();
