@@ -97,7 +97,7 @@ fn by_key(connect: &PgConnectOptions) -> PgConnectOptions {
 
 /// A search reads along an index and stops when its page is full. Told so, the planner does not prefer to read all and
 /// sort, as it may by its estimates; and told to count rows, not pages, it does not walk along another index that lies
-/// better on the disk but holds rows to throw away.
+/// better on the disk but holds rows to throw away. Such a plan does for all values, and is made once.
 fn in_index_order(connect: &PgConnectOptions, options: &Options) -> PgConnectOptions {
     let off = ["sort", "seqscan", "bitmapscan", "hashjoin", "mergejoin"].map(|what| (format!("enable_{what}"), "off"));
     let timeout = [("statement_timeout", options.search_timeout_ms.to_string())];

@@ -16,11 +16,13 @@ const CURRENT: &str = "-- read
                           WHERE kind = wanted.kind AND id = wanted.id ORDER BY version DESC LIMIT 1) AS v
      WHERE v.method <> 3
      ORDER BY wanted.place";
+/// The plan is made for any order: each version is looked up by its key, however many Tasks that plan expects.
 const TASKS_OF: &str = "-- tasks_of
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
       FROM (SELECT id, version FROM task WHERE id >= $1 AND id < $2
             UNION ALL SELECT id, version FROM task WHERE root = $3) AS t
-      JOIN version AS v ON v.kind = 'Task' AND v.id = t.id AND v.version = t.version";
+     CROSS JOIN LATERAL (SELECT * FROM version
+                          WHERE kind = 'Task' AND id = t.id AND version = t.version LIMIT 1) AS v";
 
 impl Postgres {
     pub(super) async fn read_current(&self, keys: &[Key]) -> Result<Vec<Stored>, Trouble> {
