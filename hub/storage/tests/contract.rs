@@ -91,6 +91,7 @@ contract! {
     searches {
         every_parameter_of_a_task_finds_it,
         a_task_is_found_by_what_its_id_tells,
+        a_task_is_found_by_when_it_was_modified,
         every_parameter_of_a_request_finds_it,
         values_systems_and_modifiers_mean_what_fhir_says,
         dates_compare_as_ranges,

@@ -91,7 +91,7 @@ impl Journal {
         let mut entries: Vec<(String, String, Json)> = Vec::new();
         for row in rows.fetch_all(connection).await? {
             let written: Json = serde_json::from_str(&row.get::<String, _>(2))?;
-            if let Some(kind) = written["kind"].as_str().filter(|_| !written["body"].is_null()) {
+            if let Some(kind) = written["kind"].as_str() {
                 reader.learn(kind, &written["body"])?;
             }
             entries.push((row.get(0), row.get(1), written));

@@ -18,6 +18,7 @@ use micro::{SUBJECTS, Subject};
 const REPEAT: &str = "--repeat";
 
 fn main() -> Result<ExitCode> {
+    // The first is the name that the program was called by.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {

@@ -117,6 +117,36 @@ pub(crate) async fn every_parameter_of_a_task_finds_it(place: Place) {
     every_parameter_finds(&place, TASK, full_task(), plain).await;
 }
 
+/// A lastModified that is the moment of the version has no place of its own, and is found as any other.
+pub(crate) async fn a_task_is_found_by_when_it_was_modified(place: Place) {
+    let registry = &*place.registry;
+    let at = now(registry).await;
+    let task = |modified: Option<&str>| {
+        let mut task = json!({ "status": "draft", "intent": "plan" });
+        if let Some(modified) = modified {
+            task["lastModified"] = modified.into();
+        }
+        task
+    };
+    let decision = deciding(at)
+        .on(root(1), None)
+        .creates(root(1), Key::task("alike"), task(Some(&at.to_string())))
+        .creates(root(1), Key::task("apart"), task(Some("2026-03-04T00:00:00Z")))
+        .creates(root(1), Key::task("none"), task(None))
+        .done();
+    assert_eq!(commit_one(registry, decision).await.0, Committed::Done);
+    let by = async |filter: Filter| found(registry, task_query(vec![filter])).await;
+    assert_eq!(by(date(TASK, "modified", Prefix::Ge, "2026-03")).await, ["apart", "alike"]);
+    assert_eq!(by(date(TASK, "modified", Prefix::Gt, "2026-03")).await, ["alike"]);
+    assert_eq!(by(date(TASK, "modified", Prefix::Lt, "2026-04")).await, ["apart"]);
+    assert_eq!(by(date(TASK, "modified", Prefix::Eq, &at.to_string())).await, ["alike"]);
+    assert_eq!(by(missing(TASK, "modified", true)).await, ["none"]);
+    assert_eq!(by(missing(TASK, "modified", false)).await, ["apart", "alike"]);
+    assert_eq!(by(Filter::LastUpdated(date_match(Prefix::Ge, "2026-01"))).await.len(), 3);
+    let oldest = [Sort { by: SortBy::Modified, descending: false }];
+    assert_eq!(found(registry, sorted(task_query(vec![]), &oldest)).await, ["apart", "alike", "none"]);
+}
+
 /// What a Task points to in its own order has no index row: its id leads there, and its body decides.
 pub(crate) async fn a_task_is_found_by_what_its_id_tells(place: Place) {
     let registry = &*place.registry;
