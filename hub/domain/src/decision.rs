@@ -40,8 +40,10 @@ pub struct HeadWrite {
 pub struct Write {
     pub root: Uuid,
     pub method: Method,
-    /// For a deletion: the last body, with the version and time of the deletion.
+    /// For a deletion: nothing but the version and time of the deletion.
     pub resource: Resource,
+    /// The version that it follows; none for a creation.
+    pub before: Option<Resource>,
 }
 
 /// How a version came to be.

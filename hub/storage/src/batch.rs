@@ -20,6 +20,18 @@ pub(crate) struct Standing<'a> {
     pub(crate) claims: HashSet<(&'a Identifier, &'a str)>,
 }
 
+impl<'a> Standing<'a> {
+    /// What the decisions were made upon.
+    pub(crate) fn expected(decisions: &'a [Decision]) -> Self {
+        let mut heads = HashMap::new();
+        for write in decisions.iter().flat_map(|decision| &decision.heads) {
+            heads.entry(write.root).or_insert(write.expected);
+        }
+        let heads = heads.into_iter().filter_map(|(root, version)| Some((root, version?))).collect();
+        Self { heads, ..Self::default() }
+    }
+}
+
 /// For each decision whether it holds. They are taken in their order: one that was decided upon the outcome of an
 /// earlier one holds only when that one does, whatever version somebody else has meanwhile given to their root.
 pub(crate) fn holding(decisions: &[Decision], standing: &Standing) -> Vec<bool> {

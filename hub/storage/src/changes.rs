@@ -1,14 +1,18 @@
 //! What the decisions of a batch that hold come to, together: each row written once, in its last state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use hub_domain::decision::{Decision, HeadWrite, Message, TimerId};
-use hub_domain::registry::{Method, Trouble};
-use schemas::resource::{Key, Kind};
+use hub_domain::registry::Trouble;
+use hub_domain::scene::{Identifier, Receipt};
+use schemas::plan::Plan;
+use schemas::resource::{Key, Kind, Resource};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
-use crate::rows::{Current, Prepared};
+use crate::rows::{Current, Index, Prepared};
 
 /// A batch with the bodies of its versions made ready, before any lock is held.
 pub(crate) struct Batch<'a> {
@@ -22,21 +26,9 @@ impl<'a> Batch<'a> {
         Self { decisions, prepared: decisions.iter().map(prepare).collect() }
     }
 
-    /// Every root that the batch touches, in the order of locking.
-    pub(crate) fn roots(&self) -> BTreeMap<Uuid, Vec<&'a HeadWrite>> {
-        let mut roots: BTreeMap<Uuid, Vec<_>> = BTreeMap::new();
-        for write in self.decisions.iter().flat_map(|decision| &decision.heads) {
-            roots.entry(write.root).or_default().push(write);
-        }
-        roots
-    }
-
-    /// At most so many current rows are new.
-    pub(crate) fn creates(&self, task: bool) -> i32 {
-        let writes = self.decisions.iter().flat_map(|decision| &decision.writes);
-        let creates =
-            writes.filter(|w| w.method == Method::Create && (w.resource.key.kind == Kind::TASK) == task).count();
-        i32::try_from(creates).unwrap_or(i32::MAX)
+    /// Every root that the batch touches.
+    pub(crate) fn roots(&self) -> BTreeSet<Uuid> {
+        self.decisions.iter().flat_map(|decision| &decision.heads).map(|write| write.root).collect()
     }
 
     pub(crate) fn changes(&self, holds: &[bool]) -> Changes<'a, '_> {
@@ -50,37 +42,49 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// What happened to the current row of a resource.
-pub(crate) struct Fate<'a, 'p> {
-    /// The version before this batch; 0 when the resource is new.
-    pub(crate) before: u32,
-    pub(crate) last: &'p Prepared<'a>,
+/// What happens to a head.
+pub(crate) struct HeadFate<'a> {
+    /// The version before this batch; none when it is new.
+    pub(crate) expected: Option<u64>,
+    pub(crate) last: &'a HeadWrite,
+}
+
+/// What happens to the current row of a resource.
+struct Fate<'a, 'p> {
+    /// The version before this batch; none when the resource is new.
+    before: Option<&'a Resource>,
+    last: &'p Prepared<'a>,
 }
 
 #[derive(Default)]
 pub(crate) struct Changes<'a, 'p> {
-    pub(crate) heads: BTreeMap<Uuid, &'a HeadWrite>,
+    pub(crate) heads: BTreeMap<Uuid, HeadFate<'a>>,
     pub(crate) versions: Vec<&'p Prepared<'a>>,
     fates: BTreeMap<&'a Key, Fate<'a, 'p>>,
     pub(crate) messages: Vec<&'a Message>,
     /// None: removed.
     timers: HashMap<&'a TimerId, Option<Timestamp>>,
-    pub(crate) plans: BTreeMap<&'a str, &'a str>,
+    pub(crate) receipts: BTreeMap<&'a str, &'a Receipt>,
+    pub(crate) claims: BTreeMap<&'a Identifier, &'a str>,
+    pub(crate) plans: BTreeMap<&'a str, (&'a Arc<Plan>, &'a str)>,
 }
 
 impl<'a, 'p> Changes<'a, 'p> {
     fn add(&mut self, decision: &'a Decision, prepared: &'p [Prepared<'a>]) {
-        self.heads.extend(decision.heads.iter().map(|write| (write.root, write)));
+        for write in &decision.heads {
+            self.heads.entry(write.root).or_insert(HeadFate { expected: write.expected, last: write }).last = write;
+        }
         for row in prepared {
             self.versions.push(row);
-            let before = if row.write.method == Method::Create { 0 } else { row.version() - 1 };
-            self.fates.entry(row.key()).or_insert(Fate { before, last: row }).last = row;
+            self.fates.entry(row.key()).or_insert(Fate { before: row.write.before.as_ref(), last: row }).last = row;
         }
+        self.receipts.extend(decision.receipts.iter().map(|receipt| (receipt.key.as_str(), receipt)));
+        self.claims.extend(decision.claims.iter().map(|(identifier, holder)| (identifier, holder.as_str())));
         self.messages.extend(&decision.outbox);
         // Done first: firing a timer and setting it anew is one decision.
         self.timers.extend(decision.timers_done.iter().map(|id| (id, None)));
         self.timers.extend(decision.timers.iter().map(|timer| (&timer.id, Some(timer.due))));
-        self.plans.extend(decision.plans.iter().map(|(hash, _, text)| (hash.as_str(), text.as_str())));
+        self.plans.extend(decision.plans.iter().map(|(hash, plan, text)| (hash.as_str(), (plan, text.as_str()))));
     }
 
     fn of_kind(&self, task: bool) -> impl Iterator<Item = (&'a Key, &Fate<'a, 'p>)> {
@@ -90,24 +94,41 @@ impl<'a, 'p> Changes<'a, 'p> {
 
     /// Rows to insert: (resource, its columns).
     pub(crate) fn born(&self, task: bool) -> Vec<(&'p Prepared<'a>, &'p Current)> {
-        let born = self.of_kind(task).filter(|(_, fate)| fate.before == 0);
+        let born = self.of_kind(task).filter(|(_, fate)| fate.before.is_none());
         born.filter_map(|(_, fate)| Some((fate.last, fate.last.current.as_ref()?))).collect()
     }
 
     /// Rows to update.
-    pub(crate) fn moved(&self, task: bool) -> Vec<Moved<'a, 'p>> {
-        let moved = self.of_kind(task).filter(|(_, fate)| fate.before > 0);
-        moved
-            .filter_map(|(_, fate)| {
-                Some(Moved { row: fate.last, current: fate.last.current.as_ref()?, before: fate.before })
-            })
-            .collect()
+    pub(crate) fn moved(&self, task: bool) -> Vec<(&'p Prepared<'a>, &'p Current)> {
+        let moved = self.of_kind(task).filter(|(_, fate)| fate.before.is_some());
+        moved.filter_map(|(_, fate)| Some((fate.last, fate.last.current.as_ref()?))).collect()
     }
 
-    /// Rows to delete, with the last version that was found by searches.
-    pub(crate) fn gone(&self, task: bool) -> Vec<(&'a Key, u32)> {
-        let gone = self.of_kind(task).filter(|(_, fate)| fate.before > 0 && fate.last.current.is_none());
-        gone.map(|(key, fate)| (key, fate.before)).collect()
+    /// Rows to delete.
+    pub(crate) fn gone(&self, task: bool) -> Vec<&'a Key> {
+        let gone = self.of_kind(task).filter(|(_, fate)| fate.before.is_some() && fate.last.current.is_none());
+        gone.map(|(key, _)| key).collect()
+    }
+
+    /// What searches have to find otherwise: resources that were there before, each with its index rows then and now.
+    pub(crate) fn found_otherwise(&self) -> Vec<(&'a Key, Index, Cow<'p, Index>)> {
+        let changed = |(key, fate): (&&'a Key, &Fate<'a, 'p>)| {
+            let before = Index::of(fate.before?);
+            let after = fate.last.current.as_ref().map_or(Cow::default(), |current| Cow::Borrowed(&current.index));
+            (before != *after).then_some((*key, before, after))
+        };
+        self.fates.iter().filter_map(changed).collect()
+    }
+
+    /// The earliest moment of each type that is written.
+    pub(crate) fn moments(&self) -> Vec<(Kind, Timestamp)> {
+        let mut moments = BTreeMap::new();
+        for row in &self.versions {
+            let at = row.write.resource.last_updated;
+            let earliest = moments.entry(row.key().kind).or_insert(at);
+            *earliest = at.min(*earliest);
+        }
+        moments.into_iter().collect()
     }
 
     /// Timers to set, and timers to remove.
@@ -126,12 +147,6 @@ impl<'a, 'p> Changes<'a, 'p> {
     pub(crate) fn unwritten(&self) -> Vec<&'a Message> {
         self.messages.iter().copied().filter(|message| !self.fates.contains_key(&message.task)).collect()
     }
-}
-
-pub(crate) struct Moved<'a, 'p> {
-    pub(crate) row: &'p Prepared<'a>,
-    pub(crate) current: &'p Current,
-    pub(crate) before: u32,
 }
 
 /// The run as `head` keeps it.

@@ -10,10 +10,13 @@ use sqlx::error::ErrorKind;
 pub(crate) enum Failure {
     /// Two transactions stood in each other's way: the same again may well succeed.
     Again,
-    /// A row is there already that the decision takes to be new: it was decided on an old scene.
+    /// Something stands otherwise than the decision takes it to: it was decided on an old scene.
     Taken,
     Trouble(Trouble),
 }
+
+/// What `commit_holds` raises on PostgreSQL.
+const OVERTAKEN: &str = "HB001";
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
@@ -21,6 +24,7 @@ impl From<sqlx::Error> for Failure {
         let code = database.and_then(|e| e.code()).unwrap_or_default();
         match database.map(|e| e.kind()) {
             _ if matches!(&*code, "40001" | "40P01") => Self::Again,
+            _ if code == OVERTAKEN => Self::Taken,
             Some(ErrorKind::UniqueViolation) => Self::Taken,
             _ => Self::Trouble(trouble(error)),
         }

@@ -102,13 +102,13 @@ impl Faulty {
                 write.head.version = head.version + 1;
             }
         }
-        let mut versions: std::collections::HashMap<Key, u32> =
-            scene.resources.iter().map(|(key, resource)| (key.clone(), resource.version)).collect();
+        let mut newest = scene.resources;
         for write in &mut decision.writes {
             let Resource { key, last_updated, body, .. } = write.resource.clone();
-            let version = versions.entry(key.clone()).or_default();
-            *version += 1;
-            write.resource = Resource::new(key, *version, last_updated, body.into_body());
+            write.before = newest.get(&key).cloned();
+            let version = write.before.as_ref().map_or(0, |before| before.version) + 1;
+            write.resource = Resource::new(key.clone(), version, last_updated, body.into_body());
+            newest.insert(key, write.resource.clone());
         }
         Ok(decision)
     }

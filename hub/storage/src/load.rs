@@ -138,11 +138,16 @@ impl PlanCache {
     pub(crate) fn add(&self, hash: String, text: &str) -> Result<(), Trouble> {
         let body = body::parse(text.as_bytes()).map_err(|why| corrupt("plan", &hash, why))?;
         let plan = Plan::parse(&body).map_err(|_| corrupt("plan", &hash, "it is no plan"))?;
+        self.keep(hash, Arc::new(plan));
+        Ok(())
+    }
+
+    /// Keeps one that the database has.
+    pub(crate) fn keep(&self, hash: String, plan: Arc<Plan>) {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= PLANS_MAX {
             plans.clear();
         }
-        plans.insert(hash, Arc::new(plan));
-        Ok(())
+        plans.insert(hash, plan);
     }
 }

@@ -72,7 +72,7 @@ pub(crate) struct Current {
 }
 
 /// The index rows of a resource, in order and each once.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     pub(crate) tokens: BTreeSet<TokenRow>,
     pub(crate) dates: BTreeSet<DateRow>,
@@ -92,19 +92,8 @@ pub(crate) struct DateRow {
 }
 
 impl Index {
-    /// A number that changes when the rows do: most versions leave them alone.
-    pub(crate) fn fingerprint(&self) -> i64 {
-        let mut bytes = Vec::new();
-        for row in &self.tokens {
-            bytes.extend_from_slice(row.value.as_bytes());
-            bytes.extend_from_slice(&row.system.to_le_bytes());
-        }
-        for row in &self.dates {
-            bytes.extend_from_slice(&row.param.to_le_bytes());
-            bytes.extend_from_slice(&row.low.to_le_bytes());
-            bytes.extend_from_slice(&row.high.to_le_bytes());
-        }
-        values::fnv64(&bytes) as i64
+    pub(crate) fn of(resource: &Resource) -> Self {
+        Current::of(resource, Uuid::nil()).index
     }
 }
 

@@ -108,8 +108,9 @@ impl<'a> Draft<'a> {
     fn write(&mut self, root: Uuid, method: Method, resource: Resource) -> Resource {
         self.head(root);
         self.roots.insert(resource.key.clone(), root);
+        let before = if method == Method::Create { None } else { self.find(&resource.key).cloned() };
         self.written.insert(resource.key.clone(), resource.clone());
-        self.decision.writes.push(Write { root, method, resource: resource.clone() });
+        self.decision.writes.push(Write { root, method, resource: resource.clone(), before });
         resource
     }
 

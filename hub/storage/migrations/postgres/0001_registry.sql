@@ -29,8 +29,7 @@ CREATE INDEX version_feed ON version (kind, updated, seq);
 -- What searches ask of the current Tasks. `seq` rises with creation and never changes: pages are cut by it.
 -- `root` only where the id does not carry it. Where only equality is asked, the digest of a value stands for it.
 -- `authored` is the largest number when the Task has none, so that it sorts last; so is `modified`, which is NULL where
--- it is the same as `updated`. `indexed` tells whether the rows of search_token and search_date are those of this
--- version.
+-- it is the same as `updated`.
 CREATE TABLE task (
     seq           BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     updated       BIGINT NOT NULL,
@@ -38,7 +37,6 @@ CREATE TABLE task (
     authored_high BIGINT,
     modified      BIGINT,
     modified_high BIGINT,
-    indexed       BIGINT NOT NULL,
     root          UUID,
     requester     UUID,
     subject       UUID,
@@ -81,8 +79,7 @@ CREATE TABLE resource (
     status        TEXT COLLATE "C",
     priority      SMALLINT NOT NULL,
     authored      BIGINT NOT NULL,
-    authored_high BIGINT,
-    indexed       BIGINT NOT NULL
+    authored_high BIGINT
 );
 CREATE UNIQUE INDEX resource_key ON resource (kind, id);
 CREATE INDEX resource_kind ON resource (kind, seq);
@@ -178,3 +175,17 @@ CREATE TABLE feed (
     kind          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     shown         BIGINT NOT NULL
 );
+
+-- The last word of a commit, which is one statement: raises unless what it `counted` came out as expected, and unless
+-- each of its moments is later than what was shown of its type. The lock is shared by commits, and moving a feed on
+-- takes it alone. A function sees what was committed before it got the lock; the statement around it would see only
+-- what was there when it began.
+CREATE FUNCTION commit_holds(counted BOOLEAN, kinds TEXT[], moments BIGINT[]) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1717921124);
+    IF NOT counted OR EXISTS (SELECT 1 FROM unnest(kinds, moments) AS n (kind, moment)
+                                JOIN feed ON feed.kind = n.kind WHERE feed.shown >= n.moment) THEN
+        RAISE EXCEPTION 'decided on what is no longer so' USING ERRCODE = 'HB001';
+    END IF;
+    RETURN TRUE;
+END $$;

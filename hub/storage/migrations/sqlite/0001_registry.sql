@@ -27,8 +27,7 @@ CREATE INDEX version_feed ON version (kind, updated, seq);
 -- What searches ask of the current Tasks. `seq` rises with creation and never changes: pages are cut by it.
 -- `root` only where the id does not carry it. Where only equality is asked, the digest of a value stands for it.
 -- `authored` is the largest number when the Task has none, so that it sorts last; so is `modified`, which is NULL where
--- it is the same as `updated`. `indexed` tells whether the rows of search_token and search_date are those of this
--- version.
+-- it is the same as `updated`.
 CREATE TABLE task (
     seq           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     updated       INTEGER NOT NULL,
@@ -36,7 +35,6 @@ CREATE TABLE task (
     authored_high INTEGER,
     modified      INTEGER,
     modified_high INTEGER,
-    indexed       INTEGER NOT NULL,
     root          BLOB,
     requester     BLOB,
     subject       BLOB,
@@ -79,8 +77,7 @@ CREATE TABLE resource (
     status        TEXT,
     priority      INTEGER NOT NULL,
     authored      INTEGER NOT NULL,
-    authored_high INTEGER,
-    indexed       INTEGER NOT NULL
+    authored_high INTEGER
 );
 CREATE UNIQUE INDEX resource_key ON resource (kind, id);
 CREATE INDEX resource_kind ON resource (kind, seq);

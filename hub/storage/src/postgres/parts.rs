@@ -1,25 +1,27 @@
 //! Several changes as one statement. Each part costs the database its rows; a statement of its own would cost another
 //! way to it and back, and that is what most of a small commit's time would go to.
 //!
-//! All parts see the database as it was before the statement, so no two may touch the same row.
+//! All parts see the database as it was before the statement, so no two may touch the same row. A part may tell how many
+//! rows it has to come to: when one comes to another number, the statement undoes itself.
 
 use hub_domain::decision::OutgoingId;
 use hub_domain::registry::Trouble;
+use schemas::resource::Kind;
+use schemas::time::Timestamp;
 use sqlx::encode::Encode;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments, AssertSqlSafe, Postgres, Type};
 
 use crate::errors::Failure;
 
-/// What parts tell, when they do: so that one list has the answers of all.
-const NOTHING: &str =
-    "SELECT 0 AS what, NULL AS kind, NULL AS id, NULL::bigint AS seq, NULL::bigint AS indexed WHERE false";
-
 #[derive(Default)]
 pub(super) struct Parts {
     text: String,
     arguments: PgArguments,
-    tells: String,
+    /// What has to be true at the end.
+    conditions: String,
+    /// The part with the rows that are told, by their id.
+    telling: Option<&'static str>,
 }
 
 /// One change: its SQL with its own `$1`, `$2` and so on.
@@ -36,20 +38,34 @@ impl Parts {
         Part { before: self.arguments.len(), parts: self, name, sql }
     }
 
-    pub(super) async fn execute(self, connection: &mut PgConnection) -> Result<Told, Failure> {
-        if self.text.is_empty() {
-            return Ok(Told::default());
-        }
-        let text = format!("-- commit\nWITH {}\n{NOTHING}{}", self.text, self.tells);
-        let query = sqlx::query_as_with(AssertSqlSafe(text), self.arguments);
-        Ok(Told(query.fetch_all(connection).await?))
+    /// The ids that were told, in their order. `moments`: the earliest of each type that is written.
+    pub(super) async fn execute(
+        mut self,
+        connection: &mut PgConnection,
+        moments: &[(Kind, Timestamp)],
+    ) -> Result<Vec<OutgoingId>, Failure> {
+        let (kinds, moments): (Vec<&str>, Vec<i64>) = moments.iter().map(|(kind, at)| (kind.name(), at.0)).unzip();
+        let before = self.arguments.len();
+        let holds = format!("commit_holds(true{}, ${}, ${})", self.conditions, before + 1, before + 2);
+        self.argument(kinds)?;
+        self.argument(moments)?;
+        let tells = self.telling.map(|part| format!(" UNION ALL SELECT id FROM {part}")).unwrap_or_default();
+        let text = format!("-- commit\nWITH {}\nSELECT NULL::bigint AS id WHERE NOT {holds}{tells}", self.text);
+        let query = sqlx::query_scalar_with::<_, i64, _>(AssertSqlSafe(text), self.arguments);
+        let mut ids = query.fetch_all(connection).await?;
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(OutgoingId).collect())
+    }
+
+    fn argument<'t, T: Encode<'t, Postgres> + Type<Postgres>>(&mut self, value: T) -> Result<(), Failure> {
+        let written = self.arguments.add(value);
+        Ok(written.map_err(|_| Trouble::Failed("a value cannot be sent to the database".into()))?)
     }
 }
 
 impl Part<'_> {
     pub(super) fn bind<'t, T: Encode<'t, Postgres> + Type<Postgres>>(self, value: T) -> Result<Self, Failure> {
-        let written = self.parts.arguments.add(value);
-        written.map_err(|_| Trouble::Failed("a value cannot be sent to the database".into()))?;
+        self.parts.argument(value)?;
         Ok(self)
     }
 
@@ -59,9 +75,18 @@ impl Part<'_> {
         self.parts.text.push_str(&format!("{separator}{} AS ({sql})", self.name));
     }
 
-    /// The same for one that tells something: `what` and four columns, of which some may be NULL.
-    pub(super) fn tells(self, what: What, columns: &str) {
-        self.parts.tells.push_str(&format!("\nUNION ALL SELECT {}, {columns} FROM {}", what as i32, self.name));
+    /// The same for one that has to return so many rows.
+    pub(super) fn comes_to(self, rows: usize) -> Result<(), Failure> {
+        let number = self.parts.arguments.len() + 1;
+        self.parts.argument(i64::try_from(rows).unwrap_or(i64::MAX))?;
+        self.parts.conditions.push_str(&format!(" AND (SELECT count(*) FROM {}) = ${number}", self.name));
+        self.done();
+        Ok(())
+    }
+
+    /// The same for the one that returns ids to be told.
+    pub(super) fn tells(self) {
+        self.parts.telling = Some(self.name);
         self.done();
     }
 }
@@ -76,41 +101,6 @@ fn renumbered(sql: &str, before: usize) -> String {
         text.push_str(&format!("${}{}", number + before, &piece[digits..]));
     }
     text
-}
-
-/// Of what a row tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
-    /// A current row that was brought to another version, with the index rows it had.
-    Moved = 1,
-    /// A message, by its number.
-    Outbox = 2,
-}
-
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct ToldRow {
-    what: i32,
-    pub(super) kind: Option<String>,
-    pub(super) id: Option<String>,
-    pub(super) seq: Option<i64>,
-    pub(super) indexed: Option<i64>,
-}
-
-/// What the parts told.
-#[derive(Default)]
-pub(super) struct Told(Vec<ToldRow>);
-
-impl Told {
-    pub(super) fn of(&self, what: What) -> impl Iterator<Item = &ToldRow> {
-        self.0.iter().filter(move |row| row.what == what as i32)
-    }
-
-    /// In the order in which the messages were given.
-    pub(super) fn outbox(&self) -> Vec<OutgoingId> {
-        let mut ids: Vec<i64> = self.of(What::Outbox).filter_map(|row| row.seq).collect();
-        ids.sort_unstable();
-        ids.into_iter().map(OutgoingId).collect()
-    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,42 @@
 //! The rows of a batch that holds: one part a table, its rows as arrays.
 
-use hub_domain::decision::HeadWrite;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use hub_domain::scene::Identifier;
 use uuid::Uuid;
 
-use super::commit::run_texts;
-use super::parts::{Parts, What};
-use crate::changes::Changes;
+use super::parts::{Part, Parts};
+use crate::changes::{Changes, HeadFate, run_text};
 use crate::errors::Failure;
+use crate::load::PlanCache;
 use crate::rows::method_number;
+use crate::values;
 
-const HEADS: &str = "
+const NEW_HEADS: &str = "
+    INSERT INTO head (root, version, last, run)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) AS n (root, version, last, run)
+     ORDER BY root";
+/// Who moves a head on has its lock, so that nobody else writes what belongs to it.
+const MOVED_HEADS: &str = "
     UPDATE head SET version = n.version, last = n.last, run = n.run
-      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) AS n (root, version, last, run)
-     WHERE head.root = n.root";
-const NO_HEADS: &str = "DELETE FROM head WHERE root = ANY ($1)";
+      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
+           AS n (root, version, last, run, expected)
+     WHERE head.root = n.root AND head.version = n.expected
+    RETURNING 1";
+/// Refused by the number of rows, not by the index: its error would tell the key to the server's log.
+const RECEIPTS: &str = "
+    INSERT INTO receipt (key, fingerprint, answer, at)
+    SELECT key, fingerprint, answer, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $4
+      FROM unnest($1::text[], $2::text[], $3::text[]) AS n (key, fingerprint, answer) ORDER BY key
+    ON CONFLICT DO NOTHING RETURNING 1";
+/// Who holds one already goes on to hold it.
+const CLAIMS: &str = "
+    INSERT INTO claim (kind, system, value, holder)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (kind, system, value, holder)
+     ORDER BY kind, system, value
+    ON CONFLICT (kind, system, value) DO UPDATE SET holder = excluded.holder WHERE claim.holder = excluded.holder
+    RETURNING 1";
 const PLANS: &str = "
     INSERT INTO plan (hash, body) SELECT * FROM unnest($1::text[], $2::text[]) AS n (hash, body) ORDER BY hash
     ON CONFLICT DO NOTHING";
@@ -37,31 +60,57 @@ const OUTBOX: &str = "
      ORDER BY place
     RETURNING id";
 
-pub(super) fn heads(parts: &mut Parts, heads: &[&HeadWrite]) -> Result<(), Failure> {
-    if heads.is_empty() {
-        return Ok(());
+pub(super) fn heads(parts: &mut Parts, changes: &Changes<'_, '_>) -> Result<(), Failure> {
+    let (new, moved): (Vec<&HeadFate<'_>>, Vec<_>) = changes.heads.values().partition(|fate| fate.expected.is_none());
+    if !new.is_empty() {
+        bind_heads(parts.add("new_heads", NEW_HEADS), &new)?.done();
     }
-    let (roots, versions, lasts) = columns(heads);
-    parts.add("heads", HEADS).bind(roots)?.bind(versions)?.bind(lasts)?.bind(run_texts(heads)?)?.done();
-    Ok(())
-}
-
-pub(super) fn columns(heads: &[&HeadWrite]) -> (Vec<Uuid>, Vec<i64>, Vec<i64>) {
-    let roots = heads.iter().map(|write| write.root).collect();
-    let versions = heads.iter().map(|write| write.head.version as i64).collect();
-    (roots, versions, heads.iter().map(|write| write.head.last.0).collect())
-}
-
-pub(super) fn no_heads(parts: &mut Parts, roots: Vec<Uuid>) -> Result<(), Failure> {
-    if !roots.is_empty() {
-        parts.add("no_heads", NO_HEADS).bind(roots)?.done();
+    if !moved.is_empty() {
+        let expected: Vec<i64> = moved.iter().map(|fate| fate.expected.unwrap_or_default() as i64).collect();
+        bind_heads(parts.add("moved_heads", MOVED_HEADS), &moved)?.bind(expected)?.comes_to(moved.len())?;
     }
     Ok(())
 }
 
-pub(super) fn plans(parts: &mut Parts, changes: &Changes<'_, '_>) -> Result<(), Failure> {
-    if !changes.plans.is_empty() {
-        let (hashes, texts): (Vec<&str>, Vec<&str>) = changes.plans.iter().map(|(hash, text)| (*hash, *text)).unzip();
+fn bind_heads<'p>(part: Part<'p>, heads: &[&HeadFate<'_>]) -> Result<Part<'p>, Failure> {
+    let roots: Vec<Uuid> = heads.iter().map(|fate| fate.last.root).collect();
+    let versions: Vec<i64> = heads.iter().map(|fate| fate.last.head.version as i64).collect();
+    let lasts: Vec<i64> = heads.iter().map(|fate| fate.last.head.last.0).collect();
+    let runs = heads.iter().map(|fate| run_text(fate.last)).collect::<Result<Vec<_>, _>>()?;
+    part.bind(roots)?.bind(versions)?.bind(lasts)?.bind(runs)
+}
+
+/// The rows that are unique to who was first.
+pub(super) fn keys(parts: &mut Parts, changes: &Changes<'_, '_>, offset_us: i64) -> Result<(), Failure> {
+    let receipts: BTreeMap<_, _> =
+        changes.receipts.values().filter_map(|receipt| Some((values::key(&receipt.key)?, *receipt))).collect();
+    if !receipts.is_empty() {
+        let fingerprints: Vec<&str> = receipts.values().map(|receipt| receipt.fingerprint.as_str()).collect();
+        let answers: Vec<&str> = receipts.values().map(|receipt| receipt.answer.as_str()).collect();
+        let part = parts.add("receipts", RECEIPTS).bind(receipts.keys().map(Cow::as_ref).collect::<Vec<_>>())?;
+        part.bind(fingerprints)?.bind(answers)?.bind(offset_us)?.comes_to(receipts.len())?;
+    }
+    let claims: BTreeMap<_, _> = changes.claims.iter().filter_map(|(it, holder)| Some((claim(it)?, *holder))).collect();
+    if !claims.is_empty() {
+        let kinds: Vec<&str> = claims.keys().map(|(kind, ..)| *kind).collect();
+        let systems: Vec<&str> = claims.keys().map(|(_, system, _)| system.as_ref()).collect();
+        let values: Vec<&str> = claims.keys().map(|(.., value)| value.as_ref()).collect();
+        let holders: Vec<&str> = claims.values().copied().collect();
+        let part = parts.add("claims", CLAIMS).bind(kinds)?.bind(systems)?.bind(values)?.bind(holders)?;
+        part.comes_to(claims.len())?;
+    }
+    Ok(())
+}
+
+fn claim(identifier: &Identifier) -> Option<(&'static str, Cow<'_, str>, Cow<'_, str>)> {
+    Some((identifier.kind.name(), values::key(&identifier.system)?, values::key(&identifier.value)?))
+}
+
+/// Those that are not known to be there.
+pub(super) fn plans(parts: &mut Parts, changes: &Changes<'_, '_>, known: &PlanCache) -> Result<(), Failure> {
+    let new = changes.plans.iter().filter(|(hash, _)| known.get(hash).is_none());
+    let (hashes, texts): (Vec<&str>, Vec<&str>) = new.map(|(hash, (_, text))| (*hash, *text)).unzip();
+    if !hashes.is_empty() {
         parts.add("plans", PLANS).bind(hashes)?.bind(texts)?.done();
     }
     Ok(())
@@ -119,6 +168,6 @@ pub(super) fn outbox(
     let traces: Vec<Option<&str>> = messages.iter().map(|message| message.traceparent.as_deref()).collect();
     let part = parts.add("outgoing", OUTBOX).bind(tasks)?.bind(versions)?.bind(work)?.bind(steps)?.bind(owners)?;
     let part = part.bind(priorities)?.bind(traces)?.bind(offset_us)?.bind(lease_us)?;
-    part.tells(What::Outbox, "NULL, NULL, id, NULL");
+    part.tells();
     Ok(())
 }

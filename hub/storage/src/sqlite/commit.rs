@@ -42,7 +42,7 @@ impl Sqlite {
         let changes = batch.changes(holds);
         let now_us = self.now_us();
         super::write::heads(connection, &changes).await?;
-        super::write::keys(connection, batch.decisions, holds, now_us).await?;
+        super::write::keys(connection, &changes, now_us).await?;
         super::write::plans(connection, &changes).await?;
         super::write::versions(connection, &changes).await?;
         super::current::write(connection, &changes).await?;
@@ -72,7 +72,7 @@ impl Sqlite {
 async fn heads(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<HashMap<Uuid, u64>, Failure> {
     const HEADS: &str = "-- heads
         SELECT root, version FROM head WHERE root IN (SELECT unhex(value) FROM json_each($1))";
-    let roots: Vec<String> = batch.roots().keys().map(|root| root.simple().to_string()).collect();
+    let roots: Vec<String> = batch.roots().iter().map(|root| root.simple().to_string()).collect();
     let rows = sqlx::query_as::<_, (Uuid, i64)>(HEADS).bind(outcome::json(&roots)).fetch_all(connection).await?;
     let version =
         |(root, version)| Ok((root, u64::try_from(version).map_err(|_| corrupt("head", root, "negative version"))?));

@@ -7,9 +7,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::insert::Insert;
-use crate::changes::{Changes, Moved};
+use crate::changes::Changes;
 use crate::errors::Failure;
-use crate::rows::{Current, Index, IndexChanges, Prepared, VersionRow};
+use crate::rows::{Current, IndexChanges, Prepared};
 
 pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes<'_, '_>) -> Result<(), Failure> {
     let work = changes.work();
@@ -20,20 +20,18 @@ pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes<'
     for (seq, current) in born_resources(connection, changes).await? {
         index.add(seq, &current.index);
     }
+    let mut numbers = HashMap::new();
     for task in [true, false] {
-        for moved in changes.moved(task) {
-            let (seq, fingerprint) = update(connection, &moved, &work).await?;
-            if fingerprint != moved.current.index.fingerprint() {
-                let before = index_before(connection, moved.row.key(), moved.before).await?;
-                index.replace(seq, &before, &moved.current.index);
-                reindexed(connection, moved.row.key(), seq, moved.current.index.fingerprint()).await?;
-            }
+        for (row, current) in changes.moved(task) {
+            numbers.insert(row.key(), update(connection, row, current, &work).await?);
         }
-        for (key, before) in changes.gone(task) {
-            let rows = index_before(connection, key, before).await?;
-            if let Some(seq) = delete(connection, key).await? {
-                index.replace(seq, &rows, &Index::default());
-            }
+        for key in changes.gone(task) {
+            numbers.insert(key, delete(connection, key).await?);
+        }
+    }
+    for (key, before, after) in changes.found_otherwise() {
+        if let Some(seq) = numbers.get(key) {
+            index.replace(*seq, &before, &after);
         }
     }
     for message in changes.unwritten() {
@@ -52,8 +50,8 @@ async fn born_tasks<'a, 'p>(
     const TASKS: Insert = Insert {
         name: "commit_tasks",
         into: "task (id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
-                     authored, authored_high, modified, modified_high, work, step, indexed)",
-        columns: 19,
+                     authored, authored_high, modified, modified_high, work, step)",
+        columns: 18,
         tail: "RETURNING seq, id",
     };
     let rows = changes.born(true);
@@ -65,7 +63,7 @@ async fn born_tasks<'a, 'p>(
         let query = query.bind(current.code).bind(current.grouped).bind(current.priority);
         let query = query.bind(current.authored).bind(current.authored_high);
         let query = query.bind(current.modified).bind(current.modified_high);
-        query.bind(work.map(str::to_owned)).bind(step.map(str::to_owned)).bind(current.index.fingerprint())
+        query.bind(work.map(str::to_owned)).bind(step.map(str::to_owned))
     });
     let returned = insert.await?;
     numbered(rows, returned)
@@ -77,8 +75,8 @@ async fn born_resources<'a, 'p>(
 ) -> Result<Vec<(i64, &'p Current)>, Failure> {
     const RESOURCES: Insert = Insert {
         name: "commit_resources",
-        into: "resource (kind, id, version, updated, status, priority, authored, authored_high, indexed)",
-        columns: 9,
+        into: "resource (kind, id, version, updated, status, priority, authored, authored_high)",
+        columns: 8,
         tail: "RETURNING seq, id, kind",
     };
     let rows = changes.born(false);
@@ -86,7 +84,7 @@ async fn born_resources<'a, 'p>(
         let key = row.key();
         let query = query.bind(key.kind.name()).bind(key.id.clone()).bind(row.version());
         let query = query.bind(row.write.resource.last_updated.0).bind(current.status.clone()).bind(current.priority);
-        query.bind(current.authored).bind(current.authored_high).bind(current.index.fingerprint())
+        query.bind(current.authored).bind(current.authored_high)
     });
     let returned = insert.await?;
     numbered(rows, returned)
@@ -109,31 +107,31 @@ fn numbered<'a, 'p>(
     Ok(rows.into_iter().filter_map(number).collect())
 }
 
-/// Moves a current row on; its number, and the fingerprint of the index rows that it had.
+/// Moves a current row on; its number.
 async fn update(
     connection: &mut SqliteConnection,
-    moved: &Moved<'_, '_>,
+    row: &Prepared<'_>,
+    current: &Current,
     work: &HashMap<&str, (&str, &str)>,
-) -> Result<(i64, i64), Failure> {
+) -> Result<i64, Failure> {
     const TASK: &str = "-- move_task
         UPDATE task SET version = $2, updated = $3, open = $4, status = $5, owner = $6, requester = $7, subject = $8,
                code = $9, grouped = $10, priority = $11, authored = $12, authored_high = $13, modified = $14,
                modified_high = $15, work = coalesce($16, work), step = coalesce($17, step)
-         WHERE id = $1 RETURNING seq, indexed";
+         WHERE id = $1 RETURNING seq";
     const RESOURCE: &str = "-- move_resource
         UPDATE resource SET version = $3, updated = $4, status = $5, priority = $6, authored = $7, authored_high = $8
-         WHERE kind = $1 AND id = $2 RETURNING seq, indexed";
-    let (key, current) = (moved.row.key(), moved.current);
-    let updated = moved.row.write.resource.last_updated.0;
+         WHERE kind = $1 AND id = $2 RETURNING seq";
+    let (key, updated) = (row.key(), row.write.resource.last_updated.0);
     let query = if key.kind == Kind::TASK {
         let (work, step) = work.get(key.id.as_str()).copied().unzip();
-        let query = sqlx::query_as(TASK).bind(&key.id).bind(moved.row.version()).bind(updated).bind(current.open);
+        let query = sqlx::query_scalar(TASK).bind(&key.id).bind(row.version()).bind(updated).bind(current.open);
         let query = query.bind(current.status.as_deref().unwrap_or_default()).bind(&current.owner);
         let query = query.bind(current.requester).bind(current.subject).bind(current.code).bind(current.grouped);
         let query = query.bind(current.priority).bind(current.authored).bind(current.authored_high);
         query.bind(current.modified).bind(current.modified_high).bind(work).bind(step)
     } else {
-        let query = sqlx::query_as(RESOURCE).bind(key.kind.name()).bind(&key.id).bind(moved.row.version());
+        let query = sqlx::query_scalar(RESOURCE).bind(key.kind.name()).bind(&key.id).bind(row.version());
         let query = query.bind(updated).bind(&current.status).bind(current.priority);
         query.bind(current.authored).bind(current.authored_high)
     };
@@ -141,30 +139,13 @@ async fn update(
     query.fetch_optional(connection).await?.ok_or(Failure::Taken)
 }
 
-async fn delete(connection: &mut SqliteConnection, key: &Key) -> Result<Option<i64>, Failure> {
+async fn delete(connection: &mut SqliteConnection, key: &Key) -> Result<i64, Failure> {
     const TASK: &str = "-- delete_task\nDELETE FROM task WHERE id = $2 AND $1 = 'Task' RETURNING seq";
     const RESOURCE: &str = "-- delete_resource\nDELETE FROM resource WHERE kind = $1 AND id = $2 RETURNING seq";
     const CLAIMS: &str = "-- delete_claims\nDELETE FROM claim WHERE kind = $1 AND holder = $2";
     sqlx::query(CLAIMS).bind(key.kind.name()).bind(&key.id).execute(&mut *connection).await?;
     let query = sqlx::query_scalar(if key.kind == Kind::TASK { TASK } else { RESOURCE });
-    Ok(query.bind(key.kind.name()).bind(&key.id).fetch_optional(connection).await?)
-}
-
-async fn index_before(connection: &mut SqliteConnection, key: &Key, version: u32) -> Result<Index, Failure> {
-    const BODY: &str = "-- version_before
-        SELECT kind, id, version, root, method, updated, body
-          FROM version WHERE kind = $1 AND id = $2 AND version = $3";
-    let query = sqlx::query_as::<_, VersionRow>(BODY).bind(key.kind.name()).bind(&key.id).bind(version);
-    let Some(row) = query.fetch_optional(connection).await? else { return Ok(Index::default()) };
-    Ok(Current::of(&row.resource()?, row.root).index)
-}
-
-async fn reindexed(connection: &mut SqliteConnection, key: &Key, seq: i64, fingerprint: i64) -> Result<(), Failure> {
-    const TASK: &str = "-- reindexed_task\nUPDATE task SET indexed = $2 WHERE seq = $1";
-    const RESOURCE: &str = "-- reindexed_resource\nUPDATE resource SET indexed = $2 WHERE seq = $1";
-    let query = sqlx::query(if key.kind == Kind::TASK { TASK } else { RESOURCE });
-    query.bind(seq).bind(fingerprint).execute(connection).await?;
-    Ok(())
+    query.bind(key.kind.name()).bind(&key.id).fetch_optional(connection).await?.ok_or(Failure::Taken)
 }
 
 async fn write_index(connection: &mut SqliteConnection, index: &IndexChanges) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! The rows of a batch that holds.
 
-use hub_domain::decision::{Decision, OutgoingId};
+use hub_domain::decision::OutgoingId;
 use hub_domain::registry::Trouble;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
@@ -19,7 +19,7 @@ pub(super) async fn heads(connection: &mut SqliteConnection, changes: &Changes<'
         tail: "ON CONFLICT (root) DO UPDATE SET version = excluded.version, last = excluded.last, run = excluded.run",
     };
     let with_run = |write| Ok((write, run_text(write)?));
-    let rows = changes.heads.values().copied().map(with_run).collect::<Result<Vec<_>, Trouble>>()?;
+    let rows = changes.heads.values().map(|fate| fate.last).map(with_run).collect::<Result<Vec<_>, Trouble>>()?;
     let bind = HEADS.rows(connection, &rows, |query, (write, run)| {
         query.bind(write.root).bind(write.head.version as i64).bind(write.head.last.0).bind(run.clone())
     });
@@ -29,8 +29,7 @@ pub(super) async fn heads(connection: &mut SqliteConnection, changes: &Changes<'
 
 pub(super) async fn keys(
     connection: &mut SqliteConnection,
-    decisions: &[Decision],
-    holds: &[bool],
+    changes: &Changes<'_, '_>,
     now_us: i64,
 ) -> Result<(), Failure> {
     const RECEIPTS: Insert =
@@ -41,18 +40,17 @@ pub(super) async fn keys(
         columns: 4,
         tail: "ON CONFLICT DO NOTHING",
     };
-    let held = || decisions.iter().zip(holds).filter(|(_, holds)| **holds).map(|(decision, _)| decision);
-    let receipts: Vec<_> = held().flat_map(|decision| &decision.receipts).collect();
+    let receipts: Vec<_> = changes.receipts.values().collect();
     let receipts = RECEIPTS.rows(connection, &receipts, |query, receipt| {
         let key = values::key(&receipt.key).map(|key| key.into_owned());
         query.bind(key).bind(receipt.fingerprint.clone()).bind(receipt.answer.clone()).bind(now_us)
     });
     receipts.await?;
-    let claims: Vec<_> = held().flat_map(|decision| &decision.claims).collect();
+    let claims: Vec<_> = changes.claims.iter().collect();
     let claims = CLAIMS.rows(connection, &claims, |query, (identifier, holder)| {
         let key = |text| values::key(text).map(|key| key.into_owned());
         let query = query.bind(identifier.kind.name()).bind(key(&identifier.system));
-        query.bind(key(&identifier.value)).bind(holder.clone())
+        query.bind(key(&identifier.value)).bind(holder.to_string())
     });
     claims.await?;
     Ok(())
@@ -62,7 +60,7 @@ pub(super) async fn plans(connection: &mut SqliteConnection, changes: &Changes<'
     const PLANS: Insert =
         Insert { name: "commit_plans", into: "plan (hash, body)", columns: 2, tail: "ON CONFLICT DO NOTHING" };
     let plans: Vec<_> = changes.plans.iter().collect();
-    PLANS.rows(connection, &plans, |query, (hash, text)| query.bind(hash.to_string()).bind(text.to_string())).await?;
+    PLANS.rows(connection, &plans, |query, (hash, (_, text))| query.bind(hash.to_string()).bind(text.to_string())).await?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Small builders, so that a test reads like what it says.
 
+use std::collections::HashMap;
+
 use hub_domain::decision::{Decision, HeadWrite, Message, OutgoingId, Write};
 use hub_domain::query::{self, DateMatch, Filter, Prefix, Query, Sort, SystemMatch, TokenMatch};
 use hub_domain::registry::{Committed, HistoryOf, Method, Page, Registry, Stored};
@@ -52,7 +54,7 @@ impl Deciding {
     fn writes(mut self, root: Uuid, method: Method, key: Key, version: u32, body: Value) -> Self {
         let Value::Object(body) = body else { panic!("a body is an object") };
         let resource = Resource::new(key, version, self.now, body);
-        self.decision.writes.push(Write { root, method, resource });
+        self.decision.writes.push(Write { root, method, resource, before: None });
         self
     }
 
@@ -92,11 +94,28 @@ pub(crate) async fn create(registry: &dyn Registry, number: u128, key: Key, body
 }
 
 pub(crate) async fn commit_one(registry: &dyn Registry, decision: Decision) -> (Committed, Vec<OutgoingId>) {
-    registry.commit(&[decision]).await.unwrap().remove(0)
+    let decisions = upon_what_is_there(registry, &[decision]).await;
+    registry.commit(&decisions).await.unwrap().remove(0)
 }
 
 pub(crate) async fn commit(registry: &dyn Registry, decisions: &[Decision]) -> Vec<Committed> {
-    registry.commit(decisions).await.unwrap().into_iter().map(|(committed, _)| committed).collect()
+    let decisions = upon_what_is_there(registry, decisions).await;
+    registry.commit(&decisions).await.unwrap().into_iter().map(|(committed, _)| committed).collect()
+}
+
+/// Decisions that know what they replace, as those do that were made upon a scene.
+async fn upon_what_is_there(registry: &dyn Registry, decisions: &[Decision]) -> Vec<Decision> {
+    let mut decisions = decisions.to_vec();
+    let mut written: HashMap<Key, Resource> = HashMap::new();
+    for write in decisions.iter_mut().flat_map(|decision| &mut decision.writes) {
+        let key = &write.resource.key;
+        if write.method != Method::Create {
+            let mut scene = registry.load(&[needing(key)]).await.unwrap().0.remove(0);
+            write.before = written.get(key).cloned().or_else(|| scene.resources.remove(key));
+        }
+        written.insert(key.clone(), write.resource.clone());
+    }
+    decisions
 }
 
 pub(crate) fn identifier(kind: Kind, value: &str) -> Identifier {
