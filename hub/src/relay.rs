@@ -29,6 +29,11 @@ use crate::engine::Fresh;
 /// the earlier may then come last, which every consumer can bear.
 const SENDS_LIMIT: usize = 3;
 
+/// How long messages that were sent wait for others to be forgotten with, unless they are many. Those of a hub that dies
+/// meanwhile are sent again.
+const FORGET_AFTER: Duration = Duration::from_millis(20);
+const FORGET_AT_ONCE: usize = 256;
+
 /// Who the hub is in the messages it sends.
 pub(crate) const SOURCE: &str = "urn:fhir-workflow-hub";
 
@@ -46,6 +51,9 @@ pub(crate) struct Options {
     pub(crate) payload: Payloads,
 }
 
+/// Where what was sent goes to be forgotten.
+type Sent = mpsc::UnboundedSender<Vec<OutgoingId>>;
+
 pub(crate) struct Relay {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) transport: Arc<dyn Transport>,
@@ -56,6 +64,8 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) async fn run(self, mut fresh: mpsc::Receiver<Fresh>, stop: CancellationToken) {
         let relay = Arc::new(self);
+        let (sent, forgettable) = mpsc::unbounded_channel();
+        let forgetting = tokio::spawn(relay.clone().forget(forgettable));
         let mut generation = relay.transport.generation();
         generation.mark_changed();
         let mut poll = tokio::time::interval(relay.options.poll);
@@ -74,15 +84,36 @@ impl Relay {
                 first = fresh.recv(), if under_way.len() < SENDS_LIMIT => match first {
                     Some(first) => {
                         let fresh = relay.and_more(first, &mut fresh);
-                        let relay = relay.clone();
-                        under_way.spawn(async move { relay.send(fresh).await });
+                        let (relay, sent) = (relay.clone(), sent.clone());
+                        under_way.spawn(async move { relay.send(fresh, &sent).await });
                     }
                     None => break,
                 },
-                _ = poll.tick() => relay.sweep().await,
+                _ = poll.tick() => relay.sweep(&sent).await,
             }
         }
         while under_way.join_next().await.is_some() {}
+        drop(sent);
+        let _ = forgetting.await;
+    }
+
+    /// Takes out of the outbox what was sent: what came within a moment together.
+    async fn forget(self: Arc<Self>, mut sent: mpsc::UnboundedReceiver<Vec<OutgoingId>>) {
+        while let Some(mut ids) = sent.recv().await {
+            let more = async {
+                while ids.len() < FORGET_AT_ONCE
+                    && let Some(more) = sent.recv().await
+                {
+                    ids.extend(more);
+                }
+            };
+            let _ = tokio::time::timeout(FORGET_AFTER, more).await;
+            match self.registry.sent(&ids).await {
+                Ok(()) => self.backlog.shrank(ids.len()),
+                // They will be sent twice, which every consumer can bear.
+                Err(trouble) => tracing::warn!(cause = %trouble, "sent messages could not be forgotten"),
+            }
+        }
     }
 
     /// With what else has come meanwhile: the fuller a batch, the less each message costs.
@@ -124,22 +155,22 @@ impl Relay {
 
     /// Sends what lies in the outbox, until it is empty or something stops it. Whoever takes from it skips what another
     /// has taken, so several may.
-    async fn sweep(&self) {
-        join_all((0..SENDS_LIMIT).map(|_| self.sweep_some())).await;
+    async fn sweep(&self, sent: &Sent) {
+        join_all((0..SENDS_LIMIT).map(|_| self.sweep_some(sent))).await;
     }
 
-    async fn sweep_some(&self) {
+    async fn sweep_some(&self, sent: &Sent) {
         while self.transport.health().is_ok() {
             match self.registry.outgoing(self.options.batch_limit_messages, self.options.lease).await {
                 Ok(messages) if messages.is_empty() => return,
-                Ok(messages) => self.send(Fresh { messages, written: Vec::new() }).await,
+                Ok(messages) => self.send(Fresh { messages, written: Vec::new() }, sent).await,
                 Err(trouble) => return tracing::warn!(cause = %trouble, "the outbox cannot be read"),
             }
         }
     }
 
-    /// Publishes, and forgets what was confirmed or is no longer wanted. The rest stays in the outbox.
-    async fn send(&self, fresh: Fresh) {
+    /// Publishes, and gives what was confirmed or is no longer wanted to be forgotten. The rest stays in the outbox.
+    async fn send(&self, fresh: Fresh, sent: &Sent) {
         if self.transport.health().is_err() {
             // Reading what they are about would be in vain. The sweep finds them when the broker is back.
             return;
@@ -158,11 +189,8 @@ impl Relay {
             Err(trouble) => return tracing::warn!(cause = %trouble, "messages stay in the outbox"),
         }
         done.extend(self.publish(sealed).await);
-        match self.registry.sent(&done).await {
-            Ok(()) => self.backlog.shrank(done.len()),
-            // They will be sent twice, which every consumer can bear.
-            Err(trouble) => tracing::warn!(cause = %trouble, "sent messages could not be forgotten"),
-        }
+        // It ends after the last send.
+        let _ = sent.send(done);
     }
 
     async fn publish(&self, sealed: Vec<(OutgoingId, (String, Sealed))>) -> Vec<OutgoingId> {

@@ -14,43 +14,47 @@ const NEW_TASKS: &str = "
     INSERT INTO task (id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
                       authored, authored_high, modified, modified_high, work, step, seq)
     OVERRIDING SYSTEM VALUE
-    SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[], $5::smallint[], $6::text[], $7::text[],
-                         $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::smallint[], $13::bigint[],
-                         $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::text[],
-                         (SELECT tasks FROM numbers))";
+    SELECT unnest($1::text[]), unnest($2::integer[]), unnest($3::bigint[]), unnest($4::uuid[]),
+           unnest($5::smallint[]), unnest($6::text[]), unnest($7::text[]), unnest($8::uuid[]), unnest($9::uuid[]),
+           unnest($10::uuid[]), unnest($11::uuid[]), unnest($12::smallint[]), unnest($13::bigint[]),
+           unnest($14::bigint[]), unnest($15::bigint[]), unnest($16::bigint[]), unnest($17::text[]),
+           unnest($18::text[]), unnest((SELECT tasks FROM numbers))";
 const MOVED_TASKS: &str = "
     UPDATE task AS t
        SET version = n.version, updated = n.updated, open = n.open, status = n.status, owner = n.owner,
            requester = n.requester, subject = n.subject, code = n.code, grouped = n.grouped, priority = n.priority,
            authored = n.authored, authored_high = n.authored_high, modified = n.modified,
            modified_high = n.modified_high, work = coalesce(n.work, t.work), step = coalesce(n.step, t.step)
-      FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[], $5::smallint[], $6::text[], $7::text[],
-                  $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::smallint[], $13::bigint[], $14::bigint[],
-                  $15::bigint[], $16::bigint[], $17::text[], $18::text[])
-           AS n (id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
-                 authored, authored_high, modified, modified_high, work, step)
+      FROM (SELECT unnest($1::text[]) AS id, unnest($2::integer[]) AS version, unnest($3::bigint[]) AS updated,
+                   unnest($4::uuid[]) AS root, unnest($5::smallint[]) AS open, unnest($6::text[]) AS status,
+                   unnest($7::text[]) AS owner, unnest($8::uuid[]) AS requester, unnest($9::uuid[]) AS subject,
+                   unnest($10::uuid[]) AS code, unnest($11::uuid[]) AS grouped, unnest($12::smallint[]) AS priority,
+                   unnest($13::bigint[]) AS authored, unnest($14::bigint[]) AS authored_high,
+                   unnest($15::bigint[]) AS modified, unnest($16::bigint[]) AS modified_high,
+                   unnest($17::text[]) AS work, unnest($18::text[]) AS step) AS n
      WHERE t.id = n.id
     RETURNING 1";
 const NEW_RESOURCES: &str = "
     INSERT INTO resource (kind, id, version, updated, status, priority, authored, authored_high, seq)
     OVERRIDING SYSTEM VALUE
-    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::smallint[],
-                         $7::bigint[], $8::bigint[], (SELECT resources FROM numbers))";
+    SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::integer[]), unnest($4::bigint[]), unnest($5::text[]),
+           unnest($6::smallint[]), unnest($7::bigint[]), unnest($8::bigint[]),
+           unnest((SELECT resources FROM numbers))";
 const MOVED_RESOURCES: &str = "
     UPDATE resource AS r
        SET version = n.version, updated = n.updated, status = n.status, priority = n.priority,
            authored = n.authored, authored_high = n.authored_high
-      FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[],
-                  $8::bigint[])
-           AS n (kind, id, version, updated, status, priority, authored, authored_high)
+      FROM (SELECT unnest($1::text[]) AS kind, unnest($2::text[]) AS id, unnest($3::integer[]) AS version,
+                   unnest($4::bigint[]) AS updated, unnest($5::text[]) AS status, unnest($6::smallint[]) AS priority,
+                   unnest($7::bigint[]) AS authored, unnest($8::bigint[]) AS authored_high) AS n
      WHERE r.kind = n.kind AND r.id = n.id
     RETURNING 1";
 const TASKS_GONE: &str = "DELETE FROM task WHERE id = ANY ($1) RETURNING 1";
 const RESOURCES_GONE: &str = "
-    DELETE FROM resource AS r USING unnest($1::text[], $2::text[]) AS n (kind, id)
+    DELETE FROM resource AS r USING (SELECT unnest($1::text[]) AS kind, unnest($2::text[]) AS id) AS n
      WHERE r.kind = n.kind AND r.id = n.id RETURNING 1";
 const CLAIMS_GONE: &str = "
-    DELETE FROM claim AS c USING unnest($1::text[], $2::text[]) AS n (kind, id)
+    DELETE FROM claim AS c USING (SELECT unnest($1::text[]) AS kind, unnest($2::text[]) AS id) AS n
      WHERE c.kind = n.kind AND c.holder = n.id";
 /// Of the rows that index rows belong to: first the new ones', $1 Tasks and $2 others, then those of the rows that are
 /// there, $3 and $4, in this order.
@@ -66,31 +70,35 @@ const NUMBERS: &str = "
 const TOKENS: &str = "
     INSERT INTO search_token (value, seq, system)
     SELECT n.value, (SELECT tasks || resources FROM numbers)[n.place], n.system
-      FROM unnest($1::uuid[], $2::integer[], $3::bigint[]) AS n (value, place, system)";
+      FROM (SELECT unnest($1::uuid[]) AS value, unnest($2::integer[]) AS place, unnest($3::bigint[]) AS system) AS n";
 const DATES: &str = "
     INSERT INTO search_date (param, low, seq, high)
     SELECT n.param, n.low, (SELECT tasks || resources FROM numbers)[n.place], n.high
-      FROM unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[]) AS n (param, low, place, high)";
+      FROM (SELECT unnest($1::integer[]) AS param, unnest($2::bigint[]) AS low, unnest($3::integer[]) AS place,
+                   unnest($4::bigint[]) AS high) AS n";
 /// Of a row that was there before, when another hub may have made more of it than this one knows.
 const MORE_TOKENS: &str = "
     INSERT INTO search_token (value, seq, system)
     SELECT n.value, (SELECT moved FROM numbers)[n.place], n.system
-      FROM unnest($1::uuid[], $2::integer[], $3::bigint[]) AS n (value, place, system) ON CONFLICT DO NOTHING";
+      FROM (SELECT unnest($1::uuid[]) AS value, unnest($2::integer[]) AS place, unnest($3::bigint[]) AS system) AS n ON CONFLICT DO NOTHING";
 const MORE_DATES: &str = "
     INSERT INTO search_date (param, low, seq, high)
     SELECT n.param, n.low, (SELECT moved FROM numbers)[n.place], n.high
-      FROM unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[]) AS n (param, low, place, high)
+      FROM (SELECT unnest($1::integer[]) AS param, unnest($2::bigint[]) AS low, unnest($3::integer[]) AS place,
+                   unnest($4::bigint[]) AS high) AS n
     ON CONFLICT DO NOTHING";
 const TOKENS_GONE: &str = "
     DELETE FROM search_token AS s
-     USING unnest($1::uuid[], $2::integer[], $3::bigint[]) AS n (value, place, system)
+     USING (SELECT unnest($1::uuid[]) AS value, unnest($2::integer[]) AS place, unnest($3::bigint[]) AS system) AS n
      WHERE s.value = n.value AND s.seq = (SELECT moved FROM numbers)[n.place] AND s.system = n.system";
 const DATES_GONE: &str = "
     DELETE FROM search_date AS s
-     USING unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[]) AS n (param, low, place, high)
+     USING (SELECT unnest($1::integer[]) AS param, unnest($2::bigint[]) AS low, unnest($3::integer[]) AS place,
+                   unnest($4::bigint[]) AS high) AS n
      WHERE s.param = n.param AND s.low = n.low AND s.seq = (SELECT moved FROM numbers)[n.place] AND s.high = n.high";
 const MARK: &str = "
-    UPDATE task AS t SET work = n.work, step = n.step FROM unnest($1::text[], $2::text[], $3::text[]) AS n (id, work, step)
+    UPDATE task AS t SET work = n.work, step = n.step
+      FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS work, unnest($3::text[]) AS step) AS n
      WHERE t.id = n.id";
 
 type Work<'a> = HashMap<&'a str, (&'a str, &'a str)>;
@@ -207,12 +215,7 @@ fn bind_resources<'p>(part: Part<'p>, rows: &[(&Prepared<'_>, &Current)]) -> Res
     part.bind(authored)?.bind(authored_high)
 }
 
-fn tokens(
-    parts: &mut Parts,
-    name: &'static str,
-    sql: &'static str,
-    rows: &[(i64, TokenRow)],
-) -> Result<(), Failure> {
+fn tokens(parts: &mut Parts, name: &'static str, sql: &'static str, rows: &[(i64, TokenRow)]) -> Result<(), Failure> {
     if !rows.is_empty() {
         let values: Vec<Uuid> = rows.iter().map(|(_, row)| row.value).collect();
         let places: Vec<i32> = rows.iter().map(|(place, _)| *place as i32).collect();
@@ -222,12 +225,7 @@ fn tokens(
     Ok(())
 }
 
-fn dates(
-    parts: &mut Parts,
-    name: &'static str,
-    sql: &'static str,
-    rows: &[(i64, DateRow)],
-) -> Result<(), Failure> {
+fn dates(parts: &mut Parts, name: &'static str, sql: &'static str, rows: &[(i64, DateRow)]) -> Result<(), Failure> {
     if !rows.is_empty() {
         let params: Vec<i32> = rows.iter().map(|(_, row)| row.param).collect();
         let lows: Vec<i64> = rows.iter().map(|(_, row)| row.low).collect();

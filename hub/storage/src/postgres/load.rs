@@ -1,4 +1,4 @@
-//! Scenes for a batch: one statement, so one round trip and one moment.
+//! Scenes for a batch: one statement of what is asked, so one round trip and one moment.
 
 use hub_domain::query;
 use hub_domain::registry::Trouble;
@@ -8,50 +8,56 @@ use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use super::Postgres;
+use super::parts::Questions;
 use crate::errors::corrupt;
 use crate::load::{Found, Wanted};
 use crate::rows::VersionRow;
 use crate::{clock, values};
 
-/// $1, $2: keys of resources. $3: roots. $4, $5: keys that may exist. $6: receipts. $7..$10: identifiers, as type,
-/// system and value, and what stands for both in search_token. `what` says which columns of a row mean something.
-const LOAD: &str = "-- load
-    WITH resources AS MATERIALIZED (
+/// `what` says which columns of a row mean something. First the moment.
+const NOW: &str = "
+    SELECT 0 AS what, NULL AS kind, NULL AS id, (SELECT max(shown) FROM feed) AS number, NULL::uuid AS root,
+           NULL::smallint AS method, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS updated,
+           NULL::bytea AS body, NULL AS more";
+/// Resources by type and id, each with the head of its order.
+const RESOURCES: &str = "
+    (WITH resources AS MATERIALIZED (
         SELECT v.* FROM unnest($1::text[], $2::text[]) AS w (kind, id)
          CROSS JOIN LATERAL (SELECT * FROM version
                               WHERE kind = w.kind AND id = w.id ORDER BY version DESC LIMIT 1) AS v)
-    SELECT 1 AS what, kind, id, version::bigint AS number, root, method, updated, body, NULL AS more
-      FROM resources
+    SELECT 1, kind, id, version::bigint, root, method, updated, body, NULL FROM resources
     UNION ALL
     SELECT 2, NULL, NULL, version, root, NULL, last, NULL, run
-      FROM head WHERE root = ANY ($3::uuid[] || ARRAY(SELECT root FROM resources))
-    UNION ALL
+      FROM head WHERE root = ANY (ARRAY(SELECT root FROM resources)))";
+const HEADS: &str = "
+    SELECT 2, NULL, NULL, version, root, NULL, last, NULL, run FROM head WHERE root = ANY ($1)";
+/// By type and id.
+const EXISTING: &str = "
     SELECT 3, w.kind, w.id, NULL, NULL, NULL, NULL, NULL, NULL
-      FROM unnest($4::text[], $5::text[]) AS w (kind, id)
+      FROM unnest($1::text[], $2::text[]) AS w (kind, id)
      CROSS JOIN LATERAL (SELECT method FROM version
                           WHERE kind = w.kind AND id = w.id ORDER BY version DESC LIMIT 1) AS v
-     WHERE v.method <> 3
-    UNION ALL
-    SELECT 4, fingerprint, key, NULL, NULL, NULL, NULL, NULL, answer FROM receipt WHERE key = ANY ($6::text[])
-    UNION ALL
+     WHERE v.method <> 3";
+const RECEIPTS: &str = "
+    SELECT 4, fingerprint, key, NULL, NULL, NULL, NULL, NULL, answer FROM receipt WHERE key = ANY ($1)";
+/// By type, system and value.
+const HOLDERS: &str = "
     SELECT 5, NULL, c.holder, w.number, NULL, NULL, NULL, NULL, NULL
-      FROM unnest($7::text[], $8::text[], $9::text[]) WITH ORDINALITY AS w (kind, system, value, number)
+      FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w (kind, system, value, number)
       JOIN claim AS c ON c.kind = w.kind AND c.system = w.system AND c.value = w.value
     UNION ALL
+    SELECT 6, NULL, t.id, w.number, NULL, NULL, NULL, NULL, NULL
+      FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w (kind, system, value, number)
+      JOIN task AS t ON t.id = w.value
+     WHERE w.kind = 'Task' AND w.system = 'urn:fhir-workflow-hub:task'";
+/// By type, and what stands for value and system in search_token.
+const CARRIERS: &str = "
     SELECT 6, NULL, coalesce(t.id, r.id), w.number, NULL, NULL, NULL, NULL, NULL
-      FROM unnest($7::text[], $10::uuid[], $11::bigint[]) WITH ORDINALITY AS w (kind, value, system, number)
+      FROM unnest($1::text[], $2::uuid[], $3::bigint[]) WITH ORDINALITY AS w (kind, value, system, number)
      CROSS JOIN LATERAL (SELECT seq FROM search_token WHERE value = w.value AND system = w.system
                           ORDER BY seq LIMIT 2) AS s
       LEFT JOIN task AS t ON w.kind = 'Task' AND t.seq = s.seq
-      LEFT JOIN resource AS r ON w.kind <> 'Task' AND r.seq = s.seq
-    UNION ALL
-    SELECT 6, NULL, t.id, w.number, NULL, NULL, NULL, NULL, NULL
-      FROM unnest($7::text[], $8::text[], $9::text[]) WITH ORDINALITY AS w (kind, system, value, number)
-      JOIN task AS t ON t.id = w.value
-     WHERE w.kind = 'Task' AND w.system = 'urn:fhir-workflow-hub:task'
-    UNION ALL
-    SELECT 0, NULL, NULL, (SELECT max(shown) FROM feed), NULL, NULL,
-           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, NULL, NULL";
+      LEFT JOIN resource AS r ON w.kind <> 'Task' AND r.seq = s.seq";
 const PLANS: &str = "-- load_plans\nSELECT hash, body FROM plan WHERE hash = ANY ($1)";
 
 #[derive(Debug, sqlx::FromRow)]
@@ -86,12 +92,26 @@ impl Postgres {
         let roots: Vec<Uuid> = wanted.roots.iter().copied().collect();
         let receipts: Vec<String> =
             wanted.receipts.iter().filter_map(|key| Some(values::key(key)?.into_owned())).collect();
-        let query =
-            sqlx::query_as::<_, LoadRow>(LOAD).bind(kinds(&wanted.resources)).bind(ids(&wanted.resources)).bind(roots);
-        let query = query.bind(kinds(&wanted.existence)).bind(ids(&wanted.existence)).bind(receipts);
-        let query = query.bind(identifiers.kinds).bind(identifiers.systems).bind(identifiers.values);
-        let query = query.bind(identifiers.digests).bind(identifiers.stored_systems);
-        let rows = self.lanes.all(query).await?;
+        let mut questions = Questions::default();
+        questions.ask(NOW);
+        if !wanted.resources.is_empty() {
+            questions.ask(RESOURCES).bind(kinds(&wanted.resources))?.bind(ids(&wanted.resources))?;
+        }
+        if !roots.is_empty() {
+            questions.ask(HEADS).bind(roots)?;
+        }
+        if !wanted.existence.is_empty() {
+            questions.ask(EXISTING).bind(kinds(&wanted.existence))?.bind(ids(&wanted.existence))?;
+        }
+        if !receipts.is_empty() {
+            questions.ask(RECEIPTS).bind(receipts)?;
+        }
+        if !identifiers.all.is_empty() {
+            let Identifiers { kinds, systems, values, digests, stored_systems, .. } = &identifiers;
+            questions.ask(HOLDERS).bind(kinds)?.bind(systems)?.bind(values)?;
+            questions.ask(CARRIERS).bind(kinds)?.bind(digests)?.bind(stored_systems)?;
+        }
+        let rows = self.lanes.all(questions.query::<LoadRow>("load")).await?;
 
         let mut found = Found::default();
         let mut moment = Timestamp::default();

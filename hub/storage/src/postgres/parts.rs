@@ -1,5 +1,5 @@
-//! Several changes as one statement. Each part costs the database its rows; a statement of its own would cost another
-//! way to it and back, and that is what most of a small commit's time would go to.
+//! Several questions, or several changes, as one statement. Each part costs the database its rows; a statement of its own
+//! would cost another way to it and back, and that is what most of a small batch's time would go to.
 //!
 //! All parts see the database as it was before the statement, so no two may touch the same row. A part may tell how many
 //! rows it has to come to: when one comes to another number, the statement undoes itself.
@@ -9,11 +9,48 @@ use hub_domain::registry::Trouble;
 use schemas::resource::Kind;
 use schemas::time::Timestamp;
 use sqlx::encode::Encode;
-use sqlx::postgres::{PgArguments, PgConnection};
-use sqlx::{Arguments, AssertSqlSafe, Postgres, Type};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::QueryAs;
+use sqlx::{Arguments, AssertSqlSafe, FromRow, Postgres, Type};
 
 use crate::errors::Failure;
 
+/// Questions whose answers have the same columns.
+#[derive(Default)]
+pub(super) struct Questions {
+    text: String,
+    arguments: PgArguments,
+}
+
+impl Questions {
+    /// Adds a question with its own `$1`, `$2` and so on; its values are bound next, in their order.
+    pub(super) fn ask(&mut self, sql: &str) -> &mut Self {
+        if !self.text.is_empty() {
+            self.text.push_str("\nUNION ALL");
+        }
+        self.text.push_str(&renumbered(sql, self.arguments.len()));
+        self
+    }
+
+    pub(super) fn bind<'t, T: Encode<'t, Postgres> + Type<Postgres>>(
+        &mut self,
+        value: T,
+    ) -> Result<&mut Self, Trouble> {
+        bind(&mut self.arguments, value)?;
+        Ok(self)
+    }
+
+    /// The answers to the first question come first.
+    pub(super) fn query<'q, T: for<'r> FromRow<'r, PgRow>>(self, name: &str) -> QueryAs<'q, Postgres, T, PgArguments> {
+        sqlx::query_as_with(AssertSqlSafe(format!("-- {name}{}", self.text)), self.arguments)
+    }
+}
+
+fn bind<'t, T: Encode<'t, Postgres> + Type<Postgres>>(arguments: &mut PgArguments, value: T) -> Result<(), Trouble> {
+    arguments.add(value).map_err(|_| Trouble::Failed("a value cannot be sent to the database".into()))
+}
+
+/// Changes, all of which are made or none.
 #[derive(Default)]
 pub(super) struct Parts {
     text: String,
@@ -47,8 +84,8 @@ impl Parts {
         let (kinds, moments): (Vec<&str>, Vec<i64>) = moments.iter().map(|(kind, at)| (kind.name(), at.0)).unzip();
         let before = self.arguments.len();
         let holds = format!("commit_holds(true{}, ${}, ${})", self.conditions, before + 1, before + 2);
-        self.argument(kinds)?;
-        self.argument(moments)?;
+        bind(&mut self.arguments, kinds)?;
+        bind(&mut self.arguments, moments)?;
         let tells = self.telling.map(|part| format!(" UNION ALL SELECT id FROM {part}")).unwrap_or_default();
         let text = format!("-- commit\nWITH {}\nSELECT NULL::bigint AS id WHERE NOT {holds}{tells}", self.text);
         let query = sqlx::query_scalar_with::<_, i64, _>(AssertSqlSafe(text), self.arguments);
@@ -56,16 +93,11 @@ impl Parts {
         ids.sort_unstable();
         Ok(ids.into_iter().map(OutgoingId).collect())
     }
-
-    fn argument<'t, T: Encode<'t, Postgres> + Type<Postgres>>(&mut self, value: T) -> Result<(), Failure> {
-        let written = self.arguments.add(value);
-        Ok(written.map_err(|_| Trouble::Failed("a value cannot be sent to the database".into()))?)
-    }
 }
 
 impl Part<'_> {
     pub(super) fn bind<'t, T: Encode<'t, Postgres> + Type<Postgres>>(self, value: T) -> Result<Self, Failure> {
-        self.parts.argument(value)?;
+        bind(&mut self.parts.arguments, value)?;
         Ok(self)
     }
 
@@ -78,7 +110,7 @@ impl Part<'_> {
     /// The same for one that has to return so many rows.
     pub(super) fn comes_to(self, rows: usize) -> Result<(), Failure> {
         let number = self.parts.arguments.len() + 1;
-        self.parts.argument(i64::try_from(rows).unwrap_or(i64::MAX))?;
+        bind(&mut self.parts.arguments, i64::try_from(rows).unwrap_or(i64::MAX))?;
         self.parts.conditions.push_str(&format!(" AND (SELECT count(*) FROM {}) = ${number}", self.name));
         self.done();
         Ok(())

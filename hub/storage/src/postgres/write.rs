@@ -1,4 +1,6 @@
 //! The rows of a batch that holds: one part a table, its rows as arrays.
+//!
+//! `unnest` stands among what is selected: behind FROM, PostgreSQL would store each column away before it reads it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,49 +17,46 @@ use crate::values;
 
 const NEW_HEADS: &str = "
     INSERT INTO head (root, version, last, run)
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) AS n (root, version, last, run)
-     ORDER BY root";
+    SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::text[]) ORDER BY 1";
 /// Who moves a head on has its lock, so that nobody else writes what belongs to it.
 const MOVED_HEADS: &str = "
     UPDATE head SET version = n.version, last = n.last, run = n.run
-      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
-           AS n (root, version, last, run, expected)
+      FROM (SELECT unnest($1::uuid[]) AS root, unnest($2::bigint[]) AS version, unnest($3::bigint[]) AS last,
+                   unnest($4::text[]) AS run, unnest($5::bigint[]) AS expected) AS n
      WHERE head.root = n.root AND head.version = n.expected
     RETURNING 1";
 /// Refused by the number of rows, not by the index: its error would tell the key to the server's log.
 const RECEIPTS: &str = "
     INSERT INTO receipt (key, fingerprint, answer, at)
-    SELECT key, fingerprint, answer, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $4
-      FROM unnest($1::text[], $2::text[], $3::text[]) AS n (key, fingerprint, answer) ORDER BY key
+    SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]),
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $4 ORDER BY 1
     ON CONFLICT DO NOTHING RETURNING 1";
 /// Who holds one already goes on to hold it.
 const CLAIMS: &str = "
     INSERT INTO claim (kind, system, value, holder)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (kind, system, value, holder)
-     ORDER BY kind, system, value
+    SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]) ORDER BY 1, 2, 3
     ON CONFLICT (kind, system, value) DO UPDATE SET holder = excluded.holder WHERE claim.holder = excluded.holder
     RETURNING 1";
 const PLANS: &str = "
-    INSERT INTO plan (hash, body) SELECT * FROM unnest($1::text[], $2::text[]) AS n (hash, body) ORDER BY hash
+    INSERT INTO plan (hash, body) SELECT unnest($1::text[]), unnest($2::text[]) ORDER BY 1
     ON CONFLICT DO NOTHING";
 const VERSIONS: &str = "
     INSERT INTO version (kind, id, version, root, method, updated, body)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::uuid[], $5::smallint[], $6::bigint[], $7::bytea[])";
+    SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::integer[]), unnest($4::uuid[]), unnest($5::smallint[]),
+           unnest($6::bigint[]), unnest($7::bytea[])";
 const TIMERS: &str = "
     INSERT INTO timer (root, name, due, leased_until)
-    SELECT root, name, due, $4 FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS n (root, name, due)
+    SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::bigint[]), $4
     ON CONFLICT (root, name) DO UPDATE SET due = excluded.due, leased_until = excluded.leased_until";
 const TIMERS_GONE: &str = "
-    DELETE FROM timer AS t USING unnest($1::uuid[], $2::text[]) AS n (root, name)
+    DELETE FROM timer AS t USING (SELECT unnest($1::uuid[]) AS root, unnest($2::text[]) AS name) AS n
      WHERE t.root = n.root AND t.name = n.name";
 /// Its numbers rise in the order of the rows.
 const OUTBOX: &str = "
     INSERT INTO outbox (task, version, work, step, owner, priority, traceparent, since, leased_until)
-    SELECT n.task, n.version, n.work, n.step, n.owner, n.priority, n.traceparent, c.now + $8, c.now + $8 + $9
-      FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[])
-           WITH ORDINALITY AS n (task, version, work, step, owner, priority, traceparent, place)
-     CROSS JOIN (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS c
-     ORDER BY place
+    SELECT unnest($1::text[]), unnest($2::integer[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+           unnest($6::smallint[]), unnest($7::text[]), c.now + $8, c.now + $8 + $9
+      FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS c
     RETURNING id";
 
 pub(super) fn heads(parts: &mut Parts, changes: &Changes<'_, '_>) -> Result<(), Failure> {

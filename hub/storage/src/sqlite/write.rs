@@ -60,7 +60,9 @@ pub(super) async fn plans(connection: &mut SqliteConnection, changes: &Changes<'
     const PLANS: Insert =
         Insert { name: "commit_plans", into: "plan (hash, body)", columns: 2, tail: "ON CONFLICT DO NOTHING" };
     let plans: Vec<_> = changes.plans.iter().collect();
-    PLANS.rows(connection, &plans, |query, (hash, (_, text))| query.bind(hash.to_string()).bind(text.to_string())).await?;
+    PLANS
+        .rows(connection, &plans, |query, (hash, (_, text))| query.bind(hash.to_string()).bind(text.to_string()))
+        .await?;
     Ok(())
 }
 
