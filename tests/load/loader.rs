@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tests::Client;
 use tokio::task::JoinSet;
 
@@ -16,6 +16,18 @@ use crate::stand::Listening;
 
 const LANES: usize = 2;
 const GROUP: u64 = 128;
+/// So many orders are faster in without indexes, which are then made anew.
+const MANY: u64 = 20_000;
+/// The tables whose rows these are. The hub looks at the others all the time.
+const INDEXES: &str = "
+    SELECT t.relname, i.relname, pg_get_indexdef(x.indexrelid), c.conname, pg_get_constraintdef(c.oid)
+      FROM pg_index AS x
+      JOIN pg_class AS t ON t.oid = x.indrelid
+      JOIN pg_class AS i ON i.oid = x.indexrelid
+      LEFT JOIN pg_constraint AS c ON c.conindid = x.indexrelid
+     WHERE t.relname IN ('head', 'version', 'task', 'resource', 'search_token', 'search_date')
+       AND t.relnamespace = 'public'::regnamespace";
+const AT_WORK: &str = "SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = 2";
 /// It is told how far it is.
 const TOLD: u64 = 128 * 500;
 
@@ -47,6 +59,8 @@ impl Loader {
         }
         let wanted = (tasks as f64 / self.tasks_each) as u64;
         let begun = Arc::new(AtomicU64::new(0));
+        let mut connection = rows::options(database)?.connect().await?;
+        let indexes = if wanted < MANY { Indexes::default() } else { Indexes::drop(&mut connection).await? };
         let mut lanes = JoinSet::new();
         for _ in 0..LANES {
             lanes.spawn(self.clone().lane(database.to_owned(), begun.clone(), wanted));
@@ -54,7 +68,7 @@ impl Loader {
         while let Some(ended) = lanes.join_next().await {
             ended??;
         }
-        let mut connection = PgConnection::connect(database).await?;
+        indexes.create(&mut connection).await?;
         connection.execute("VACUUM ANALYZE").await?;
         connection.execute("CHECKPOINT").await?;
         connection.close().await?;
@@ -71,10 +85,43 @@ impl Loader {
                 return Ok(());
             }
             let group = self.rows.group(&self.copies, GROUP.min(wanted - before) as usize);
-            self.rows.write(&mut connection, &group).await?;
+            self.rows.copy(&mut connection, &group).await?;
             if before.is_multiple_of(TOLD) {
                 crate::say(&format!("loaded: {before} orders of {wanted}"));
             }
         }
+    }
+}
+
+/// The statements that bring indexes back, in the order of their names.
+#[derive(Default)]
+struct Indexes(Vec<String>);
+
+impl Indexes {
+    async fn drop(connection: &mut PgConnection) -> Result<Self> {
+        type Index = (String, String, String, Option<String>, Option<String>);
+        let mut found: Vec<Index> = sqlx::query_as(INDEXES).fetch_all(&mut *connection).await?;
+        found.sort();
+        let mut back = Vec::new();
+        for (table, index, definition, constraint, rule) in found {
+            let gone = if let Some((constraint, rule)) = constraint.zip(rule) {
+                back.push(format!("ALTER TABLE {table} ADD CONSTRAINT {constraint} {rule}"));
+                format!("ALTER TABLE {table} DROP CONSTRAINT {constraint}")
+            } else {
+                back.push(definition);
+                format!("DROP INDEX {index}")
+            };
+            connection.execute(AssertSqlSafe(gone)).await?;
+        }
+        Ok(Self(back))
+    }
+
+    async fn create(self, connection: &mut PgConnection) -> Result<()> {
+        connection.execute(AT_WORK).await?;
+        for (n, statement) in self.0.iter().enumerate() {
+            crate::say(&format!("index {} of {}", n + 1, self.0.len()));
+            connection.execute(AssertSqlSafe(statement.as_str())).await?;
+        }
+        Ok(())
     }
 }

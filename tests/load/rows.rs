@@ -1,6 +1,7 @@
 //! Copies of recorded orders as plain SQL: one statement of many rows for each table, for as many orders as one likes.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection};
@@ -22,6 +23,8 @@ pub(crate) struct Rows {
 /// All rows of one table that are written for the n-th time.
 struct Statement {
     sql: String,
+    /// The same for rows that come as lines.
+    copy: String,
     /// Columns that it names, and their types.
     columns: Vec<(usize, String)>,
     /// For each order of the specimen, the places of its writes.
@@ -56,6 +59,18 @@ impl Rows {
         }
         Ok(transaction.commit().await?)
     }
+
+    /// The same by COPY, for rows that are only inserted.
+    pub(crate) async fn copy(&self, connection: &mut PgConnection, group: &Group) -> Result<()> {
+        let mut transaction = connection.begin().await?;
+        for statement in &self.statements {
+            let text = statement.lines(&self.specimen.orders, group)?;
+            let mut copy = transaction.copy_in_raw(&statement.copy).await?;
+            copy.send(text.into_bytes()).await?;
+            copy.finish().await?;
+        }
+        Ok(transaction.commit().await?)
+    }
 }
 
 /// A row is found by its key, whatever the planner thinks of tables that it has not looked at yet.
@@ -77,17 +92,54 @@ impl Statement {
         };
         let columns: Vec<usize> = (0..table.columns.len()).filter(is_named).collect();
         let sql = sql(table, act, &columns);
+        let names: Vec<&str> = columns.iter().map(|column| table.columns[*column].name.as_str()).collect();
+        let copy = format!("COPY {} ({}) FROM STDIN", table.name, names.join(", "));
         let columns = columns.into_iter().map(|column| (column, table.columns[column].kind.clone())).collect();
-        Self { sql, columns, writes }
+        Self { sql, copy, columns, writes }
+    }
+
+    fn rows<'r>(&'r self, traces: &'r [Trace], group: &'r Group) -> impl Iterator<Item = (&'r Write, &'r Copy)> {
+        let rows = |(n, copy): &'r (usize, Copy)| {
+            let writes = &traces[*n].writes;
+            self.writes[*n].iter().map(move |place| (&writes[*place], copy))
+        };
+        group.iter().flat_map(rows)
+    }
+
+    /// As COPY reads them.
+    fn lines(&self, traces: &[Trace], group: &Group) -> Result<String> {
+        let mut text = String::new();
+        for (write, copy) in self.rows(traces, group) {
+            for (n, (column, _)) in self.columns.iter().enumerate() {
+                if n > 0 {
+                    text.push('\t');
+                }
+                match write.cells[*column].of(copy) {
+                    Value::Null => text.push_str("\\N"),
+                    Value::Truth(truth) => write!(text, "{truth}")?,
+                    Value::Whole(number) => write!(text, "{number}")?,
+                    Value::Id(id) => write!(text, "{id}")?,
+                    Value::Bytes(bytes) => {
+                        text.push_str("\\\\x");
+                        bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}"))?;
+                    }
+                    Value::Text(value) => value.chars().for_each(|c| match c {
+                        '\\' => text.push_str("\\\\"),
+                        '\n' => text.push_str("\\n"),
+                        '\r' => text.push_str("\\r"),
+                        '\t' => text.push_str("\\t"),
+                        c => text.push(c),
+                    }),
+                }
+            }
+            text.push('\n');
+        }
+        Ok(text)
     }
 
     /// None when no order of the group has such rows.
     fn query<'q>(&'q self, traces: &'q [Trace], group: &Group) -> Result<Option<Query<'q, Postgres, PgArguments>>> {
-        let rows = || {
-            group
-                .iter()
-                .flat_map(|(n, copy)| self.writes[*n].iter().map(move |place| (&traces[*n].writes[*place], copy)))
-        };
+        let rows = || self.rows(traces, group);
         if rows().next().is_none() {
             return Ok(None);
         }
@@ -103,21 +155,23 @@ fn sql(table: &Table, act: Act, columns: &[usize]) -> String {
     let name = |column: &usize| table.columns[*column].name.as_str();
     let joined = |parts: Vec<String>, by: &str| parts.join(by);
     let names = joined(columns.iter().map(|column| name(column).to_owned()).collect(), ", ");
-    let arrays = columns.iter().enumerate().map(|(n, column)| format!("${}::{}[]", n + 1, table.columns[*column].kind));
-    let rows = format!("unnest({}) AS n ({names})", joined(arrays.collect(), ", "));
+    let column = |(n, column): (usize, &usize)| {
+        format!("unnest(${}::{}[]) AS {}", n + 1, table.columns[*column].kind, name(column))
+    };
+    let rows = joined(columns.iter().enumerate().map(column).collect(), ", ");
     let is_it = table.key.iter().map(|column| format!("t.{0} = n.{0}", name(column)));
     let is_it = joined(is_it.collect(), " AND ");
     let table_name = &table.name;
     match act {
-        Act::Insert => format!(
-            "INSERT INTO {table_name} ({names}) OVERRIDING SYSTEM VALUE SELECT * FROM {rows} ON CONFLICT DO NOTHING"
-        ),
+        Act::Insert => {
+            format!("INSERT INTO {table_name} ({names}) OVERRIDING SYSTEM VALUE SELECT {rows} ON CONFLICT DO NOTHING")
+        }
         Act::Update => {
             let set = columns.iter().filter(|column| !table.key.contains(column));
             let set = joined(set.map(|column| format!("{0} = n.{0}", name(column))).collect(), ", ");
-            format!("UPDATE {table_name} AS t SET {set} FROM {rows} WHERE {is_it}")
+            format!("UPDATE {table_name} AS t SET {set} FROM (SELECT {rows}) AS n WHERE {is_it}")
         }
-        Act::Delete => format!("DELETE FROM {table_name} AS t USING {rows} WHERE {is_it}"),
+        Act::Delete => format!("DELETE FROM {table_name} AS t USING (SELECT {rows}) AS n WHERE {is_it}"),
     }
 }
 

@@ -10,8 +10,9 @@ use crate::orders::digits;
 /// Numbers that one order may take of one table.
 const NUMBERS_OF_AN_ORDER: i64 = 1000;
 const PATIENTS: u64 = 1_000_000;
-/// Organisations among which the work is spread.
-pub(crate) const OWNERS: u64 = 2_000;
+/// Organisations among which the work is spread: so few that each has a full page of it among ten thousand Tasks, and
+/// registries of all sizes are asked for the same.
+pub(crate) const OWNERS: u64 = 100;
 
 pub(crate) struct Copy {
     number: i64,

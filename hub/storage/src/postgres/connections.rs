@@ -1,7 +1,8 @@
-//! The connections of the lanes and the queues.
+//! The connections of the lanes and the queues, and those of the readers.
 //!
-//! A small commit is a handful of ways to the database and back, so that a pool which asks for a sign of life whenever a
-//! connection is taken, and again when it is given back, doubles them. One that was at work a moment ago is alive.
+//! A read is one way to the database and back, and a commit two, so that a pool which asks for a sign of life whenever a
+//! connection is taken, and again when it is given back, doubles them and more. One that was at work a moment ago is
+//! alive.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::errors::trouble;
 
 /// One that rested for longer is asked whether it lives.
-const TRUSTED: Duration = Duration::from_millis(2);
+const TRUSTED: Duration = Duration::from_millis(10);
 /// One that is older is closed: what a server keeps for it may grow.
 const LIFETIME: Duration = Duration::from_secs(1800);
 /// Between two tries to reach a server that does not listen yet.
@@ -82,9 +83,19 @@ impl Connections {
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let mut taken = self.take().await.map_err(trouble)?;
-        let rows = query.fetch_all(taken.connection()).await.map_err(trouble)?;
-        taken.keep();
-        Ok(rows)
+        let rows = query.fetch_all(taken.connection()).await.map_err(trouble);
+        if !matches!(rows, Err(Trouble::Unavailable(_))) {
+            taken.keep();
+        }
+        rows
+    }
+
+    /// The first row of one statement.
+    pub(super) async fn first<'q, T>(&self, query: QueryAs<'q, Postgres, T, PgArguments>) -> Result<Option<T>, Trouble>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        Ok(self.all(query).await?.into_iter().next())
     }
 
     /// How many rows one statement changed.

@@ -22,8 +22,8 @@ use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Registry
 use hub_domain::scene::{Needs, Scene};
 use schemas::resource::Key;
 use schemas::time::Timestamp;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{Connection, PgPool};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -45,7 +45,7 @@ pub(crate) struct Postgres {
     /// Loads and commits, and the queues.
     lanes: Connections,
     /// Reads and searches: however many there are, the lanes have connections.
-    readers: PgPool,
+    readers: Connections,
     options: Options,
     plans: PlanCache,
     /// When this hub last moved a feed on.
@@ -62,10 +62,9 @@ impl Postgres {
         migrate(&mut first).await?;
         first.close().await.map_err(trouble)?;
 
-        let readers = PgPoolOptions::new().acquire_timeout(acquire).max_connections(options.read_connections.max(1));
         Ok(Self {
             lanes: Connections::new(by_key(&connect), options.write_connections, acquire),
-            readers: readers.connect_lazy_with(in_index_order(&connect, &options)),
+            readers: Connections::new(in_index_order(&connect, &options), options.read_connections, acquire),
             connect,
             options,
             plans: PlanCache::default(),
@@ -132,8 +131,8 @@ impl Registry for Postgres {
     }
 
     async fn root_of(&self, key: &Key) -> Result<Option<Uuid>, Trouble> {
-        let root = sqlx::query_scalar(history::ROOT).bind(key.kind.name()).bind(&key.id);
-        root.fetch_optional(&self.readers).await.map_err(trouble)
+        let root = sqlx::query_as::<_, (Uuid,)>(history::ROOT).bind(key.kind.name()).bind(&key.id);
+        Ok(self.readers.first(root).await?.map(|(root,)| root))
     }
 
     async fn search(&self, query: &Query) -> Result<Page, Trouble> {

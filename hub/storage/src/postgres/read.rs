@@ -5,7 +5,6 @@ use schemas::resource::Key;
 use uuid::Uuid;
 
 use super::Postgres;
-use crate::errors::trouble;
 use crate::history::{self, InstancePage, TypePage};
 use crate::rows::VersionRow;
 
@@ -29,20 +28,20 @@ impl Postgres {
         let kinds: Vec<&str> = keys.iter().map(|key| key.kind.name()).collect();
         let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
         let rows = sqlx::query_as::<_, VersionRow>(CURRENT).bind(kinds).bind(ids);
-        let rows = rows.fetch_all(&self.readers).await.map_err(trouble)?;
+        let rows = self.readers.all(rows).await?;
         rows.iter().map(VersionRow::stored).collect()
     }
 
     pub(super) async fn read_version(&self, key: &Key, version: Option<u32>) -> Result<Option<Stored>, Trouble> {
         let rows = sqlx::query_as::<_, VersionRow>(history::VERSION).bind(key.kind.name()).bind(&key.id);
-        let row = rows.bind(version.map(i64::from)).fetch_optional(&self.readers).await.map_err(trouble)?;
+        let row = self.readers.first(rows.bind(version.map(i64::from))).await?;
         row.map(|row| row.stored()).transpose()
     }
 
     pub(super) async fn read_tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
         let (from, to) = history::ids_of(root);
         let rows = sqlx::query_as::<_, VersionRow>(TASKS_OF).bind(from).bind(to).bind(root);
-        let rows = rows.fetch_all(&self.readers).await.map_err(trouble)?;
+        let rows = self.readers.all(rows).await?;
         history::in_step_order(&rows)
     }
 
@@ -51,13 +50,13 @@ impl Postgres {
         let page = InstancePage::of(of)?;
         let rows = sqlx::query_as::<_, VersionRow>(history::INSTANCE).bind(of.kind.name()).bind(id);
         let rows = rows.bind(page.before).bind(page.since_us).bind(page.limit);
-        page.cut(rows.fetch_all(&self.readers).await.map_err(trouble)?)
+        page.cut(self.readers.all(rows).await?)
     }
 
     async fn read_type_history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
         let page = TypePage::of(of, self.show_us(of.kind).await?)?;
         let rows = sqlx::query_as(history::TYPE).bind(of.kind.name()).bind(page.before_us).bind(page.before_seq);
         let rows = rows.bind(page.since_us).bind(page.limit);
-        page.cut(rows.fetch_all(&self.readers).await.map_err(trouble)?)
+        page.cut(self.readers.all(rows).await?)
     }
 }

@@ -64,7 +64,7 @@ impl Postgres {
     /// What was shown, when nothing newer is there.
     async fn shown_us(&self, kind: Kind) -> Result<Option<i64>, Trouble> {
         let row = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(SHOWN).bind(kind.name());
-        let (newest, shown) = row.fetch_one(&self.readers).await.map_err(trouble)?;
+        let (newest, shown) = self.readers.first(row).await?.unwrap_or_default();
         Ok(match (newest, shown) {
             (None, _) => Some(0),
             (Some(newest), Some(shown)) if newest <= shown => Some(shown),
@@ -86,13 +86,13 @@ impl Source for Postgres {
             Arg::Digest(digest) => query.bind(digest),
             Arg::Number(number) => query.bind(number),
         });
-        query.fetch_all(&self.readers).await.map_err(trouble)
+        self.readers.all(query).await
     }
 
     async fn versions(&self, kind: Kind, wanted: &[(String, i32)]) -> Result<Vec<VersionRow>, Trouble> {
         let (ids, versions): (Vec<&str>, Vec<i32>) = wanted.iter().map(|(id, version)| (id.as_str(), *version)).unzip();
         let query = sqlx::query_as(VERSIONS).bind(kind.name()).bind(ids).bind(versions);
-        query.fetch_all(&self.readers).await.map_err(trouble)
+        self.readers.all(query).await
     }
 
     async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {
