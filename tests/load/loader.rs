@@ -15,7 +15,8 @@ use crate::specimen::{Copies, Specimen};
 use crate::stand::Listening;
 
 const LANES: usize = 2;
-const GROUP: u64 = 128;
+/// Orders of one transaction.
+const GROUP: u64 = 1024;
 /// So many orders are faster in without indexes, which are then made anew.
 const MANY: u64 = 20_000;
 /// The tables whose rows these are. The hub looks at the others all the time.
@@ -29,7 +30,7 @@ const INDEXES: &str = "
        AND t.relnamespace = 'public'::regnamespace";
 const AT_WORK: &str = "SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = 2";
 /// It is told how far it is.
-const TOLD: u64 = 128 * 500;
+const TOLD: u64 = GROUP * 100;
 
 pub(crate) struct Loader {
     rows: Rows,

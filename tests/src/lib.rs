@@ -31,7 +31,7 @@ pub use by_hand::{ByHand, Job, Report};
 pub use hub::Hub;
 pub use order::{Order, Standing};
 pub use parts::{Database, Parts, Queue, say_once};
-pub use plot::{Panel, plot};
+pub use plot::{Across, Line, Panel, plot};
 pub use program::{Program, python_with_pika};
 pub use programs::Programs;
 pub use proxy::{Proxy, Wire};

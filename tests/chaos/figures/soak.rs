@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sqlx::{Connection, PgConnection};
-use tests::{Panel, Programs, plot};
+use tests::{Across, Line, Panel, Programs, plot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::load::Load;
@@ -149,12 +149,13 @@ fn keep(samples: &[Sample]) -> Result<()> {
     let panels: Vec<Panel> = SEEN
         .iter()
         .enumerate()
-        .map(|(n, (what, unit, _))| Panel {
-            title: format!("{what} ({unit})"),
-            points: samples.iter().map(|sample| (sample.seconds / 60.0, sample.values[n])).collect(),
+        .map(|(n, (what, unit, _))| {
+            let points = samples.iter().map(|sample| (sample.seconds / 60.0, sample.values[n])).collect();
+            Panel { title: format!("{what} ({unit})"), lines: vec![Line { name: String::new(), points }] }
         })
         .collect();
-    fs::write(folder.join("soak.svg"), plot(&panels, "minutes")).context("the plot cannot be written")?;
+    fs::write(folder.join("soak.svg"), plot(&panels, &Across::Even("minutes")))
+        .context("the plot cannot be written")?;
     println!("written: {0}/soak.csv, {0}/soak.svg", folder.display());
     Ok(())
 }

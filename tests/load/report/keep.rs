@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use tests::{Panel, plot};
+use tests::{Across, Line, Panel, plot};
 
 use super::{Point, Report};
 
@@ -16,33 +16,38 @@ impl Report {
         fs::write(folder.join(format!("{}.json", self.scenario)), serde_json::to_vec_pretty(self)?)?;
         let panels = panels(&self.points);
         if !panels.is_empty() {
-            fs::write(folder.join(format!("{}.svg", self.scenario)), plot(&panels, "connections"))?;
+            fs::write(folder.join(format!("{}.svg", self.scenario)), plot(&panels, &Across::Doubling("connections")))?;
         }
         Ok(())
     }
 }
 
-/// For each of whom there are points: the rate, and the latency; the mean where there were rounds.
+/// The rate, and the latency, of each of whom there are points; the mean where there were rounds.
 fn panels(points: &[Point]) -> Vec<Panel> {
-    let mut panels = Vec::new();
     let mut whose: Vec<&str> = Vec::new();
     for point in points.iter().filter(|point| point.across.is_some()) {
         if !whose.contains(&point.who) {
             whose.push(point.who);
         }
     }
-    for who in whose {
-        let its = || points.iter().filter(move |point| point.who == who);
-        let unit = its().next().map_or("", |point| point.unit);
-        panels
-            .push(Panel { title: format!("{who}: {unit} per second"), points: line(its(), |point| Some(point.rate)) });
-        let p99 = |point: &Point| point.latency.map(|latency| latency.p99);
-        panels.push(Panel { title: format!("{who}: p99 in ms"), points: line(its(), p99) });
+    if whose.is_empty() {
+        return Vec::new();
     }
-    panels
+    let unit = points.first().map_or("", |point| point.unit);
+    let panel = |title: String, of: &dyn Fn(&Point) -> Option<f64>| {
+        let its = |who: &&str| points.iter().filter(|point| point.who == *who).collect::<Vec<_>>();
+        let lines = whose.iter().map(|who| Line { name: (*who).to_owned(), points: line(&its(who), of) });
+        Panel { title, lines: lines.collect() }
+    };
+    let p99 = |point: &Point| point.latency.map(|latency| latency.p99);
+    vec![
+        panel(format!("{unit} a second"), &|point| Some(point.rate)),
+        panel("p99, in ms".to_owned(), &p99),
+        panel("CPU for each, in µs".to_owned(), &|point| Some(1000.0 * point.cost_of_all())),
+    ]
 }
 
-fn line<'a>(points: impl Iterator<Item = &'a Point>, of: impl Fn(&Point) -> Option<f64>) -> Vec<(f64, f64)> {
+fn line(points: &[&Point], of: &dyn Fn(&Point) -> Option<f64>) -> Vec<(f64, f64)> {
     let mut values: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for point in points {
         if let (Some(across), Some(value)) = (point.across, of(point)) {

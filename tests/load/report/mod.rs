@@ -52,6 +52,8 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// Of each round.
     pub(crate) values: Vec<f64>,
+    /// The same on a machine of the speed that the bar was set for.
+    pub(crate) judged: Vec<f64>,
     /// None: only shown.
     pub(crate) line: Option<Line>,
 }
@@ -117,11 +119,15 @@ impl Point {
 }
 
 impl Figure {
+    fn is_scaled(&self) -> bool {
+        self.values != self.judged
+    }
+
     /// The worst round.
     fn worst(&self) -> f64 {
         let is_limit = self.line.is_some_and(|line| line.is_limit);
         let worse = |a: f64, b: f64| if is_limit { a.max(b) } else { a.min(b) };
-        self.values.iter().copied().reduce(worse).unwrap_or(f64::NAN)
+        self.judged.iter().copied().reduce(worse).unwrap_or(f64::NAN)
     }
 
     fn holds(&self) -> bool {
@@ -136,10 +142,20 @@ impl Report {
 
     /// One more round of a figure.
     pub(crate) fn figure(&mut self, what: &str, unit: &'static str, value: f64, line: Option<Line>) {
-        match self.figures.iter_mut().find(|figure| figure.what == what) {
-            Some(figure) => figure.values.push(value),
-            None => self.figures.push(Figure { what: what.to_owned(), unit, values: vec![value], line }),
-        }
+        self.scaled(what, unit, value, 1.0, line);
+    }
+
+    /// The same of one that moves with the machine, which is so many times as fast as the one that the bar is meant for:
+    /// a rate is divided by that, a time is multiplied.
+    pub(crate) fn scaled(&mut self, what: &str, unit: &'static str, value: f64, speed: f64, line: Option<Line>) {
+        let is_limit = line.is_some_and(|line| line.is_limit);
+        let judged = if is_limit { value * speed } else { value / speed };
+        let place = self.figures.iter().position(|figure| figure.what == what).unwrap_or_else(|| {
+            self.figures.push(Figure { what: what.to_owned(), unit, values: Vec::new(), judged: Vec::new(), line });
+            self.figures.len() - 1
+        });
+        self.figures[place].values.push(value);
+        self.figures[place].judged.push(judged);
     }
 
     /// A point that was just measured. What was answered amiss is a fault of the whole.

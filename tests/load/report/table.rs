@@ -54,10 +54,11 @@ fn points(points: &[Point]) -> Table {
 }
 
 fn figures(figures: &[Figure]) -> Table {
-    let head = ["figure", "measured", "bar", "aim", ""];
+    let head = ["figure", "measured", "scaled by the floor", "bar", "aim", ""];
     let mut table = table(head.map(str::to_owned).to_vec());
     for figure in figures {
-        let values: Vec<String> = figure.values.iter().map(|value| number(*value)).collect();
+        let listed = |values: &[f64]| values.iter().map(|value| number(*value)).collect::<Vec<_>>().join("  ");
+        let judged = if figure.is_scaled() { listed(&figure.judged) } else { String::new() };
         let (mut bar, mut aim, mut verdict) = (String::new(), String::new(), "");
         if let Some(line) = figure.line {
             let sign = if line.is_limit { "<=" } else { ">=" };
@@ -70,7 +71,8 @@ fn figures(figures: &[Figure]) -> Table {
         }
         table.add_row([
             figure.what.clone(),
-            format!("{} {}", values.join("  "), figure.unit),
+            format!("{} {}", listed(&figure.values), figure.unit),
+            judged,
             bar,
             aim,
             verdict.to_owned(),

@@ -14,8 +14,11 @@ pub(super) const WHO: &str = "hub, embedded";
 
 /// A hub that needs nobody.
 pub(super) async fn hub(stand: &Stand) -> Result<Listening> {
-    let file = stand.folder().join("embedded.db");
-    stand.hub("embedded", &format!("sqlite:{}", file.display()), "embedded").await
+    stand.hub("embedded", &database(stand), "embedded").await
+}
+
+pub(super) fn database(stand: &Stand) -> String {
+    format!("sqlite:{}", stand.folder().join("embedded.db").display())
 }
 
 pub(super) async fn submit(settings: &Settings) -> Result<Report> {

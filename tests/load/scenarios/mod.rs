@@ -80,6 +80,7 @@ impl Scenario {
             (Self::Claim, false) => claim::run(settings).await,
             (Self::National, false) => national::run(settings).await,
             (Self::Scale, false) => scale::run(settings).await,
+            (Self::Scale, true) => scale::on_sqlite(settings).await,
             (other, true) => bail!("{other:?} is measured on PostgreSQL and RabbitMQ"),
         }
     }

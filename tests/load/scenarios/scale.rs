@@ -1,14 +1,15 @@
 //! The same work over a registry that grows: what was quick with ten thousand Tasks has to be so with ten million.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use super::in_flight::{throughput, workers};
 use super::registry::{Grown, Question, ask};
-use super::{Settings, tidy};
-use crate::drive::Pace;
+use super::{Settings, embedded, tidy};
+use crate::drive::{Drive, Pace};
 use crate::orders::Orders;
 use crate::report::{Line, Point, Report};
 use crate::specimen::{Specimen, Until};
@@ -18,6 +19,9 @@ use crate::stand::Stand;
 const SIZES: [u64; 3] = [10_000, 1_000_000, 10_000_000];
 const CONNECTIONS: usize = 64;
 
+/// For how long orders come before it is looked how many there are.
+const GROWING: Duration = Duration::from_secs(2);
+const TASKS: &str = "SELECT coalesce(max(seq), 0) FROM task";
 const SIZE: &str = "SELECT pg_database_size(current_database())";
 
 /// Of one size, by what was done.
@@ -44,6 +48,37 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
                 let figure = format!("{what}: {size} Tasks over {}", sizes[0]);
                 report.figure(&figure, "x", rate / small, Line::at_least(0.8, 0.95));
             }
+        }
+    }
+    Ok(report)
+}
+
+/// On SQLite, where the registry grows as it does in earnest: by orders that are submitted.
+pub(super) async fn on_sqlite(settings: &Settings) -> Result<Report> {
+    let stand = Stand::bare(settings.programs.clone())?;
+    let orders = Arc::new(Orders::new(settings.seed)?);
+    let mut report = Report::new("scale-embedded");
+    report.notes = settings.notes(&stand, None)?;
+    let hub = embedded::hub(&stand).await?;
+    let mut registry = SqliteConnection::connect(&embedded::database(&stand)).await?;
+    let mut first = None;
+    for size in [SIZES[0], settings.orders.unwrap_or(SIZES[1])] {
+        while sqlx::query_scalar::<_, i64>(TASKS).fetch_one(&mut registry).await? < i64::try_from(size)? {
+            let growing = Drive {
+                to: hub.address,
+                connections: CONNECTIONS,
+                pace: Pace::Closed,
+                warm: Duration::ZERO,
+                measured: GROWING,
+            };
+            growing.run(orders.clone()).await?;
+        }
+        let (tally, cost) = settings.drive(&hub, CONNECTIONS, Pace::Closed, orders.clone()).await?;
+        report.point(Point::of(embedded::WHO, format!("{size} Tasks"), "orders", &tally, cost));
+        let small = *first.get_or_insert(tally.rate());
+        if size > SIZES[0] {
+            let figure = format!("submit on SQLite: {size} Tasks over {}", SIZES[0]);
+            report.figure(&figure, "x", tally.rate() / small, Line::at_least(0.8, 0.95));
         }
     }
     Ok(report)

@@ -22,6 +22,8 @@ const CONNECTIONS: [usize; 5] = [1, 8, 32, 64, 256];
 const COMPARED: [usize; 2] = [32, 64];
 /// Where the load counts as full.
 const FULL: usize = 64;
+/// What the floor does where the hub does what its bars ask for: 3,000 orders a second, 0.4 of it.
+const FLOOR: f64 = 7500.0;
 const IDLE: Duration = Duration::from_secs(3);
 
 /// Everything that is measured, side by side.
@@ -41,8 +43,11 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::new("submit");
     let contenders = Contenders::set(settings, &mut report).await?;
     for round in 1..=settings.rounds {
-        let at_full = contenders.closed(settings, round, &mut report).await?;
-        contenders.half(settings, round, at_full / 2.0, &mut report).await?;
+        let floor = contenders.floor(settings, round, &mut report).await?;
+        let speed = floor / FLOOR;
+        let at_full = contenders.closed(settings, round, speed, &mut report).await?;
+        report.figure("submit over the floor", "x", at_full / floor, Line::at_least(0.4, 0.6));
+        contenders.half(settings, round, at_full / 2.0, speed, &mut report).await?;
         report.figure(
             "memory of the hub at full load",
             "MB",
@@ -75,7 +80,7 @@ impl Contenders {
     }
 
     /// As fast as each answers. The hub's rate at full load.
-    async fn closed(&self, settings: &Settings, round: u32, report: &mut Report) -> Result<f64> {
+    async fn closed(&self, settings: &Settings, round: u32, speed: f64, report: &mut Report) -> Result<f64> {
         let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
         for connections in CONNECTIONS {
             let load = format!("round {round}, {connections} connections");
@@ -85,7 +90,8 @@ impl Contenders {
             let point = Point::of("hub", load.clone(), "orders", &tally, cost).across(connections);
             if connections == FULL {
                 let line = Line::at_most(0.5, 0.35);
-                report.figure("CPU of one submission, hub + PostgreSQL + RabbitMQ", "ms", point.cost_of_all(), line);
+                let what = "CPU of one submission, hub + PostgreSQL + RabbitMQ";
+                report.scaled(what, "ms", point.cost_of_all(), speed, line);
             }
             report.point(point);
             if COMPARED.contains(&connections) {
@@ -96,13 +102,12 @@ impl Contenders {
                 report.point(Point::of("baseline", load.clone(), "orders", &tally, cost).across(connections));
             }
         }
-        let floor = self.floor(settings, round, report).await?;
         let embedded = self.embedded(settings, round, report).await?;
         let over = |connections: usize| ours[&connections] / theirs[&connections];
         report.figure("submit over the baseline, 64 connections", "x", over(64), Line::at_least(2.0, 3.0));
         report.figure("submit over the baseline, 32 connections", "x", over(32), Line::at_least(1.6, 2.5));
-        report.figure("submit, 64 connections", "orders/s", ours[&FULL], Line::at_least(3000.0, 5000.0));
-        report.figure("submit over the floor", "x", ours[&FULL] / floor, Line::at_least(0.4, 0.6));
+        let line = Line::at_least(3000.0, 5000.0);
+        report.scaled("submit, 64 connections", "orders/s", ours[&FULL], speed, line);
         report.figure("embedded over PostgreSQL", "x", embedded / ours[&FULL], Line::at_least(1.0, 2.0));
         Ok(ours[&FULL])
     }
@@ -123,12 +128,12 @@ impl Contenders {
     }
 
     /// At half of the full load: what a placer waits, and then what a filler waits.
-    async fn half(&self, settings: &Settings, round: u32, rate: f64, report: &mut Report) -> Result<()> {
+    async fn half(&self, settings: &Settings, round: u32, rate: f64, speed: f64, report: &mut Report) -> Result<()> {
         tidy(&self.stand, &self.hub_database).await?;
         let (tally, cost) = settings.drive(&self.hub, FULL, Pace::Open(rate), self.orders.clone()).await?;
         report.point(Point::of("hub", format!("round {round}, half load"), "orders", &tally, cost));
         let p99 = quantile(&tally.whole(), 0.99);
-        report.figure("p99 of a submission at half load", "ms", p99, Line::at_most(25.0, 10.0));
+        report.scaled("p99 of a submission at half load", "ms", p99, speed, Line::at_most(25.0, 10.0));
 
         tidy(&self.stand, &self.hub_database).await?;
         let delivery = Delivery::watch(&self.stand).await?;
@@ -136,7 +141,8 @@ impl Contenders {
         let delivered = Latency::of(&delivery.taken());
         let point = Point::of("hub", format!("round {round}, half load, queues read"), "orders", &tally, cost);
         report.point(point);
-        report.figure("commit to delivery, p99 at half load", "ms", delivered.p99, Line::at_most(20.0, 10.0));
+        let line = Line::at_most(20.0, 10.0);
+        report.scaled("commit to delivery, p99 at half load", "ms", delivered.p99, speed, line);
         Ok(())
     }
 }
