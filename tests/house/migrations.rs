@@ -98,7 +98,7 @@ fn may_close(number: i64, step: i64, released: &[Released]) -> Result<(), String
 
 #[test]
 fn a_step_is_closed_by_a_later_release() {
-    let of = |release, number| Released { release, number, postgres: "e8357907ddc2408709897ef1da6be0c9", sqlite: "319f17fb2b6a9dc11925d8c2527ff575" };
+    let of = |release, number| Released { release, number, postgres: "", sqlite: "" };
     let released = [of("0.1.0", 1), of("0.2.0", 2), of("0.2.0", 3)];
     assert_eq!(closes("contract 0002 old column"), Some(2));
     assert_eq!(closes("contract the old column"), Some(0), "it must name a step");

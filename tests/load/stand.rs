@@ -20,7 +20,10 @@ use crate::meter;
 const START_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The servers, with fsync on and otherwise as they come, as in docker-compose.yml.
+/// As in docker-compose.yml.
+const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/postgres/hub.conf");
+
+/// The servers, with fsync on and otherwise as docker-compose.yml has them.
 pub(crate) struct Stand {
     programs: Programs,
     folder: TempDir,
@@ -44,7 +47,8 @@ impl Stand {
     pub(crate) async fn build(programs: Programs) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("hub-load-").tempdir()?;
         let rabbitmq = spawn_blocking(RabbitMq::launch);
-        let (postgres, rabbitmq) = (spawn_blocking(Postgres::launch).await?, rabbitmq.await?);
+        let postgres = spawn_blocking(|| Postgres::launch_with(Path::new(SETTINGS)));
+        let (postgres, rabbitmq) = (postgres.await?, rabbitmq.await?);
         Ok(Self { programs, folder, servers: Some((postgres?, rabbitmq?)) })
     }
 

@@ -12,6 +12,7 @@ use schemas::resource::{Key, Kind, Resource};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
+use crate::load::PlanCache;
 use crate::rows::{Current, Index, Prepared};
 
 /// A batch with the bodies of its versions made ready, before any lock is held.
@@ -66,7 +67,7 @@ pub(crate) struct Changes<'a, 'p> {
     timers: HashMap<&'a TimerId, Option<Timestamp>>,
     pub(crate) receipts: BTreeMap<&'a str, &'a Receipt>,
     pub(crate) claims: BTreeMap<&'a Identifier, &'a str>,
-    pub(crate) plans: BTreeMap<&'a str, (&'a Arc<Plan>, &'a str)>,
+    plans: BTreeMap<&'a str, (&'a Arc<Plan>, &'a str)>,
 }
 
 impl<'a, 'p> Changes<'a, 'p> {
@@ -118,6 +119,19 @@ impl<'a, 'p> Changes<'a, 'p> {
             (before != *after).then_some((*key, before, after))
         };
         self.fates.iter().filter_map(changed).collect()
+    }
+
+    /// Plans that are not known to be in the database.
+    pub(crate) fn new_plans(&self, known: &PlanCache) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let new = self.plans.iter().filter(|(hash, _)| known.get(hash).is_none());
+        new.map(|(hash, (_, text))| (*hash, *text))
+    }
+
+    /// Now they are.
+    pub(crate) fn remember_plans(&self, known: &PlanCache) {
+        for (hash, (plan, _)) in &self.plans {
+            known.keep((*hash).to_owned(), (*plan).clone());
+        }
     }
 
     /// The earliest moment of each type that is written.

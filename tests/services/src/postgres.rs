@@ -24,6 +24,8 @@ pub struct Postgres {
     port: u16,
     /// What the server finds in its environment, beside ours.
     variables: Vec<(String, PathBuf)>,
+    /// `name=value`
+    settings: Vec<String>,
     /// `None` between `kill` and `restart`.
     server: Option<Server>,
 }
@@ -55,11 +57,24 @@ impl Postgres {
         Postgres::launch_in(&[])
     }
 
+    /// With the settings of a configuration file, as far as they do not say where the server is.
+    pub fn launch_with(file: &Path) -> Result<Postgres> {
+        let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let settings = text.lines().filter_map(|line| line.split('#').next()?.split_once('='));
+        let settings = settings.map(|(name, value)| format!("{}={}", name.trim(), value.trim().trim_matches('\'')));
+        Postgres::launch_as(&[], settings.filter(|setting| !setting.starts_with("listen_addresses")).collect())
+    }
+
     fn launch_in(variables: &[(&str, PathBuf)]) -> Result<Postgres> {
+        Postgres::launch_as(variables, Vec::new())
+    }
+
+    fn launch_as(variables: &[(&str, PathBuf)], settings: Vec<String>) -> Result<Postgres> {
         let folder = tempfile::Builder::new().prefix("hub-test-postgres-").tempdir()?;
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let (owner, port) = (owner(folder.path())?, free_port()?);
-        let mut postgres = Postgres { programs: programs()?, owner, port, variables, server: None, folder };
+        let programs = programs()?;
+        let mut postgres = Postgres { programs, owner, port, variables, settings, server: None, folder };
         postgres.make_cluster()?;
         postgres.run()?;
         Ok(postgres)
@@ -116,6 +131,9 @@ impl Postgres {
         postgres.envs(self.variables.iter().map(|(name, value)| (name, value)));
         postgres.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=on", "max_connections=200"] {
+            postgres.args(["-c", setting]);
+        }
+        for setting in &self.settings {
             postgres.args(["-c", setting]);
         }
         let mut server = Server::start("PostgreSQL", &mut postgres, &self.folder.path().join("log"))?;

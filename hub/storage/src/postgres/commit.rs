@@ -77,9 +77,7 @@ impl Postgres {
             taken.keep();
         }
         let ids = written?;
-        for (hash, (plan, _)) in &changes.plans {
-            self.plans.keep((*hash).to_owned(), (*plan).clone());
-        }
+        changes.remember_plans(&self.plans);
         Ok(ids)
     }
 

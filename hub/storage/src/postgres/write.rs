@@ -105,10 +105,8 @@ fn claim(identifier: &Identifier) -> Option<(&'static str, Cow<'_, str>, Cow<'_,
     Some((identifier.kind.name(), values::key(&identifier.system)?, values::key(&identifier.value)?))
 }
 
-/// Those that are not known to be there.
 pub(super) fn plans(parts: &mut Parts, changes: &Changes<'_, '_>, known: &PlanCache) -> Result<(), Failure> {
-    let new = changes.plans.iter().filter(|(hash, _)| known.get(hash).is_none());
-    let (hashes, texts): (Vec<&str>, Vec<&str>) = new.map(|(hash, (_, text))| (*hash, *text)).unzip();
+    let (hashes, texts): (Vec<&str>, Vec<&str>) = changes.new_plans(known).unzip();
     if !hashes.is_empty() {
         parts.add("plans", PLANS).bind(hashes)?.bind(texts)?.done();
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Sqlite;
 use crate::batch::{Standing, holding};
-use crate::changes::Batch;
+use crate::changes::{Batch, Changes};
 use crate::errors::{Failure, corrupt};
 use crate::outcome::{self, Attempt, Outcome};
 use crate::values;
@@ -26,8 +26,10 @@ impl Attempt for Sqlite {
             transaction.rollback().await?;
             return Ok(outcome::of(batch.decisions, &holds, Vec::new()));
         }
-        let ids = self.write(&mut transaction, batch, &holds).await?;
+        let changes = batch.changes(&holds);
+        let ids = self.write(&mut transaction, &changes).await?;
         transaction.commit().await?;
+        changes.remember_plans(&self.plans);
         Ok(outcome::of(batch.decisions, &holds, ids))
     }
 }
@@ -36,18 +38,16 @@ impl Sqlite {
     async fn write(
         &self,
         connection: &mut SqliteConnection,
-        batch: &Batch<'_>,
-        holds: &[bool],
+        changes: &Changes<'_, '_>,
     ) -> Result<Vec<OutgoingId>, Failure> {
-        let changes = batch.changes(holds);
         let now_us = self.now_us();
-        super::write::heads(connection, &changes).await?;
-        super::write::keys(connection, &changes, now_us).await?;
-        super::write::plans(connection, &changes).await?;
-        super::write::versions(connection, &changes).await?;
-        super::current::write(connection, &changes).await?;
-        super::write::timers(connection, &changes).await?;
-        super::write::outbox(connection, &changes, now_us, now_us + self.fresh_lease_us()).await
+        super::write::heads(connection, changes).await?;
+        super::write::keys(connection, changes, now_us).await?;
+        super::write::plans(connection, changes, &self.plans).await?;
+        super::write::versions(connection, changes).await?;
+        super::current::write(connection, changes).await?;
+        super::write::timers(connection, changes).await?;
+        super::write::outbox(connection, changes, now_us, now_us + self.fresh_lease_us()).await
     }
 
     pub(super) fn fresh_lease_us(&self) -> i64 {

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::insert::Insert;
 use crate::changes::{Changes, run_text};
 use crate::errors::Failure;
+use crate::load::PlanCache;
 use crate::rows::method_number;
 use crate::values;
 
@@ -56,13 +57,15 @@ pub(super) async fn keys(
     Ok(())
 }
 
-pub(super) async fn plans(connection: &mut SqliteConnection, changes: &Changes<'_, '_>) -> Result<(), Failure> {
+pub(super) async fn plans(
+    connection: &mut SqliteConnection,
+    changes: &Changes<'_, '_>,
+    known: &PlanCache,
+) -> Result<(), Failure> {
     const PLANS: Insert =
         Insert { name: "commit_plans", into: "plan (hash, body)", columns: 2, tail: "ON CONFLICT DO NOTHING" };
-    let plans: Vec<_> = changes.plans.iter().collect();
-    PLANS
-        .rows(connection, &plans, |query, (hash, (_, text))| query.bind(hash.to_string()).bind(text.to_string()))
-        .await?;
+    let plans: Vec<_> = changes.new_plans(known).collect();
+    PLANS.rows(connection, &plans, |query, (hash, text)| query.bind(hash.to_string()).bind(text.to_string())).await?;
     Ok(())
 }
 
