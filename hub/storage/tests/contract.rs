@@ -52,6 +52,7 @@ contract! {
         two_decisions_on_one_root_in_one_batch_are_done_in_sequence,
         of_thirty_two_equal_receipts_one_is_taken,
         of_thirty_two_equal_claims_one_is_taken,
+        a_claim_is_taken_once_more_by_its_holder,
         a_claim_that_falls_takes_its_receipt_and_its_followers_with_it,
         a_decision_over_several_roots_is_all_or_nothing,
         no_update_is_lost_among_four_writers,
@@ -101,6 +102,7 @@ contract! {
         paging_while_others_insert_skips_nothing,
         paging_by_last_updated_skips_nothing_that_moves,
         long_values_are_found,
+        what_a_batch_changes_twice_is_found_as_it_is_in_the_end,
     }
     bound {
         no_task_search_reads_more_than_five_times_its_page,

@@ -114,7 +114,7 @@ impl Point {
 
     /// Of the hub and what it stands on; not of the driver, whom nobody has in earnest.
     pub(crate) fn cost_of_all(&self) -> f64 {
-        self.cost.iter().filter(|(name, _)| **name != "driver").map(|(_, spent)| spent).sum()
+        self.cost.iter().filter(|(name, _)| **name != "driver").fold(0.0, |sum, (_, spent)| sum + spent)
     }
 }
 

@@ -120,6 +120,17 @@ pub(crate) async fn of_thirty_two_equal_claims_one_is_taken(place: Place) {
     assert_eq!(race(&place, (0..32).map(decision).collect()).await, 1);
 }
 
+pub(crate) async fn a_claim_is_taken_once_more_by_its_holder(place: Place) {
+    let registry = &*place.registry;
+    let at = now(registry).await;
+    let held = identifier(patient("").kind, "1");
+    let first = deciding(at).on(root(1), None).claims(&held, "a").creates(root(1), patient("a"), json!({}));
+    let again = deciding(at).on(root(1), Some(1)).claims(&held, "a").updates(root(1), patient("a"), 2, json!({}));
+    let other = deciding(at).on(root(2), None).claims(&held, "b").creates(root(2), patient("b"), json!({}));
+    assert_eq!(commit(registry, &[first.done()]).await, [Committed::Done]);
+    assert_eq!(commit(registry, &[again.done(), other.done()]).await, [Committed::Done, Committed::Stale]);
+}
+
 pub(crate) async fn a_claim_that_falls_takes_its_receipt_and_its_followers_with_it(place: Place) {
     let registry = &*place.registry;
     let wanted = identifier(patient("").kind, "1");

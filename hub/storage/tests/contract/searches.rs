@@ -428,6 +428,28 @@ pub(crate) async fn paging_by_last_updated_skips_nothing_that_moves(place: Place
     }
 }
 
+pub(crate) async fn what_a_batch_changes_twice_is_found_as_it_is_in_the_end(place: Place) {
+    let registry = &*place.registry;
+    let at = now(registry).await;
+    let in_state = |code: &str| json!({ "status": "draft", "businessStatus": { "coding": [{ "code": code }] } });
+    let (new, old) = (Key::task("new"), Key::task("old"));
+    let first = deciding(at).on(root(1), None).creates(root(1), old.clone(), in_state("a")).done();
+    assert_eq!(commit_one(registry, first).await.0, Committed::Done);
+    let batch = [
+        deciding(at).on(root(1), Some(1)).updates(root(1), old.clone(), 2, in_state("b")).done(),
+        deciding(at).on(root(2), None).creates(root(2), new.clone(), in_state("a")).done(),
+        deciding(at).on(root(1), Some(2)).updates(root(1), old.clone(), 3, in_state("c")).done(),
+        deciding(at).on(root(2), Some(1)).updates(root(2), new, 2, in_state("b")).done(),
+    ];
+    assert_eq!(commit(registry, &batch).await, [const { Committed::Done }; 4]);
+    let by = async |code: &str| found(registry, task_query(vec![token(TASK, "business-status", code)])).await;
+    assert!(by("a").await.is_empty());
+    assert_eq!((by("b").await, by("c").await), (vec!["new".to_owned()], vec!["old".to_owned()]));
+    let gone = deciding(at).on(root(1), Some(3)).deletes(root(1), old, 4).done();
+    assert_eq!(commit_one(registry, gone).await.0, Committed::Done);
+    assert!(by("c").await.is_empty());
+}
+
 pub(crate) async fn long_values_are_found(place: Place) {
     let registry = &*place.registry;
     let long = "ß".repeat(4000);
