@@ -189,8 +189,10 @@ impl Relay {
             Err(trouble) => return tracing::warn!(cause = %trouble, "messages stay in the outbox"),
         }
         done.extend(self.publish(sealed).await);
-        // It ends after the last send.
-        let _ = sent.send(done);
+        if !done.is_empty() {
+            // Who forgets ends after the last of those who send.
+            let _ = sent.send(done);
+        }
     }
 
     async fn publish(&self, sealed: Vec<(OutgoingId, (String, Sealed))>) -> Vec<OutgoingId> {
