@@ -35,11 +35,6 @@ impl<'a> Standing<'a> {
 /// For each decision whether it holds. They are taken in their order: one that was decided upon the outcome of an
 /// earlier one holds only when that one does, whatever version somebody else has meanwhile given to their root.
 pub(crate) fn holding(decisions: &[Decision], standing: &Standing) -> Vec<bool> {
-    still_holding(decisions, standing, &vec![true; decisions.len()])
-}
-
-/// The same among those that held before something more was known.
-pub(crate) fn still_holding(decisions: &[Decision], standing: &Standing, before: &[bool]) -> Vec<bool> {
     let mut seen = Seen {
         standing,
         heads: HashMap::new(),
@@ -49,9 +44,8 @@ pub(crate) fn still_holding(decisions: &[Decision], standing: &Standing, before:
     };
     decisions
         .iter()
-        .zip(before)
-        .map(|(decision, before)| {
-            let holds = *before && seen.allows(decision);
+        .map(|decision| {
+            let holds = seen.allows(decision);
             if holds {
                 seen.take(decision);
             } else {

@@ -58,7 +58,7 @@ metrics_table! {
 
     STORAGE_SECONDS = "hub_storage_seconds", Seconds, ["operation"], "Time for one operation of the registry.";
     STORAGE_BATCH_DECISIONS = "hub_storage_batch_decisions", Batch, [], "Decisions that were committed together.";
-    STORAGE_OVERTAKEN_TOTAL = "hub_storage_overtaken_total", Counter, [], "Commits that found another's in their way, and looked again.";
+    STORAGE_OVERTAKEN_TOTAL = "hub_storage_overtaken_total", Counter, [], "Commits that found something otherwise than it was decided upon, and looked again.";
     STORAGE_RETRIES_TOTAL = "hub_storage_retries_total", Counter, [], "Commits that the database asked to try again.";
 
     RECEIPTS_PRUNED_TOTAL = "hub_receipts_pruned_total", Counter, [],

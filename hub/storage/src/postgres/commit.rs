@@ -1,9 +1,8 @@
 //! A batch of decisions as one statement: all of it is written, or nothing.
 //!
 //! It is sent on trust that everything stands as it was when the decisions were made, and refuses itself when it does
-//! not: a head has another version, or somebody else has a unique key. Only then it is looked at what stands, and what
-//! still holds is sent once more. Under one hub lanes do not meet, so this is rare; and no lock is held while anything
-//! travels.
+//! not: a head has another version, somebody else has a unique key, or a feed was shown past. Only then it is looked at
+//! what stands, and what still holds is sent once more. No lock is held while anything travels.
 
 use std::collections::HashMap;
 
@@ -45,7 +44,7 @@ impl Attempt for Postgres {
             Err(Failure::Taken) => metrics::counter!("hub_storage_overtaken_total").increment(1),
             Err(failure) => return Err(failure),
         }
-        let standing = self.standing(batch.decisions, batch.roots().into_iter().collect()).await?;
+        let standing = self.standing(batch).await?;
         let holds = holding(batch.decisions, &standing);
         match self.write(batch, &holds).await {
             Ok(ids) => Ok(outcome::of(batch.decisions, &holds, ids)),
@@ -81,8 +80,9 @@ impl Postgres {
         Ok(ids)
     }
 
-    /// What stands of all that these decisions lean on.
-    async fn standing<'a>(&self, decisions: &'a [Decision], roots: Vec<Uuid>) -> Result<Standing<'a>, Failure> {
+    /// What stands of all that a batch leans on.
+    async fn standing<'a>(&self, batch: &Batch<'a>) -> Result<Standing<'a>, Failure> {
+        let (decisions, roots): (&'a [Decision], Vec<Uuid>) = (batch.decisions, batch.roots().into_iter().collect());
         let receipts = decisions.iter().flat_map(|decision| &decision.receipts);
         let receipts: HashMap<String, &'a str> =
             receipts.filter_map(|r| Some((values::key(&r.key)?.into_owned(), r.key.as_str()))).collect();

@@ -21,6 +21,7 @@ const VERSIONS: &str = "-- search_bodies
 const SHOWN: &str = "-- shown
     SELECT (SELECT updated FROM version WHERE kind = $1 ORDER BY updated DESC, seq DESC LIMIT 1),
            (SELECT shown FROM feed WHERE kind = $1)";
+/// The lock that commits share by `commit_holds`; the number is `feed` in ASCII.
 const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock(1717921124)";
 const SHOW: &str = "-- show
     INSERT INTO feed (kind, shown)
