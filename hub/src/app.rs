@@ -92,7 +92,10 @@ impl App {
         edges.spawn(clock::run(registry.clone(), engine.clone(), intake.clone()));
         let address = listener.local_addr()?;
         let capacity = Capacity::of(&config);
-        let service = Arc::new(Service { config, engine, registry, transport, authenticator, capacity, metrics });
+        let clock_offset_us = config.clock_offset_us(clock::now());
+        let service =
+            Service { config, engine, registry, transport, authenticator, capacity, metrics, clock_offset_us };
+        let service = Arc::new(service);
         edges.spawn(serve(listener, service.clone(), intake.clone()));
         tracing::info!(listen = %address, base = service.config.base, "the hub is ready");
         Ok(Self { service, address, intake, outlet, edges, jobs })

@@ -26,7 +26,7 @@ pub use fault::{ConfigError, Fault, Source};
 pub use flags::Flags;
 use given::Given;
 pub(crate) use setting::is_organization;
-pub use setting::{Address, ByWork, KeySource, Leases, Payloads, References};
+pub use setting::{Address, ByWork, CheckCharacter, KeySource, Leases, Payloads, References};
 use sources::Sources;
 
 /// So long the claim of a worker that died keeps others from the work.
@@ -65,6 +65,10 @@ pub struct Config {
     pub performers: Vec<String>,
     /// Directory with the site's own PlanDefinitions (JSON). Default none: the built-in plans only.
     pub plans: Option<PathBuf>,
+    /// Path under which the NHS Electronic Prescription Service is served; `none`: it is not. Default `/eps/FHIR/R4`.
+    pub eps_base: Option<String>,
+    /// Whether a prescription's number must have the right check character. Default `strict`.
+    pub eps_check_character: CheckCharacter,
     /// Where the rehearsal clock starts. Default none: the clock of the database as it is.
     pub now: Option<Timestamp>,
 
@@ -199,6 +203,8 @@ fn read(given: &mut Given) -> Config {
         receipts_kept: given.field("receipts_kept", "7d", setting::kept),
         performers: given.list("performers", setting::performer),
         plans: given.optional("plans", setting::directory),
+        eps_base: given.field("eps_base", "/eps/FHIR/R4", setting::realm_base),
+        eps_check_character: given.field("eps_check_character", "strict", setting::check_character),
         now: given.optional("now", setting::instant),
         body_limit_bytes: given.number("body_limit_bytes", 5 << 20, 1 << 10..=256 << 20),
         // hyper cannot do with less than 8 KiB.
@@ -253,6 +259,13 @@ fn check(config: &Config, given: &mut Given) {
             "a loopback address such as 127.0.0.1:8080, or any address together with auth.jwks",
         );
     }
+    if let Some(eps) = config.eps_base.as_ref().filter(|eps| overlap(eps, &config.base)) {
+        given.fault(
+            "eps_base",
+            format!("{eps} and base, {}, are one below the other", config.base),
+            "a path of its own",
+        );
+    }
     if config.page_entries > config.page_entries_limit {
         let text = format!("{} is more than page_entries_limit, {}", config.page_entries, config.page_entries_limit);
         given.fault("page_entries", text, "at most page_entries_limit");
@@ -266,4 +279,10 @@ fn check(config: &Config, given: &mut Given) {
             format!("{} is more than request_timeout_ms, {}", config.search_timeout_ms, config.request_timeout_ms);
         given.fault("search_timeout_ms", text, "at most request_timeout_ms");
     }
+}
+
+/// Whether one path is the other, or below it.
+fn overlap(one: &str, other: &str) -> bool {
+    let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    below(one, other) || below(other, one)
 }

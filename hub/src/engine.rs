@@ -17,6 +17,7 @@ use hub_domain::decision::{Decision, Outgoing, OutgoingId, Reply, Write};
 use hub_domain::refusal::Refusal;
 use hub_domain::registry::{Committed, Method, Registry, Trouble};
 use hub_domain::scene::{Needs, Scene};
+use hub_domain::workflows;
 use hub_telemetry::names;
 use schemas::resource::{Kind, Resource};
 use schemas::time::Timestamp;
@@ -181,6 +182,7 @@ fn turned_away(why: &'static str, kind: TroubleKind) -> Failure {
 fn brings_work(command: &Command) -> bool {
     match &command.act {
         Act::Submit(entries) => entries.iter().any(|entry| entry.kind.is_request() || entry.kind == Kind::TASK),
+        Act::Ask(ask) => workflows::brings_work(ask),
         _ => false,
     }
 }

@@ -20,4 +20,6 @@ pub struct Service {
     pub authenticator: Authenticator,
     pub capacity: Capacity,
     pub metrics: Recorder,
+    /// How far the rehearsal clock is from this machine's.
+    pub clock_offset_us: i64,
 }

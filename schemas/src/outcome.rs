@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 /// How bad one issue is (`http://hl7.org/fhir/ValueSet/issue-severity`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
+    /// Nothing further was looked at.
+    Fatal,
     Error,
     Warning,
     Information,
@@ -84,23 +86,44 @@ pub struct Issue {
     pub code: IssueType,
     pub path: String,
     pub text: String,
+    /// What a service of its own calls it.
+    pub coding: Option<Coding>,
+}
+
+/// A fault by the code of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coding {
+    pub system: &'static str,
+    pub code: &'static str,
 }
 
 impl Issue {
     pub fn error(code: IssueType, path: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, path: path.into(), text: text.into() }
+        Self { severity: Severity::Error, code, path: path.into(), text: text.into(), coding: None }
     }
 
     pub fn warning(code: IssueType, path: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, code, path: path.into(), text: text.into() }
+        Self { severity: Severity::Warning, code, path: path.into(), text: text.into(), coding: None }
     }
 
     pub fn information(text: impl Into<String>) -> Self {
-        Self { severity: Severity::Information, code: IssueType::Informational, path: String::new(), text: text.into() }
+        Self {
+            severity: Severity::Information,
+            code: IssueType::Informational,
+            path: String::new(),
+            text: text.into(),
+            coding: None,
+        }
+    }
+
+    /// The same, with the code of a service; the words are its display.
+    pub fn called(self, system: &'static str, code: &'static str) -> Self {
+        Self { coding: Some(Coding { system, code }), ..self }
     }
 
     fn to_json(&self) -> Value {
         let severity = match self.severity {
+            Severity::Fatal => "fatal",
             Severity::Error => "error",
             Severity::Warning => "warning",
             Severity::Information => "information",
@@ -110,6 +133,9 @@ impl Issue {
             "code": self.code.code(),
             "diagnostics": self.text,
         });
+        if let Some(Coding { system, code }) = self.coding {
+            issue["details"] = json!({ "coding": [{ "system": system, "code": code, "display": self.text }] });
+        }
         if !self.path.is_empty() {
             issue["expression"] = json!([self.path]);
         }

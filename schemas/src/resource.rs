@@ -83,6 +83,9 @@ impl Kind {
     pub const TASK: Kind = Kind("Task");
     pub const SERVICE_REQUEST: Kind = Kind("ServiceRequest");
     pub const MEDICATION_REQUEST: Kind = Kind("MedicationRequest");
+    pub const MEDICATION_DISPENSE: Kind = Kind("MedicationDispense");
+    pub const BUNDLE: Kind = Kind("Bundle");
+    pub const CLAIM: Kind = Kind("Claim");
 
     /// Every type kept here. Requests first: they can become orders.
     pub const ALL: &'static [Kind] = &[
@@ -107,9 +110,11 @@ impl Kind {
         Kind("DiagnosticReport"),
         Kind("DocumentReference"),
         Kind("Medication"),
-        Kind("MedicationDispense"),
+        Kind::MEDICATION_DISPENSE,
         Kind("Appointment"),
         Kind("Provenance"),
+        Kind::BUNDLE,
+        Kind::CLAIM,
     ];
 
     const REQUESTS: usize = 7;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime};
 
-/// A point in time: microseconds since 1970-01-01 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+/// A point in time: microseconds since 1970-01-01 UTC, and so it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 const MICROS: i64 = 1_000_000;
@@ -17,6 +19,34 @@ impl Timestamp {
     pub fn plus(self, duration: std::time::Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(micros))
+    }
+
+    /// So many days later, of 24 hours each.
+    pub fn plus_days(self, days: i64) -> Self {
+        Self(self.0.saturating_add(days.saturating_mul(86_400 * MICROS)))
+    }
+
+    /// The same day and time so many months later; the last day of that month where it has no such day.
+    pub fn plus_months(self, months: u8) -> Self {
+        let then = self.date_time();
+        let count = i32::from(u8::from(then.month())) - 1 + i32::from(months);
+        let year = then.year() + count / 12;
+        let Ok(month) = Month::try_from(u8::try_from(count % 12 + 1).unwrap_or(1)) else { return self };
+        let day = then.day().min(month.length(year));
+        let Ok(date) = Date::from_calendar_date(year, month, day) else { return Self::MAX };
+        let moved = then.replace_date(date).unix_timestamp_nanos() / 1000;
+        Self(i64::try_from(moved).unwrap_or(i64::MAX))
+    }
+
+    /// The beginning of its day, in UTC.
+    pub fn midnight(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(86_400 * MICROS))
+    }
+
+    /// Its day, `2026-11-23`, in UTC.
+    pub fn date(self) -> String {
+        let t = self.date_time();
+        format!("{:04}-{:02}-{:02}", t.year(), u8::from(t.month()), t.day())
     }
 
     /// Seconds from `earlier` to this, never negative.
@@ -161,6 +191,15 @@ mod tests {
         assert_eq!(Timestamp::range("2026-01-01T01:00:00+01:00").unwrap().0.to_string(), "2026-01-01T00:00:00.000Z");
         assert!(Timestamp::range("2026-13-45").is_none());
         assert!(Timestamp::range("yesterday").is_none());
+    }
+
+    #[test]
+    fn months_keep_the_day_where_they_can() {
+        let at = |text| Timestamp::range(text).unwrap().0;
+        assert_eq!(at("2022-10-21T13:47:00Z").plus_months(6).to_string(), "2023-04-21T13:47:00.000Z");
+        assert_eq!(at("2022-08-31").plus_months(6).date(), "2023-02-28");
+        assert_eq!(at("2022-12-01").plus_months(12).date(), "2023-12-01");
+        assert_eq!(at("2022-12-01T11:00:00Z").plus_days(31).midnight(), at("2023-01-01"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod fulfilment;
 mod outages;
 mod overload;
 mod payloads;
+mod prescription_payloads;
+mod prescriptions;
 mod processes;
 mod repeats;
 mod reports;

@@ -17,6 +17,7 @@ mod hub;
 mod order;
 mod parts;
 mod plot;
+pub mod prescription;
 mod program;
 mod programs;
 mod proxy;

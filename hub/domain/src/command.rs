@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::decision::TimerId;
 use crate::scene::Identifier;
+use crate::workflows::Ask;
 
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -42,6 +43,8 @@ pub enum Act {
     },
     Report(StatusReport),
     Fire(TimerId),
+    /// Something that a national service offers.
+    Ask(Box<Ask>),
 }
 
 /// One resource to create.

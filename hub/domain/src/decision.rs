@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::scene::{Head, Identifier, Receipt};
+use crate::workflows::Answer;
 
 #[derive(Debug, Clone, Default)]
 pub struct Decision {
@@ -112,6 +113,9 @@ pub struct Reply {
     pub entries: Vec<ReplyEntry>,
     /// For a report: what came of it.
     pub report: Option<ReportReply>,
+    /// What a national service answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
 }
 
 /// What became of one resource of a command.

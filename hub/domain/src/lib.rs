@@ -13,3 +13,4 @@ pub mod registry;
 pub mod scene;
 pub mod task_machine;
 pub mod workflow;
+pub mod workflows;

@@ -64,6 +64,11 @@ impl Matrix {
         &TABLES.1
     }
 
+    /// Of a workflow that has its own.
+    pub fn of_rows(rows: Vec<Transition>) -> Self {
+        Self { rows }
+    }
+
     fn rows(&self, from: Option<TaskStatus>, actors: &[Actor]) -> impl Iterator<Item = &Transition> {
         let name = from.map_or("*none*", TaskStatus::code);
         let any = from.is_some_and(|status| status != TaskStatus::EnteredInError);

@@ -113,6 +113,31 @@ pub(super) fn base(text: &str) -> Read<String> {
     segments.map(|_| text.to_owned()).ok_or("a path such as /fhir/R4, without a slash at its end")
 }
 
+/// The base of a national service, or none.
+pub(super) fn realm_base(text: &str) -> Read<Option<String>> {
+    if text == "none" {
+        return Ok(None);
+    }
+    base(text).map(Some).map_err(|_| "none, or a path such as /eps/FHIR/R4, without a slash at its end")
+}
+
+/// How the check character of a number is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckCharacter {
+    /// A wrong one is refused.
+    Strict,
+    /// A wrong one is taken.
+    Lenient,
+}
+
+pub(super) fn check_character(text: &str) -> Read<CheckCharacter> {
+    match text {
+        "strict" => Ok(CheckCharacter::Strict),
+        "lenient" => Ok(CheckCharacter::Lenient),
+        _ => Err("strict or lenient"),
+    }
+}
+
 pub(super) fn database(text: &str) -> Read<Address> {
     let known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
     known.then(|| Address::new(text)).ok_or("sqlite:FILE, sqlite: (in memory) or postgres://USER:PASSWORD@HOST/NAME")

@@ -15,6 +15,7 @@ use crate::decision::{Decision, EntryOutcome};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Scene;
 use crate::task_machine::{Actor, Matrix};
+use crate::workflows;
 
 pub(super) fn update(
     scene: &Scene,
@@ -30,6 +31,7 @@ pub(super) fn update(
     let mut draft = Draft::new(scene, command, moment);
     let (before, root) = draft.named(key)?;
     let before = before.clone();
+    workflows::check_own(&draft, root)?;
     check_version(&before, if_match, moment)?;
     let faults = submit::check_lone(scene, key.kind, body, moment.policy);
     if !faults.is_empty() {
@@ -53,6 +55,7 @@ pub(super) fn patch(
     let mut draft = Draft::new(scene, command, moment);
     let (before, root) = draft.named(key)?;
     let before = before.clone();
+    workflows::check_own(&draft, root)?;
     check_version(&before, if_match, moment)?;
     let body = super::patch::apply(&before.body, patch)?;
     let invalid = |faults| Refusal::new(RefusalKind::Unprocessable, faults);
@@ -87,6 +90,7 @@ pub(super) fn delete(
     }
     let (before, root) = draft.named(key)?;
     let before = before.clone();
+    workflows::check_own(&draft, root)?;
     check_version(&before, if_match, moment)?;
     if is_live(&draft, &before, root) {
         let text = format!("{key} belongs to an order that is under way: revoke the request instead");

@@ -3,9 +3,9 @@
 //! Pure. The engine loads what [`needs`] names, calls [`decide`], and commits the [`Decision`]. A command that learns
 //! only while deciding what it must see answers [`Verdict::More`], and is decided again.
 
-mod bodies;
+pub(crate) mod bodies;
 mod change;
-mod draft;
+pub(crate) mod draft;
 mod order;
 mod patch;
 mod report;
@@ -28,6 +28,7 @@ use crate::decision::Decision;
 use crate::refusal::Refusal;
 use crate::scene::{Needs, Scene};
 use crate::workflow::Catalogue;
+use crate::workflows;
 
 pub use bodies::work_of;
 pub use draft::after;
@@ -110,6 +111,7 @@ pub fn needs(command: &Command, policy: &Policy) -> Needs {
         Act::Patch { key, .. } | Act::Delete { key, .. } => resource(key),
         Act::Report(report) => resource(&Key::task(&report.task_id)),
         Act::Fire(timer) => Needs { roots: vec![timer.root], ..Needs::default() },
+        Act::Ask(ask) => workflows::needs(ask),
     };
     needs.receipts.extend(command.repeat.iter().map(|repeat| repeat.key.clone()));
     needs
@@ -148,6 +150,7 @@ pub fn lane_of(command: &Command) -> Uuid {
         Act::Update { key, .. } | Act::Patch { key, .. } | Act::Delete { key, .. } => of_key(key),
         Act::Report(report) => of_key(&Key::task(&report.task_id)),
         Act::Fire(timer) => timer.root,
+        Act::Ask(ask) => workflows::lane(ask),
     }
 }
 
@@ -163,6 +166,7 @@ pub fn decide(scene: &Scene, command: &Command, moment: &Moment) -> Result<Verdi
         Act::Delete { key, if_match } => change::delete(scene, command, key, *if_match, moment),
         Act::Report(report) => report::decide(scene, command, report, moment),
         Act::Fire(timer) => timer::decide(scene, command, timer, moment),
+        Act::Ask(ask) => workflows::decide(scene, command, ask, moment),
     };
     match decided {
         Ok(decision) => Ok(Verdict::Decided(Box::new(decision))),

@@ -19,6 +19,7 @@ use crate::plan::run::TaskState;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Scene;
 use crate::task_machine::{Actor, Matrix};
+use crate::workflows;
 
 pub(super) fn decide(
     scene: &Scene,
@@ -51,7 +52,9 @@ pub(super) fn decide(
         };
     }
     check(report)?;
-    if report.act == Act::Claim {
+    if draft.run_of(root).is_some_and(|run| run.record.is_some()) {
+        workflows::report(&mut draft, report, root, &task)?;
+    } else if report.act == Act::Claim {
         claim(&mut draft, report, root, &task, status)?;
     } else {
         progress(&mut draft, report, root, &task, status)?;

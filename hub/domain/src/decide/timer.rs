@@ -12,12 +12,15 @@ use crate::command::Command;
 use crate::decision::{Decision, TimerId};
 use crate::scene::Scene;
 use crate::task_machine::Actor;
+use crate::workflows;
 
 pub(super) fn decide(scene: &Scene, command: &Command, timer: &TimerId, moment: &Moment) -> Result<Decision, Stop> {
     let mut draft = Draft::new(scene, command, moment);
     // Firing deletes it, in the same commit as what it does; the plan may set it anew.
     draft.drop_timer(timer.clone());
-    if let Some(mut order) = Order::find(&mut draft, timer.root)? {
+    if let Some(record) = scene.heads.get(&timer.root).and_then(|head| head.run.as_ref()?.record.as_ref()) {
+        workflows::fire(&mut draft, timer.root, record)?;
+    } else if let Some(mut order) = Order::find(&mut draft, timer.root)? {
         match lease(timer) {
             Some(task) => lapse(&mut order, task)?,
             None => order.go_on()?,

@@ -4,6 +4,8 @@ use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::workflows::Record;
+
 /// Where one order stands. Short names: this is written with every change.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Run {
@@ -22,6 +24,9 @@ pub struct Run {
     /// The placer declared it complete: what is started may end, nothing else begins.
     #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
+    /// The order as a national service knows it, when it is one of its.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
     /// The newest Task of each step, by the step's number; 0 is the fulfilment Task. Behind the plan's own follow the
     /// Tasks that ask a started one to stop, pause or go on.
     #[serde(rename = "t")]
@@ -55,16 +60,16 @@ pub struct TaskState {
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub documented: bool,
     /// Until when its claim holds, the last report counted; [`Timestamp::MAX`]: for ever, since it was given back.
-    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none", with = "micros")]
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Timestamp>,
     /// The version of its Task at which it was last given back: claims of an earlier one come too late.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<u32>,
-    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none", with = "micros")]
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub released: Option<Timestamp>,
-    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none", with = "micros")]
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
-    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none", with = "micros")]
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
 }
 
@@ -88,21 +93,5 @@ mod status_code {
         }
         let unknown = || serde::de::Error::custom(format!("{code} is no Task status"));
         TaskStatus::parse(&code).map(Some).ok_or_else(unknown)
-    }
-}
-
-mod micros {
-    use schemas::time::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-        match at {
-            Some(at) => to.serialize_i64(at.0),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
-        Ok(Option::<i64>::deserialize(from)?.map(Timestamp))
     }
 }

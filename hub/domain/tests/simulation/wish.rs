@@ -39,7 +39,7 @@ impl Wish {
         match &self.command.act {
             Act::Update { key, .. } | Act::Patch { key, .. } | Act::Delete { key, .. } => Some(key.clone()),
             Act::Report(report) => Some(Key::task(&report.task_id)),
-            Act::Submit(_) | Act::Fire(_) => None,
+            Act::Submit(_) | Act::Fire(_) | Act::Ask(_) => None,
         }
     }
 

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, IF_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
-use hub_domain::command::Repeat;
+use hub_domain::command::{Caller, Repeat};
 use hub_domain::scene::Identifier;
 use schemas::gate;
 use schemas::ids::is_id;
@@ -159,9 +159,32 @@ pub(super) fn repeat(headers: &HeaderMap, caller: &str, interaction: &str, body:
         let text = "Idempotency-Key is 1 to 255 printable ASCII characters";
         return Err(No::new(StatusCode::BAD_REQUEST, IssueType::Value, text));
     };
+    Ok(Some(repeated(caller, interaction, key, body)))
+}
+
+fn repeated(caller: &str, interaction: &str, key: &str, body: &[u8]) -> Repeat {
     let digest = Sha256::digest(body);
     let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Some(Repeat { key: format!("{caller} {interaction} {key}"), fingerprint }))
+    Repeat { key: format!("{caller} {interaction} {key}"), fingerprint }
+}
+
+/// By the id of a message.
+pub(super) fn repeat_of(caller: &Caller, interaction: &str, id: &str, body: &[u8]) -> Repeat {
+    repeated(caller.name(), interaction, &id.to_ascii_lowercase(), body)
+}
+
+/// `X-Request-ID`, where a service says that it means the same request; else `Idempotency-Key`.
+pub(super) fn repeat_by_request_id(
+    headers: &HeaderMap,
+    caller: &Caller,
+    interaction: &str,
+    body: &[u8],
+) -> Result<Option<Repeat>, No> {
+    let Some(id) = headers.get("x-request-id") else { return repeat(headers, caller.name(), interaction, body) };
+    let id = id.to_str().ok().filter(|id| uuid::Uuid::try_parse(id).is_ok());
+    let text = "X-Request-ID is a UUID, and the same one when a request is sent again";
+    let id = id.ok_or_else(|| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text))?;
+    Ok(Some(repeat_of(caller, interaction, id, body)))
 }
 
 /// `If-None-Exist: identifier=system|value`: the one condition by which the hub can promise that there is one.
@@ -192,8 +215,13 @@ pub(super) fn encode(text: &str) -> String {
 
 /// The base as the caller sees it.
 pub(super) fn base_url(service: &Service, headers: &HeaderMap) -> String {
+    format!("{}{}", origin(service, headers), service.config.base)
+}
+
+/// The server as the caller sees it.
+pub(super) fn origin(service: &Service, headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = text("x-forwarded-proto").filter(|s| matches!(*s, "http" | "https")).unwrap_or("http");
     let host = text(HOST.as_str()).map_or_else(|| service.config.listen.to_string(), str::to_owned);
-    format!("{scheme}://{host}{}", service.config.base)
+    format!("{scheme}://{host}")
 }

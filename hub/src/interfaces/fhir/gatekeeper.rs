@@ -27,6 +27,7 @@ pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Reque
     let method = request.method().as_str().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let id = request_id(request.headers());
+    let correlation = request.headers().get("x-correlation-id").cloned();
     let span =
         tracing::info_span!("http", otel.name = %format!("{method} {route}"), http.route = %route, request.id = %id);
     hub_telemetry::continue_from(&span, request.headers().get("traceparent").and_then(|v| v.to_str().ok()));
@@ -47,6 +48,9 @@ pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Reque
         .record(begin.elapsed().as_secs_f64());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
+    }
+    if let Some(correlation) = correlation {
+        response.headers_mut().insert("x-correlation-id", correlation);
     }
     response
 }
@@ -92,7 +96,8 @@ async fn admit(service: &Service, headers: &HeaderMap, uri: &Uri) -> Result<Call
     }
     let format = form(uri.query().unwrap_or_default()).into_iter().find(|(name, _)| name == "_format");
     demand_accept(headers, format.as_ref().map(|(_, value)| value.as_str())).map_err(IntoResponse::into_response)?;
-    if uri.path().strip_prefix(service.config.base.as_str()) == Some("/metadata") {
+    let bases = [Some(&service.config.base), service.config.eps_base.as_ref()];
+    if bases.into_iter().flatten().any(|base| uri.path().strip_prefix(base.as_str()) == Some("/metadata")) {
         // What is offered, and how to prove who one is, must be known before one can.
         return Ok(Caller::Known { organization: String::new(), roles: BTreeSet::new() });
     }

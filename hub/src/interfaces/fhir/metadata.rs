@@ -6,19 +6,57 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::query::{ParamType, params};
+use hub_domain::workflows::EVENTS;
 use schemas::resource::Kind;
 use serde_json::{Value, json};
 
 use super::answer;
-use super::content::base_url;
+use super::content::{base_url, origin};
 use crate::service::Service;
 
 pub(super) async fn read(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
     answer::json(StatusCode::OK, &statement(&base_url(&service, &headers), service.config.auth.is_none()))
 }
 
-fn statement(base: &str, open: bool) -> Value {
-    let security = if open {
+/// The same of the Electronic Prescription Service.
+pub(super) async fn eps(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
+    let base = format!("{}{}", origin(&service, &headers), service.config.eps_base.as_deref().unwrap_or_default());
+    let interactions = |codes: &[&str]| codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>();
+    let resource = |kind: &str, codes: &[&str]| json!({ "type": kind, "interaction": interactions(codes) });
+    let mut task = resource("Task", &["create", "search-type"]);
+    let names = ["identifier", "focus:identifier", "patient:identifier", "business-status", "authored-on"];
+    task["searchParam"] = names
+        .iter()
+        .map(|name| json!({ "name": name, "type": if *name == "authored-on" { "date" } else { "token" } }))
+        .collect();
+    task["operation"] = json!([named_operation(&base, "release", "A dispenser takes prescriptions")]);
+    let mut statement = head(&base, "Prescriptions, as the NHS Electronic Prescription Service does them");
+    statement["rest"] = json!([{
+        "mode": "server",
+        "security": security(service.config.auth.is_none()),
+        "resource": [task, resource("Claim", &["create"])],
+        "operation": [
+            named_operation(&base, "prepare", "What a prescriber is to sign"),
+            named_operation(&base, "process-message", &format!("Events: {}", events().join(", "))),
+        ],
+    }]);
+    answer::json(StatusCode::OK, &statement)
+}
+
+fn events() -> Vec<&'static str> {
+    EVENTS.iter().map(|event| event.code).collect()
+}
+
+fn named_operation(base: &str, name: &str, documentation: &str) -> Value {
+    json!({
+        "name": name,
+        "definition": format!("{base}/OperationDefinition/{name}"),
+        "documentation": documentation,
+    })
+}
+
+fn security(open: bool) -> Value {
+    if open {
         json!({ "description": "No authentication is configured: the hub listens on this machine only." })
     } else {
         json!({
@@ -30,25 +68,38 @@ fn statement(base: &str, open: bool) -> Value {
                 }],
             }],
         })
-    };
+    }
+}
+
+fn head(base: &str, description: &str) -> Value {
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": BUILT,
         "kind": "instance",
         "software": { "name": "FHIR workflow hub", "version": env!("CARGO_PKG_VERSION") },
-        "implementation": { "description": "A broker of orders, Tasks and their fulfilment", "url": base },
+        "implementation": { "description": description, "url": base },
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
-        "patchFormat": ["application/json-patch+json"],
-        "rest": [{
-            "mode": "server",
-            "security": security,
-            "resource": Kind::ALL.iter().map(|kind| resource(*kind)).collect::<Vec<_>>(),
-            "interaction": [{ "code": "transaction" }, { "code": "batch" }],
-            "operation": [operation(base)],
-        }],
     })
+}
+
+fn statement(base: &str, open: bool) -> Value {
+    let mut statement = head(base, "A broker of orders, Tasks and their fulfilment");
+    statement["patchFormat"] = json!(["application/json-patch+json"]);
+    statement["rest"] = json!([{
+        "mode": "server",
+        "security": security(open),
+        "resource": Kind::ALL.iter().map(|kind| resource(*kind)).collect::<Vec<_>>(),
+        "interaction": [{ "code": "transaction" }, { "code": "batch" }],
+        "operation": [
+            operation(base),
+            named_operation(base, "process-message", &format!("Events: {}", events().join(", "))),
+            named_operation(base, "prepare", "What a prescriber is to sign"),
+            named_operation(base, "release", "A dispenser takes prescriptions: [base]/Task/$release"),
+        ],
+    }]);
+    statement
 }
 
 /// The day of this release: a CapabilityStatement must say when it was last changed.

@@ -4,7 +4,9 @@ mod answer;
 mod bundle;
 mod capacity;
 mod content;
+mod eps;
 mod gatekeeper;
+mod messaging;
 mod metadata;
 mod order_status;
 mod read;
@@ -27,6 +29,9 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .route("/metadata", get(metadata::read))
         .route("/", post(bundle::submit))
         .route("/$order-status", get(order_status::by_identifier))
+        .route("/$process-message", post(messaging::process))
+        .route("/$prepare", post(eps::prepare))
+        .route("/Task/$release", post(eps::release))
         .route("/{kind}", post(write::create).get(search::by_get))
         .route("/{kind}/_search", post(search::by_post))
         .route("/{kind}/_history", get(read::history_of_type))
@@ -38,9 +43,9 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .fallback(gatekeeper::unknown_path)
         .method_not_allowed_fallback(gatekeeper::method_not_allowed);
     let base = service.config.base.clone();
-    Router::new()
-        .route(&format!("{base}/"), post(bundle::submit))
-        .nest(&base, resources)
-        .fallback(gatekeeper::unknown_path)
-        .layer(middleware::from_fn_with_state(service.clone(), gatekeeper::pass))
+    let mut router = Router::new().route(&format!("{base}/"), post(bundle::submit)).nest(&base, resources);
+    if let Some(base) = &service.config.eps_base {
+        router = router.nest(base, eps::router());
+    }
+    router.fallback(gatekeeper::unknown_path).layer(middleware::from_fn_with_state(service.clone(), gatekeeper::pass))
 }

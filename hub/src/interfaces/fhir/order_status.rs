@@ -105,9 +105,12 @@ async fn respond(service: &Service, headers: &HeaderMap, root: Uuid) -> Result<R
 }
 
 fn parameters(base: &str, tasks: &[Stored], bodies: &[Body]) -> Value {
-    let whole = bodies.first();
-    let is_work = |task: &&Body| asked_code(task).is_none() && is_newest(task, bodies);
-    let works: Vec<&Body> = bodies.iter().skip(1).filter(is_work).collect();
+    let (wholes, works): (Vec<&Body>, Vec<&Body>) =
+        bodies.iter().filter(|task| is_newest(task, bodies)).partition(|task| !task.contains_key("partOf"));
+    // An order that comes in issues stands where the one stands that is under way.
+    let is_over = |task: &&&Body| TaskStatus::of(task).is_some_and(TaskStatus::is_terminal);
+    let whole = wholes.iter().find(|task| !is_over(task)).or(wholes.last()).copied();
+    let works: Vec<&Body> = works.into_iter().filter(|task| asked_code(task).is_none()).collect();
     let of = |task: &&Body| TaskStatus::of(task);
     let counted = works.iter().filter(|task| of(task) != Some(TaskStatus::Cancelled)).count();
     let done = works.iter().filter(|task| of(task) == Some(TaskStatus::Completed)).count();

@@ -1,0 +1,398 @@
+//! What the service answers, in its own shapes.
+
+use std::collections::HashMap;
+
+use schemas::outcome::{Issue, operation_outcome};
+use schemas::resource::Body;
+use schemas::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::codes::{self, Response};
+use super::message::{LONG_NUMBER, NHS_NUMBER, NUMBER, ODS, UUID_SYSTEM};
+use super::record::{Course, Dispenser, Record};
+use super::signature::{ALGORITHM, signed_info};
+use super::table::{BUSINESS_STATUS, ITEM_STATUS, Item};
+use super::tasks::item_identifier;
+use crate::workflows::bundle::Message;
+use crate::workflows::{Answer, Outcome};
+
+const DISPENSING: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-DispensingInformation";
+const RELEASE_INFORMATION: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-DispensingReleaseInformation";
+const STATUS_HISTORY: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-DM-PrescriptionStatusHistory";
+const COURSES: &str = "http://terminology.hl7.org/CodeSystem/medicationrequest-course-of-therapy";
+const EVENTS: &str = "https://fhir.nhs.uk/CodeSystem/message-event";
+const CANCELLATION_REASON: &str = "https://fhir.nhs.uk/CodeSystem/medicationrequest-status-reason";
+
+/// Done; with a word on it where there is one.
+pub(super) fn information(text: &str) -> Answer {
+    let mut issue = json!({ "severity": "information", "code": "informational" });
+    if !text.is_empty() {
+        issue["diagnostics"] = text.into();
+    }
+    Answer { outcome: Outcome::Done, body: json!({ "resourceType": "OperationOutcome", "issue": [issue] }) }
+}
+
+/// A no that changed something.
+pub(super) fn refused(issues: &[Issue]) -> Answer {
+    Answer { outcome: Outcome::No, body: operation_outcome(issues) }
+}
+
+pub(super) fn no_more() -> Answer {
+    let (system, code, display) = codes::NO_MORE;
+    let mut answer = information("");
+    answer.body["issue"][0]["details"] = json!({ "coding": [{ "system": system, "code": code, "display": display }] });
+    answer
+}
+
+/// With who has it; `UNKNOWN` where that is not known.
+pub(super) fn with_another_dispenser(issue: &Issue, holder: Option<&Dispenser>) -> Answer {
+    let mut answer = refused(std::slice::from_ref(issue));
+    let Some(holder) = holder else { return answer };
+    let mut organization = json!({
+        "resourceType": "Organization",
+        "id": "dispenser",
+        "identifier": [{ "system": ODS, "value": holder.code }],
+        "name": holder.name.as_deref().unwrap_or("UNKNOWN"),
+    });
+    if let Some(phone) = &holder.phone {
+        organization["telecom"] = json!([{ "system": "phone", "use": "work", "value": phone }]);
+    }
+    answer.body["contained"] = json!([organization]);
+    answer.body["extension"] = json!([{
+        "url": "https://fhir.nhs.uk/StructureDefinition/Extension-Spine-supportingInfo",
+        "valueReference": { "reference": "#dispenser" },
+    }]);
+    answer
+}
+
+pub(super) fn prepared(bundle: &Body, now: Timestamp) -> Value {
+    let parameter = |name: &str, value: String| json!({ "name": name, "valueString": value });
+    json!({
+        "resourceType": "Parameters",
+        "parameter": [
+            parameter("digest", signed_info(bundle)),
+            parameter("timestamp", now.to_string()),
+            parameter("algorithm", ALGORITHM.to_owned()),
+        ],
+    })
+}
+
+/// Why a Task or a request was cancelled.
+pub(super) fn cancellation_reason(code: &str) -> Value {
+    let display = match code {
+        "0001" => "Prescribing Error",
+        "0002" => "Clinical contra-indication",
+        "0003" => "Change to medication treatment regime",
+        "0004" => "Clinical grounds",
+        "0005" => "At the Patient's request",
+        "0006" => "At the Pharmacist's request",
+        "0007" => "Notification of Death",
+        "0008" => "Patient deducted - other reason",
+        "0009" => "Patient deducted - registered with new practice",
+        _ => "",
+    };
+    json!({ "coding": [{ "system": CANCELLATION_REASON, "code": code, "display": display }] })
+}
+
+// ---- the answer to a cancellation
+
+/// The prescriber's message as it comes back: what became of the item, and who has it.
+pub(super) fn cancellation(
+    asked: &Body,
+    id: &Uuid,
+    response: Response,
+    holder: Option<&Dispenser>,
+    now: Timestamp,
+) -> Answer {
+    let message = Message::of(asked);
+    let (code, display, status) = response.row();
+    let mut entries = Vec::new();
+    for entry in asked.get("entry").and_then(Value::as_array).into_iter().flatten() {
+        let mut entry = entry.clone();
+        match entry["resource"]["resourceType"].as_str() {
+            Some("MessageHeader") => entry["resource"] = response_header(&message, id),
+            Some("MedicationRequest") => {
+                let request = &mut entry["resource"];
+                request["status"] = status.into();
+                let history = json!({
+                    "url": STATUS_HISTORY,
+                    "extension": [
+                        {
+                            "url": "status",
+                            "valueCoding": { "system": codes::STATUS_HISTORY, "code": code, "display": display },
+                        },
+                        { "url": "statusDate", "valueDateTime": now.to_string() },
+                    ],
+                });
+                match request["extension"].as_array_mut() {
+                    Some(extensions) => extensions.push(history),
+                    None => request["extension"] = json!([history]),
+                }
+                if let Some(holder) = holder {
+                    request["dispenseRequest"]["performer"] = json!({
+                        "identifier": { "system": ODS, "value": holder.code },
+                        "display": holder.name.as_deref().unwrap_or("UNKNOWN"),
+                    });
+                }
+            }
+            Some("Provenance") => continue,
+            _ => {}
+        }
+        entries.push(entry);
+    }
+    let body = json!({
+        "resourceType": "Bundle",
+        "id": id.to_string(),
+        "identifier": { "system": UUID_SYSTEM, "value": id.to_string() },
+        "type": "message",
+        "timestamp": now.to_string(),
+        "entry": entries,
+    });
+    let outcome = if response == Response::Cancelled { Outcome::Done } else { Outcome::No };
+    Answer { outcome, body }
+}
+
+fn response_header(message: &Message, id: &Uuid) -> Value {
+    let sender = message.header().and_then(|header| header.get("sender")).cloned().unwrap_or_default();
+    let focus = message.bundle.get("entry").and_then(Value::as_array).into_iter().flatten();
+    let focus: Vec<Value> = focus
+        .filter(|entry| entry["resource"]["resourceType"] == "MedicationRequest")
+        .map(|entry| json!({ "reference": entry["fullUrl"] }))
+        .collect();
+    let address = sender["identifier"]["value"].as_str().unwrap_or_default();
+    json!({
+        "resourceType": "MessageHeader",
+        "extension": [{
+            "url": "https://fhir.nhs.uk/StructureDefinition/Extension-MessageHeader-messageId",
+            "valueIdentifier": { "system": UUID_SYSTEM, "value": id.to_string() },
+        }],
+        "eventCoding": {
+            "system": EVENTS,
+            "code": "prescription-order-response",
+            "display": "Prescription Order Response",
+        },
+        "destination": [{ "endpoint": format!("urn:nhs-uk:addressing:ods:{address}"), "receiver": sender }],
+        "source": { "name": "FHIR workflow hub", "endpoint": "urn:fhir-workflow-hub" },
+        "response": { "identifier": message.id().unwrap_or_default(), "code": "ok" },
+        "focus": focus,
+    })
+}
+
+// ---- the answer to a release
+
+/// One prescription that was released; its message is put in when the answer is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    pub order: Uuid,
+    /// Counted from 1.
+    pub issue: usize,
+    pub of: usize,
+    pub bundle_id: Option<String>,
+    pub items: Vec<(String, Item)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Release {
+    id: String,
+    released: Vec<Released>,
+}
+
+pub(super) fn released(id: &str, released: Vec<Released>) -> Answer {
+    let release = Release { id: id.to_owned(), released };
+    // Plain data: writing it cannot fail.
+    Answer { outcome: Outcome::Released, body: serde_json::to_value(release).unwrap_or_default() }
+}
+
+/// The prescriptions that an answer of the outcome `Released` names.
+pub fn orders_of(answer: &Answer) -> Vec<Uuid> {
+    let release: Option<Release> = serde_json::from_value(answer.body.clone()).ok();
+    release.into_iter().flat_map(|release| release.released).map(|released| released.order).collect()
+}
+
+/// The Parameters of a release: each prescription as its message came, with where its items stand.
+pub fn release_parameters(answer: &Answer, mut messages: HashMap<Uuid, Body>, url: &str) -> Value {
+    let Ok(release) = serde_json::from_value::<Release>(answer.body.clone()) else { return Value::Null };
+    let passed: Vec<Value> = release
+        .released
+        .iter()
+        .filter_map(|released| Some((released, messages.remove(&released.order)?)))
+        .map(|(released, message)| released_message(released, message))
+        .collect();
+    let bundle = |id: String, entries: Vec<Value>| {
+        let mut bundle = json!({
+            "resourceType": "Bundle",
+            "id": id,
+            "identifier": { "system": UUID_SYSTEM, "value": id },
+            "type": "searchset",
+            "link": [{ "relation": "self", "url": url }],
+            "total": entries.len(),
+        });
+        if !entries.is_empty() {
+            bundle["entry"] = entries.into();
+        }
+        bundle
+    };
+    let base = Uuid::try_parse(&release.id).unwrap_or_default();
+    let of = |name: &str| Uuid::new_v5(&base, name.as_bytes()).to_string();
+    json!({
+        "resourceType": "Parameters",
+        "id": release.id,
+        "parameter": [
+            { "name": "passedPrescriptions", "resource": bundle(of("passed"), passed) },
+            { "name": "failedPrescriptions", "resource": bundle(of("failed"), Vec::new()) },
+        ],
+    })
+}
+
+fn released_message(released: &Released, message: Body) -> Value {
+    let mut bundle = Value::Object(message);
+    let id = released.bundle_id.clone().unwrap_or_else(|| released.order.to_string());
+    bundle["id"] = id.clone().into();
+    if let Some(body) = bundle.as_object_mut() {
+        body.shift_remove("meta");
+    }
+    for entry in bundle["entry"].as_array_mut().into_iter().flatten() {
+        let request = &mut entry["resource"];
+        if request["resourceType"] != "MedicationRequest" {
+            continue;
+        }
+        let number = request["identifier"][0]["value"].as_str().unwrap_or_default();
+        let state = released.items.iter().find(|(id, _)| id.eq_ignore_ascii_case(number)).map(|(_, state)| *state);
+        let Some(state) = state else { continue };
+        let told = json!({
+            "url": DISPENSING,
+            "extension": [{
+                "url": "dispenseStatus",
+                "valueCoding": { "system": ITEM_STATUS, "code": state.code(), "display": state.display() },
+            }],
+        });
+        match request["extension"].as_array_mut() {
+            Some(extensions) => extensions.push(told),
+            None => request["extension"] = json!([told]),
+        }
+        if state == Item::Cancelled {
+            request["status"] = "cancelled".into();
+        }
+        if released.of > 1 {
+            request["intent"] = "reflex-order".into();
+        }
+    }
+    json!({ "fullUrl": format!("urn:uuid:{id}"), "search": { "mode": "match" }, "resource": bundle })
+}
+
+// ---- the tracker
+
+/// The tracker's Tasks of a prescription, one for each issue.
+pub fn tracked(record: &Record, root: Uuid) -> Vec<Value> {
+    (0..record.issues.len()).map(|n| tracked_issue(record, root, n)).collect()
+}
+
+fn tracked_issue(record: &Record, root: Uuid, n: usize) -> Value {
+    let issue = &record.issues[n];
+    let id = Uuid::new_v5(&root, format!("issue {n}").as_bytes()).to_string();
+    let (course, display) = match record.course {
+        Course::Acute => ("acute", "Short course (acute) therapy"),
+        Course::Repeat => ("continuous", "Continuous long term therapy"),
+        Course::RepeatDispensing => ("continuous-repeat-dispensing", "Continuous long term (repeat dispensing)"),
+    };
+    let mut extensions = vec![json!({
+        "url": "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-Prescription",
+        "extension": [{
+            "url": "courseOfTherapyType",
+            "valueCoding": { "system": COURSES, "code": course, "display": display },
+        }],
+    })];
+    if record.issues.len() > 1 {
+        extensions.push(json!({
+            "url": super::message::EPS_REPEATS,
+            "extension": [
+                { "url": "numberOfRepeatsAllowed", "valueInteger": record.issues.len() },
+                { "url": "numberOfRepeatsIssued", "valueInteger": n + 1 },
+            ],
+        }));
+    }
+    let by_identifier = |system: &str, value: &str| json!({ "identifier": { "system": system, "value": value } });
+    let mut task = json!({
+        "resourceType": "Task",
+        "id": id,
+        "extension": extensions,
+        "identifier": [{ "system": UUID_SYSTEM, "value": id }],
+        "status": issue.state.shown().code(),
+        "businessStatus": { "coding": [{
+            "system": BUSINESS_STATUS,
+            "code": issue.state.code(),
+            "display": issue.state.display(),
+        }] },
+        "intent": "order",
+        "code": { "coding": [{
+            "system": "http://hl7.org/fhir/CodeSystem/task-code",
+            "code": "fulfill",
+            "display": "Fulfill the focal request",
+        }] },
+        "focus": by_identifier(NUMBER, &record.number),
+        "for": by_identifier(NHS_NUMBER, &record.patient),
+        "authoredOn": record.prescribed.date(),
+        "requester": by_identifier(ODS, &record.prescriber),
+    });
+    if let Some(long) = &record.long_number {
+        task["groupIdentifier"] = json!({ "system": LONG_NUMBER, "value": long });
+    }
+    let owner = issue.holder.as_ref().map(|holder| (&holder.code, holder.name.as_ref()));
+    if let Some((code, name)) = owner.or(record.nominated.as_ref().map(|code| (code, None))) {
+        task["owner"] = by_identifier(ODS, code);
+        if let Some(name) = name {
+            task["owner"]["display"] = name.as_str().into();
+        }
+    }
+    if let Some(ready) = issue.ready {
+        task["restriction"] = json!({ "period": { "start": ready.date() } });
+    }
+    task["input"] = (0..record.items.len()).map(|item| tracked_input(record, n, item)).collect();
+    task["output"] = (0..record.items.len()).map(|item| tracked_output(record, n, item)).collect();
+    task
+}
+
+fn tracked_input(record: &Record, n: usize, item: usize) -> Value {
+    let issue = &record.issues[n];
+    let state = issue.items[item];
+    let mut told = Vec::new();
+    if let Some(last) = issue.notifications.last() {
+        told.push(json!({ "url": "dateLastDispensed", "valueDateTime": last.handed_over.to_string() }));
+    }
+    told.push(json!({
+        "url": "dispenseStatus",
+        "valueCoding": { "system": ITEM_STATUS, "code": state.code(), "display": state.display() },
+    }));
+    json!({
+        "extension": [{ "url": DISPENSING, "extension": told }],
+        "type": { "coding": [{ "system": "http://snomed.info/sct", "code": "16076005", "display": "Prescription" }] },
+        "valueReference": { "type": "MedicationRequest", "identifier": item_identifier(&record.items[item].id) },
+    })
+}
+
+fn tracked_output(record: &Record, n: usize, item: usize) -> Value {
+    use super::table::State;
+    let issue = &record.issues[n];
+    let on = |name: &str, at: Timestamp| json!({ "url": name, "valueDate": at.date() });
+    let when = |state: State| issue.history.iter().rev().find(|step| step.state == state).map(|step| step.at);
+    let last = issue.notifications.last().map(|last| last.handed_over);
+    let before = n.checked_sub(1).and_then(|n| record.issues[n].notifications.last()).map(|last| last.handed_over);
+    let mut told = Vec::new();
+    told.extend(last.or(before).map(|at| on("dateLastIssuedDispensed", at)));
+    told.extend(when(State::WithDispenser).map(|at| on("dateDownloaded", at)));
+    told.extend(when(State::Claimed).map(|at| on("dateClaimed", at)));
+    let mut output = json!({
+        "type": { "coding": [{
+            "system": "http://snomed.info/sct",
+            "code": "373784005",
+            "display": "Dispensing medication",
+        }] },
+        "valueReference": { "type": "MedicationDispense", "identifier": item_identifier(&record.items[item].id) },
+    });
+    if !told.is_empty() {
+        output["extension"] = json!([{ "url": RELEASE_INFORMATION, "extension": told }]);
+    }
+    output
+}

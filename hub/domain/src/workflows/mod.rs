@@ -1,0 +1,123 @@
+//! National services: what their realms have beyond plans. Each has its own messages, its own table of states, and a
+//! record of each order in that order's head; the hub's Tasks follow the record.
+//!
+//! To add one: a module here with its rules, an arm in [`Ask`] and in [`Record`], its events in [`EVENTS`], and its
+//! surface in the hub's interfaces.
+
+pub mod bundle;
+pub mod eps;
+
+use schemas::message::StatusReport;
+use schemas::resource::{Body, Resource};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::command::Command;
+use crate::decide::draft::{Draft, repeated};
+use crate::decide::{Moment, Stop};
+use crate::decision::Decision;
+use crate::refusal::Refusal;
+use crate::scene::{Needs, Scene};
+
+/// What somebody asks of a service, read and checked.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    Eps(eps::Ask),
+}
+
+/// An order as its service knows it: kept in its head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    #[serde(rename = "eps")]
+    Eps(Box<eps::Record>),
+}
+
+/// What a service answers in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub outcome: Outcome,
+    pub body: Value,
+}
+
+/// How an answer is meant. A no may have changed something, too: a cancellation that waits, for instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    Done,
+    No,
+    /// Prescriptions were released: the body names them, and they are to be put in.
+    Released,
+}
+
+/// An event of FHIR messaging that some workflow understands.
+pub struct Event {
+    pub code: &'static str,
+    /// The types of those who send it.
+    pub from_placer: bool,
+    pub read: fn(&Body, eps::Reading) -> Result<Ask, Refusal>,
+}
+
+/// All of them: the message interface refuses any other by name.
+pub const EVENTS: &[Event] = &[
+    Event { code: "prescription-order", from_placer: true, read: eps::read_order },
+    Event { code: "prescription-order-update", from_placer: true, read: eps::read_update },
+    Event { code: "dispense-notification", from_placer: false, read: eps::read_notice },
+];
+
+pub(crate) fn needs(ask: &Ask) -> Needs {
+    match ask {
+        Ask::Eps(ask) => eps::needs(ask),
+    }
+}
+
+/// The order in whose lane it runs.
+pub(crate) fn lane(ask: &Ask) -> Uuid {
+    match ask {
+        Ask::Eps(ask) => eps::lane(ask),
+    }
+}
+
+/// Whether it may bring an order that is not here yet.
+pub fn brings_work(ask: &Ask) -> bool {
+    match ask {
+        Ask::Eps(ask) => matches!(ask, eps::Ask::Order(_)),
+    }
+}
+
+pub(crate) fn decide(scene: &Scene, command: &Command, ask: &Ask, moment: &Moment) -> Result<Decision, Stop> {
+    if let Some(decision) = repeated(scene, command)? {
+        return Ok(decision);
+    }
+    let mut draft = Draft::new(scene, command, moment);
+    let answer = match ask {
+        Ask::Eps(ask) => eps::decide(&mut draft, ask)?,
+    };
+    draft.decision.reply.answer = Some(answer);
+    Ok(draft.finish())
+}
+
+/// A timer of such an order.
+pub(crate) fn fire(draft: &mut Draft, root: Uuid, record: &Record) -> Result<(), Stop> {
+    match record {
+        Record::Eps(_) => eps::fire(draft, root),
+    }
+}
+
+/// What a worker reports of a Task of such an order, off a queue.
+pub(crate) fn report(draft: &mut Draft, report: &StatusReport, root: Uuid, task: &Resource) -> Result<(), Stop> {
+    match draft.run_of(root).and_then(|run| run.record.clone()) {
+        Some(Record::Eps(_)) => eps::report(draft, report, root, task),
+        None => Ok(()),
+    }
+}
+
+/// What belongs to such an order is changed by its service alone.
+pub(crate) fn check_own(draft: &Draft, root: Uuid) -> Result<(), Stop> {
+    match draft.run_of(root).and_then(|run| run.record.as_ref()) {
+        Some(Record::Eps(_)) => {
+            let text = "this belongs to a prescription of the EPS realm: only the service's messages change it";
+            Err(Refusal::rule("", text).into())
+        }
+        None => Ok(()),
+    }
+}

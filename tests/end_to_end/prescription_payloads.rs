@@ -1,0 +1,366 @@
+//! Real payloads of the Electronic Prescription Service: each family of published messages is walked in the order in
+//! which a user would send them, at its own date. What came of each step is one table.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tests::prescription::Prescription;
+use tests::{Client, Reply, World, say_once, stories};
+use uuid::Uuid;
+
+stories![published_prescriptions_are_walked_through];
+
+/// What a file asks for, in the order in which it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Prepare,
+    Send,
+    Cancel,
+    Release,
+    Notify,
+    Withdraw,
+    Return,
+    Claim,
+}
+
+/// One scenario: its messages, and the day on which it happens.
+#[derive(Default)]
+struct Family {
+    day: String,
+    steps: Vec<(Step, PathBuf, Value)>,
+}
+
+impl Family {
+    /// Whether a message names a prescription that others of the family name.
+    fn is_about(&self, message: &Value) -> bool {
+        let numbers = |body: &Value| {
+            let mut numbers = Vec::new();
+            values_of(body, "/Id/prescription-order-number", &mut numbers);
+            numbers
+        };
+        let wanted = numbers(message);
+        self.steps.iter().any(|(_, _, body)| numbers(body).iter().any(|number| wanted.contains(number)))
+    }
+}
+
+fn payloads() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    std::env::var_os("HUB_SHARED").map_or_else(beside, PathBuf::from).join("payloads/eps")
+}
+
+fn files(folder: &Path, into: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() { files(&path, into) } else { into.push(path) }
+    }
+}
+
+/// What a payload is a request for; none of an answer.
+fn step_of(path: &Path, body: &Value) -> Option<Step> {
+    let name = path.to_string_lossy();
+    if ["Response", "-res.json", "tracker-spine", "/spec/errors/", "/sandbox/"].iter().any(|part| name.contains(part))
+        && !name.contains("R-0006-Prescription")
+    {
+        return None;
+    }
+    let event = || body["entry"][0]["resource"]["eventCoding"]["code"].as_str();
+    Some(match (body["resourceType"].as_str()?, body["status"].as_str()) {
+        ("Bundle", _) => match event()? {
+            "prescription-order" if part(body, "Provenance").is_none() => Step::Prepare,
+            "prescription-order" => Step::Send,
+            "prescription-order-update" => Step::Cancel,
+            "dispense-notification" => Step::Notify,
+            _ => return None,
+        },
+        ("Parameters", _) if name.contains("elease") => Step::Release,
+        ("Task", Some("rejected")) => Step::Return,
+        ("Task", _) => Step::Withdraw,
+        ("Claim", _) => Step::Claim,
+        _ => return None,
+    })
+}
+
+fn part<'a>(bundle: &'a Value, kind: &str) -> Option<&'a Value> {
+    let entries = bundle["entry"].as_array()?;
+    entries.iter().map(|entry| &entry["resource"]).find(|resource| resource["resourceType"] == kind)
+}
+
+/// Files of one folder whose names begin alike belong together; in the specification, those of a course. What ends a
+/// prescription is told from its beginning, by itself.
+fn family_of(path: &Path, step: Step) -> String {
+    let name = path.file_name().unwrap().to_string_lossy();
+    let folder = path.parent().unwrap().strip_prefix(payloads()).unwrap().display().to_string();
+    let course = ["acute", "repeat", "eRD"].into_iter().find(|course| name.starts_with(course));
+    let first = name.split('-').next().filter(|first| first.chars().all(|c| c.is_ascii_digit()));
+    match (course, first) {
+        _ if matches!(step, Step::Return | Step::Claim) => format!("{folder} {name}"),
+        (Some(course), _) if folder.starts_with("spec") => format!("spec {course}"),
+        (_, Some(number)) => format!("{folder} {number}"),
+        _ => format!("{folder} {name}"),
+    }
+}
+
+fn families() -> BTreeMap<String, Family> {
+    let mut paths = Vec::new();
+    files(&payloads(), &mut paths);
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let body: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        Some((step_of(&path, &body)?, path, body))
+    };
+    let mut steps: Vec<(Step, PathBuf, Value)> = paths.into_iter().filter_map(read).collect();
+    steps.sort_by_key(|(step, ..)| *step);
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    for (step, path, body) in steps {
+        let mut name = family_of(&path, step);
+        let is_of_another = families.get(&name).is_some_and(|family| !family.is_about(&body));
+        if step == Step::Cancel && is_of_another {
+            name = format!("{name}, another prescription");
+        }
+        families.entry(name).or_default().steps.push((step, path, body));
+    }
+    for family in families.values_mut() {
+        family.day = family.steps.iter().find_map(|(_, _, body)| day_of(body)).unwrap_or_else(|| "2022-10-21".into());
+    }
+    families
+}
+
+/// When its order was signed.
+fn day_of(order: &Value) -> Option<String> {
+    let request = part(order, "MedicationRequest")?;
+    let signed = part(order, "Provenance").and_then(|provenance| provenance["signature"][0]["when"].as_str());
+    Some(request["authoredOn"].as_str().or(signed)?[..10].to_owned())
+}
+
+/// The values of all identifiers of a system, wherever they are.
+fn values_of(body: &Value, system: &str, into: &mut Vec<String>) {
+    match body {
+        Value::Object(members) => {
+            if members.get("system").and_then(Value::as_str).is_some_and(|s| s.ends_with(system))
+                && let Some(value) = members.get("value").and_then(Value::as_str)
+                && !into.contains(&value.to_owned())
+            {
+                into.push(value.to_owned());
+            }
+            members.values().for_each(|value| values_of(value, system, into));
+        }
+        Value::Array(values) => values.iter().for_each(|value| values_of(value, system, into)),
+        _ => {}
+    }
+}
+
+/// A family on its way through the service.
+struct Walk<'s> {
+    service: &'s Client,
+    /// Its one prescription, as far as steps that were not published have to be made up.
+    made: Prescription,
+    pharmacy: String,
+    old_numbers: Vec<String>,
+    is_sent: bool,
+    is_released: bool,
+    release: String,
+    notification: Value,
+    rows: Vec<String>,
+    wrong: usize,
+}
+
+impl<'s> Walk<'s> {
+    fn new(service: &'s Client, name: &str, family: &Family) -> Self {
+        let all = |system: &str| {
+            let mut values = Vec::new();
+            family.steps.iter().for_each(|(_, _, body)| values_of(body, system, &mut values));
+            values
+        };
+        let mut made = Prescription { authored: Some(family.day.clone()), ..Prescription::new(1) };
+        let items: Vec<Uuid> = all("/Id/prescription-order-item-number").iter().flat_map(|id| id.parse()).collect();
+        if !items.is_empty() {
+            made.items = items;
+        }
+        if let Some(patient) = all("/Id/nhs-number").into_iter().next() {
+            made.patient = patient;
+        }
+        let old_numbers = all("/Id/prescription-order-number");
+        if name.starts_with("errors") {
+            made.number = old_numbers[0].clone();
+        }
+        let pharmacy = family.steps.iter().rev().find(|(step, ..)| *step > Step::Cancel).map(|(_, _, body)| {
+            let mut organizations = Vec::new();
+            let told: Vec<&Value> =
+                body["contained"].as_array().into_iter().flatten().chain(part(body, "Organization")).collect();
+            told.iter()
+                .filter(|r| r["resourceType"] == "Organization")
+                .for_each(|r| values_of(&r["identifier"], "/Id/ods-organization-code", &mut organizations));
+            values_of(&body["parameter"], "/Id/ods-organization-code", &mut organizations);
+            organizations.into_iter().next().unwrap_or_else(|| "VNE51".into())
+        });
+        Self {
+            service,
+            made,
+            pharmacy: pharmacy.unwrap_or_default(),
+            old_numbers,
+            is_sent: false,
+            is_released: false,
+            release: String::new(),
+            notification: Value::Null,
+            rows: Vec::new(),
+            wrong: 0,
+        }
+    }
+
+    /// The same payload about the one prescription of this walk, with ids that nobody has had yet.
+    fn renewed(&self, step: Step, body: &Value) -> Value {
+        let mut text = body.to_string();
+        for old in &self.old_numbers {
+            text = text.replace(old.as_str(), &self.made.number);
+        }
+        let mut body: Value = serde_json::from_str(&text).unwrap();
+        match step {
+            Step::Prepare | Step::Send | Step::Cancel | Step::Notify => {
+                body["identifier"]["value"] = Uuid::new_v4().to_string().into();
+            }
+            Step::Withdraw => body["focus"]["identifier"] = self.notification["identifier"].clone(),
+            Step::Return => body["focus"]["identifier"]["value"] = self.release.clone().into(),
+            Step::Release => {
+                for parameter in body["parameter"].as_array_mut().unwrap() {
+                    if parameter["name"] == "owner" {
+                        parameter["resource"]["identifier"][0]["value"] = self.pharmacy.clone().into();
+                    }
+                }
+            }
+            Step::Claim => {}
+        }
+        body
+    }
+
+    async fn posts(&mut self, step: Step, body: &Value) -> Reply {
+        let to = match step {
+            Step::Prepare => "$prepare",
+            Step::Send | Step::Cancel | Step::Notify => "$process-message",
+            Step::Release => "Task/$release",
+            Step::Return | Step::Withdraw => "Task",
+            Step::Claim => "Claim",
+        };
+        let reply = self.service.post(to, body).await;
+        match step {
+            Step::Send => self.is_sent = true,
+            Step::Release => {
+                self.is_released = true;
+                self.release = reply.body["id"].as_str().unwrap_or_default().to_owned();
+            }
+            Step::Notify => self.notification = body.clone(),
+            _ => {}
+        }
+        reply
+    }
+
+    /// What has to be before this step and was not published is made up.
+    async fn comes_to(&mut self, step: Step, names_one: bool) {
+        if step > Step::Send && !self.is_sent && names_one {
+            let order = self.made.order();
+            self.posts(Step::Send, &order).await.is(200);
+        }
+        if step > Step::Release && !self.is_released {
+            let release = self.made.release_by(&self.pharmacy);
+            self.posts(Step::Release, &release).await.is(200);
+        }
+        let dispensed = if step == Step::Claim { "0006" } else { "0003" };
+        if matches!(step, Step::Claim | Step::Withdraw) && self.notification.is_null() {
+            let all = vec!["0001"; self.made.items.len()];
+            let told = self.made.notification(&self.pharmacy, dispensed, &all);
+            self.posts(Step::Notify, &told).await.is(200);
+        }
+    }
+
+    /// Sends one payload; a row of the table comes of it.
+    async fn takes(&mut self, family: &str, step: Step, path: &Path, body: &Value) {
+        let fails = expected(path, step).0 != 200;
+        if !fails {
+            self.comes_to(step, !self.old_numbers.is_empty()).await;
+        }
+        let body = self.renewed(step, body);
+        let reply = self.posts(step, &body).await;
+        let (status, words) = expected(path, step);
+        let right = reply.status == status && reply.text.contains(words);
+        self.row(family, &format!("{step:?}"), &format!("{status} {words}"), &told(&reply), right);
+    }
+
+    fn row(&mut self, family: &str, step: &str, expected: &str, got: &str, right: bool) {
+        self.wrong += usize::from(!right);
+        let mark = if right { "" } else { "  <- WRONG" };
+        self.rows.push(format!("{family:104} | {step:8} | {expected:16} | {got}{mark}"));
+    }
+
+    /// Where the service says that it stands.
+    async fn stands(&mut self, family: &str, expected: &str) {
+        let got = self.made.state(self.service).await;
+        let right = got == expected;
+        self.row(family, "track", expected, &got, right);
+    }
+}
+
+/// What the name of a payload says that comes of it: a status, and words that are told.
+fn expected(path: &Path, step: Step) -> (u16, &'static str) {
+    let name = path.file_name().unwrap().to_string_lossy();
+    match () {
+        () if name.contains("INVALID_CHECKSUM") => (400, "invalid checksum"),
+        () if name.contains("invalid_intent") => (400, "intent"),
+        () if name.contains("Missing_Endorsement") => (400, "endorsement"),
+        () if name.contains("-400") || name.contains("_400") => (400, ""),
+        () if step == Step::Cancel => (200, "R-0001"),
+        () => (200, ""),
+    }
+}
+
+fn told(reply: &Reply) -> String {
+    let issue = &reply.body["issue"][0];
+    let code = issue["details"]["coding"][0]["code"].as_str().unwrap_or_default();
+    let words = issue["diagnostics"].as_str().unwrap_or_default().split(". ").next().unwrap_or_default();
+    format!("{} {} {code} {words}", reply.status, reply.body["resourceType"].as_str().unwrap_or_default())
+}
+
+/// The state in which a family of the specification, or one that ends a prescription, leaves it.
+fn end_of(name: &str, last: Step) -> Option<&'static str> {
+    match last {
+        Step::Send if !name.starts_with("errors") => Some("0001"),
+        Step::Return => Some("0001"),
+        Step::Claim if !name.contains("400") => Some("0008"),
+        Step::Withdraw if name == "spec repeat" => Some("0002"),
+        Step::Withdraw => Some("0003"),
+        Step::Release if !name.contains("Nominated") => Some("0002"),
+        _ => None,
+    }
+}
+
+async fn published_prescriptions_are_walked_through(world: World) {
+    let families = families();
+    if families.is_empty() {
+        return say_once("left out: published prescriptions (no folder of payloads; HUB_SHARED names its parent)");
+    }
+    assert!(families.len() >= 25, "the families are there: {}", families.len());
+    let mut days: BTreeMap<&str, Vec<(&str, &Family)>> = BTreeMap::new();
+    for (name, family) in &families {
+        days.entry(&family.day).or_default().push((name, family));
+    }
+    let (mut rows, mut wrong) = (Vec::new(), 0);
+    for (day, families) in days {
+        let hub = world.hub_with(&[("now", &format!("{day}T20:00:00Z"))]).await;
+        let service = Client::new(format!("{}/eps/FHIR/R4", hub.base.strip_suffix("/fhir/R4").unwrap()));
+        for (name, family) in families {
+            let mut walk = Walk::new(&service, name, family);
+            for (step, path, body) in &family.steps {
+                walk.takes(name, *step, path, body).await;
+            }
+            if let Some(state) = family.steps.last().and_then(|(step, ..)| end_of(name, *step)) {
+                walk.stands(name, state).await;
+            }
+            rows.extend(walk.rows);
+            wrong += walk.wrong;
+        }
+        hub.closes().await;
+    }
+    say_once(&format!("\npublished prescriptions (family, step, expected, got):\n{}", rows.join("\n")));
+    let wrong_rows: Vec<&String> = rows.iter().filter(|row| row.ends_with("WRONG")).collect();
+    assert_eq!(wrong, 0, "{wrong_rows:#?}");
+}
