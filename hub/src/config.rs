@@ -67,6 +67,9 @@ pub struct Config {
     pub plans: Option<PathBuf>,
     /// Path under which the NHS Electronic Prescription Service is served; `none`: it is not. Default `/eps/FHIR/R4`.
     pub eps_base: Option<String>,
+    /// Path under which pharmacies push what they do (NHS Prescription Status Update); `none`: they do not. Default
+    /// `/psu`.
+    pub psu_base: Option<String>,
     /// Whether a prescription's number must have the right check character. Default `strict`.
     pub eps_check_character: CheckCharacter,
     /// Where the rehearsal clock starts. Default none: the clock of the database as it is.
@@ -169,6 +172,11 @@ impl Config {
         self.now.map_or(0, |rehearsed| rehearsed.0.saturating_sub(real.0))
     }
 
+    /// The paths under which something is served.
+    pub fn bases(&self) -> impl Iterator<Item = &str> {
+        [Some(&self.base), self.eps_base.as_ref(), self.psu_base.as_ref()].into_iter().flatten().map(String::as_str)
+    }
+
     pub fn outbox_lease(&self) -> Duration {
         Duration::from_millis(self.outbox_lease_ms)
     }
@@ -204,6 +212,7 @@ fn read(given: &mut Given) -> Config {
         performers: given.list("performers", setting::performer),
         plans: given.optional("plans", setting::directory),
         eps_base: given.field("eps_base", "/eps/FHIR/R4", setting::realm_base),
+        psu_base: given.field("psu_base", "/psu", setting::realm_base),
         eps_check_character: given.field("eps_check_character", "strict", setting::check_character),
         now: given.optional("now", setting::instant),
         body_limit_bytes: given.number("body_limit_bytes", 5 << 20, 1 << 10..=256 << 20),
@@ -259,12 +268,13 @@ fn check(config: &Config, given: &mut Given) {
             "a loopback address such as 127.0.0.1:8080, or any address together with auth.jwks",
         );
     }
-    if let Some(eps) = config.eps_base.as_ref().filter(|eps| overlap(eps, &config.base)) {
-        given.fault(
-            "eps_base",
-            format!("{eps} and base, {}, are one below the other", config.base),
-            "a path of its own",
-        );
+    let services = [("eps_base", config.eps_base.as_ref()), ("psu_base", config.psu_base.as_ref())];
+    for (n, (field, path)) in services.iter().enumerate() {
+        let others = services[..n].iter().filter_map(|(_, other)| *other).chain([&config.base]);
+        for other in others.filter(|other| path.is_some_and(|path| overlap(path, other))) {
+            let text = format!("{} and {other} are one below the other", path.map_or("", String::as_str));
+            given.fault(field, text, "a path of its own");
+        }
     }
     if config.page_entries > config.page_entries_limit {
         let text = format!("{} is more than page_entries_limit, {}", config.page_entries, config.page_entries_limit);

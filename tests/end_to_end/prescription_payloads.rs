@@ -9,7 +9,7 @@ use tests::prescription::Prescription;
 use tests::{Client, Reply, World, say_once, stories};
 use uuid::Uuid;
 
-stories![published_prescriptions_are_walked_through];
+stories![published_prescriptions_are_walked_through, published_status_updates_are_taken];
 
 /// What a file asks for, in the order in which it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,8 +45,12 @@ impl Family {
 }
 
 fn payloads() -> PathBuf {
+    shared().join("payloads/eps")
+}
+
+fn shared() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    std::env::var_os("HUB_SHARED").map_or_else(beside, PathBuf::from).join("payloads/eps")
+    std::env::var_os("HUB_SHARED").map_or_else(beside, PathBuf::from)
 }
 
 fn files(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -363,4 +367,36 @@ async fn published_prescriptions_are_walked_through(world: World) {
     say_once(&format!("\npublished prescriptions (family, step, expected, got):\n{}", rows.join("\n")));
     let wrong_rows: Vec<&String> = rows.iter().filter(|row| row.ends_with("WRONG")).collect();
     assert_eq!(wrong, 0, "{wrong_rows:#?}");
+}
+
+/// What pharmacies push, with ids of its own: the published requests come twice with the same.
+async fn published_status_updates_are_taken(world: World) {
+    let mut paths = Vec::new();
+    files(&shared().join("payloads/eps-status-update"), &mut paths);
+    paths.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("request-"));
+    paths.sort();
+    if paths.is_empty() {
+        return say_once("left out: published status updates (no folder of payloads; HUB_SHARED names its parent)");
+    }
+    let hub = world.hub().await;
+    let service = Client::new(format!("{}/psu", hub.base.strip_suffix("/fhir/R4").unwrap()));
+    for path in paths {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let mut bundle: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for entry in bundle["entry"].as_array_mut().unwrap() {
+            if entry["resource"]["id"].is_string() {
+                let id = Uuid::new_v4();
+                entry["fullUrl"] = format!("urn:uuid:{id}").into();
+                entry["resource"]["id"] = id.to_string().into();
+            }
+        }
+        let reply = service.post("", &bundle).header("x-request-id", Uuid::new_v4().to_string()).await;
+        let expected = if name.contains("missing") { 400 } else { 201 };
+        assert_eq!(reply.status, expected, "{name}: {}", reply.text);
+        assert_eq!(reply.resources().len(), bundle["entry"].as_array().unwrap().len(), "an answer to each");
+        if expected == 400 {
+            assert!(reply.text.contains("Missing required field(s) - PharmacyODSCode, TaskID."), "{}", reply.text);
+        }
+    }
+    hub.closes().await;
 }

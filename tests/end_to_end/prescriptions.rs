@@ -4,7 +4,7 @@
 use hub_transport::Place;
 use schemas::message::{Act, Answer};
 use serde_json::{Value, json};
-use tests::prescription::{PATIENT, Prescription, code_of, nominated_release, response_of};
+use tests::prescription::{PATIENT, Prescription, code_of, nominated_release, response_of, status_updates};
 use tests::{ByHand, Client, Hub, Parts, Report, World, stories, tell, until};
 
 stories![
@@ -16,6 +16,7 @@ stories![
     a_broken_rule_is_told_and_leaves_nothing,
     a_message_that_comes_again_is_answered_alike,
     releasing_off_a_queue_is_the_claim,
+    what_a_pharmacy_pushes_is_kept_once,
 ];
 
 const PHARMACY: &str = "FA565";
@@ -452,6 +453,47 @@ async fn releasing_off_a_queue_is_the_claim(world: World) {
     releases(&service, &other, OTHER).await;
     assert_eq!(pharmacy.claims(&job.order).await.answer, Answer::Refused);
     job.acknowledged().await;
+    hub.closes().await;
+}
+
+async fn what_a_pharmacy_pushes_is_kept_once(world: World) {
+    let hub = world.hub().await;
+    let service = Client::new(format!("{}/psu", hub.base.strip_suffix("/fhir/R4").unwrap()));
+    let pushes =
+        async |bundle: &Value| service.post("", bundle).header("x-request-id", uuid::Uuid::new_v4().to_string()).await;
+    let prescription = Prescription::new(2);
+    let both = status_updates(&[
+        prescription.status_update(0, "Ready to collect"),
+        prescription.status_update(1, "Dispatched"),
+    ]);
+    let created = pushes(&both).await.is(201);
+    let statuses = |reply: &Value| -> Vec<String> {
+        let entries = reply["entry"].as_array().unwrap();
+        entries.iter().map(|entry| entry["response"]["status"].as_str().unwrap()[..3].to_owned()).collect()
+    };
+    assert_eq!(statuses(&created.body), ["201", "201"]);
+    let mixed = status_updates(&[both["entry"][0]["resource"].clone(), prescription.status_update(1, "Collected")]);
+    assert_eq!(statuses(&pushes(&mixed).await.is(409).body), ["409", "200"], "and nothing of it is kept");
+    let kept = hub.finds(&format!("Task?based-on:identifier={}", prescription.number)).await;
+    assert_eq!(kept.len(), 2);
+
+    let mut lacking = prescription.status_update(0, "With Pharmacy");
+    lacking.as_object_mut().unwrap().remove("owner");
+    let reply = pushes(&status_updates(&[lacking, prescription.status_update(0, "Lost")])).await.is(400);
+    let told = |n: usize| reply.body["entry"][n]["response"]["outcome"]["issue"][0]["diagnostics"].clone();
+    assert_eq!(told(0), "Missing required field(s) - PharmacyODSCode.");
+    assert_eq!(told(1), "Invalid business status.");
+    let mut ends = prescription.status_update(0, "Collected");
+    ends["status"] = "in-progress".into();
+    ends["lastModified"] = "2090-01-01T00:00:00Z".into();
+    let reply = pushes(&status_updates(&[ends])).await.is(400);
+    assert!(
+        reply.text.contains("no possible follow up action") && reply.text.contains("Invalid lastModified"),
+        "{}",
+        reply.text
+    );
+    service.post("", &both).await.is(400);
+    pushes(&json!({ "resourceType": "Bundle", "type": "batch" })).await.is(400);
     hub.closes().await;
 }
 

@@ -349,6 +349,26 @@ impl Prescription {
         })
     }
 
+    /// What a pharmacy does with an item.
+    pub fn status_update(&self, item: usize, word: &str) -> Value {
+        let ends = matches!(word.to_lowercase().as_str(), "collected" | "dispatched" | "not dispensed");
+        json!({
+            "resourceType": "Task",
+            "id": Uuid::new_v4(),
+            "basedOn": [{ "identifier": self.group() }],
+            "status": if ends { "completed" } else { "in-progress" },
+            "businessStatus": { "coding": [{
+                "system": format!("{NHS}/CodeSystem/task-businessStatus-nppt"),
+                "code": word,
+            }] },
+            "intent": "order",
+            "focus": { "identifier": item_number(self.items[item]) },
+            "for": { "identifier": nhs_number(&self.patient) },
+            "lastModified": now(),
+            "owner": { "identifier": ods("FA565") },
+        })
+    }
+
     /// Where the service says that it stands: the code of each issue, and of each of its items.
     pub async fn stands(&self, service: &Client) -> Vec<(String, Vec<String>)> {
         let page = service.get(&format!("Task?identifier={}", self.number)).await.is(200);
@@ -394,6 +414,15 @@ pub fn nominated_release(pharmacy: &str) -> Value {
             },
         ],
     })
+}
+
+/// The transaction in which a pharmacy pushes them.
+pub fn status_updates(tasks: &[Value]) -> Value {
+    let entry = |task: &Value| {
+        let url = format!("urn:uuid:{}", task["id"].as_str().unwrap());
+        json!({ "fullUrl": url, "resource": task, "request": { "method": "POST", "url": "Task" } })
+    };
+    json!({ "resourceType": "Bundle", "type": "transaction", "entry": tasks.iter().map(entry).collect::<Vec<_>>() })
 }
 
 /// The code by which the service calls the first fault.

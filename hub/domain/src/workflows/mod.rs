@@ -6,6 +6,7 @@
 
 pub mod bundle;
 pub mod eps;
+pub mod psu;
 
 use schemas::message::StatusReport;
 use schemas::resource::{Body, Resource};
@@ -23,7 +24,8 @@ use crate::scene::{Needs, Scene};
 /// What somebody asks of a service, read and checked.
 #[derive(Debug, Clone)]
 pub enum Ask {
-    Eps(eps::Ask),
+    Eps(Box<eps::Ask>),
+    Psu(psu::Ask),
 }
 
 /// An order as its service knows it: kept in its head.
@@ -44,7 +46,10 @@ pub struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Done,
+    Created,
     No,
+    /// It is here already.
+    Conflict,
     /// Prescriptions were released: the body names them, and they are to be put in.
     Released,
 }
@@ -67,6 +72,7 @@ pub const EVENTS: &[Event] = &[
 pub(crate) fn needs(ask: &Ask) -> Needs {
     match ask {
         Ask::Eps(ask) => eps::needs(ask),
+        Ask::Psu(ask) => psu::needs(ask),
     }
 }
 
@@ -74,13 +80,15 @@ pub(crate) fn needs(ask: &Ask) -> Needs {
 pub(crate) fn lane(ask: &Ask) -> Uuid {
     match ask {
         Ask::Eps(ask) => eps::lane(ask),
+        Ask::Psu(ask) => psu::lane(ask),
     }
 }
 
 /// Whether it may bring an order that is not here yet.
 pub fn brings_work(ask: &Ask) -> bool {
     match ask {
-        Ask::Eps(ask) => matches!(ask, eps::Ask::Order(_)),
+        Ask::Eps(ask) => matches!(**ask, eps::Ask::Order(_)),
+        Ask::Psu(_) => false,
     }
 }
 
@@ -91,6 +99,7 @@ pub(crate) fn decide(scene: &Scene, command: &Command, ask: &Ask, moment: &Momen
     let mut draft = Draft::new(scene, command, moment);
     let answer = match ask {
         Ask::Eps(ask) => eps::decide(&mut draft, ask)?,
+        Ask::Psu(ask) => psu::decide(&mut draft, ask)?,
     };
     draft.decision.reply.answer = Some(answer);
     Ok(draft.finish())

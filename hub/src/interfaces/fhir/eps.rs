@@ -80,7 +80,7 @@ pub(super) async fn release(
             Some(_) => Vec::new(),
             None => nominating(&service, &ask.by.code).await?,
         };
-        let ask = Ask::Eps(eps::Ask::Release { ask: ask.clone(), candidates });
+        let ask = Ask::Eps(Box::new(eps::Ask::Release { ask: ask.clone(), candidates }));
         match ask_service(&service, caller.clone(), repeat.clone(), ask).await {
             Err(No(_, issues)) if look < LOOKS_MAX && issues.iter().any(|issue| issue.text == TAKEN_MEANWHILE) => {}
             Err(no) => return Err(no),

@@ -96,8 +96,7 @@ async fn admit(service: &Service, headers: &HeaderMap, uri: &Uri) -> Result<Call
     }
     let format = form(uri.query().unwrap_or_default()).into_iter().find(|(name, _)| name == "_format");
     demand_accept(headers, format.as_ref().map(|(_, value)| value.as_str())).map_err(IntoResponse::into_response)?;
-    let bases = [Some(&service.config.base), service.config.eps_base.as_ref()];
-    if bases.into_iter().flatten().any(|base| uri.path().strip_prefix(base.as_str()) == Some("/metadata")) {
+    if service.config.bases().any(|base| uri.path().strip_prefix(base) == Some("/metadata")) {
         // What is offered, and how to prove who one is, must be known before one can.
         return Ok(Caller::Known { organization: String::new(), roles: BTreeSet::new() });
     }

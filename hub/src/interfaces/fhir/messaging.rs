@@ -75,7 +75,7 @@ pub(super) fn resource(bytes: &[u8], expected: &str) -> Result<Resource, No> {
 }
 
 /// What is sent as null, or as a list of nothing, is left out: messages that the services themselves publish do so.
-fn parse(bytes: &[u8]) -> Result<Resource, No> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Resource, No> {
     let mut body = gate::parse(bytes, &gate::Limits::default()).map_err(No::bad_request)?;
     leave_out_nothing(&mut body);
     Ok(body)
@@ -118,7 +118,9 @@ fn in_its_words(no: No) -> No {
 
 pub(super) fn plain(answer: &Answer) -> Response {
     let status = match answer.outcome {
+        Outcome::Created => StatusCode::CREATED,
         Outcome::No => StatusCode::BAD_REQUEST,
+        Outcome::Conflict => StatusCode::CONFLICT,
         Outcome::Done | Outcome::Released => StatusCode::OK,
     };
     answer::json(status, &answer.body)

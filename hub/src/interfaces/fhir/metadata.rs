@@ -43,6 +43,18 @@ pub(super) async fn eps(State(service): State<Arc<Service>>, headers: HeaderMap)
     answer::json(StatusCode::OK, &statement)
 }
 
+/// The same of the Prescription Status Update service.
+pub(super) async fn psu(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
+    let base = format!("{}{}", origin(&service, &headers), service.config.psu_base.as_deref().unwrap_or_default());
+    let mut statement = head(&base, "What pharmacies do with a prescription's items");
+    statement["rest"] = json!([{
+        "mode": "server",
+        "security": security(service.config.auth.is_none()),
+        "interaction": [{ "code": "transaction", "documentation": "Tasks, each with a businessStatus" }],
+    }]);
+    answer::json(StatusCode::OK, &statement)
+}
+
 fn events() -> Vec<&'static str> {
     EVENTS.iter().map(|event| event.code).collect()
 }

@@ -9,6 +9,7 @@ mod gatekeeper;
 mod messaging;
 mod metadata;
 mod order_status;
+mod psu;
 mod read;
 mod search;
 mod write;
@@ -46,6 +47,9 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
     let mut router = Router::new().route(&format!("{base}/"), post(bundle::submit)).nest(&base, resources);
     if let Some(base) = &service.config.eps_base {
         router = router.nest(base, eps::router());
+    }
+    if let Some(base) = &service.config.psu_base {
+        router = router.route(&format!("{base}/"), post(psu::update)).nest(base, psu::router());
     }
     router.fallback(gatekeeper::unknown_path).layer(middleware::from_fn_with_state(service.clone(), gatekeeper::pass))
 }

@@ -61,7 +61,7 @@ const NOT_DISPENSED_KEPT_DAYS: i64 = 30;
 /// What is asked of the service.
 #[derive(Debug, Clone)]
 pub enum Ask {
-    Order(Box<message::Order>),
+    Order(message::Order),
     Update(message::Update),
     Notice(message::Notice),
     Release { ask: message::Release, candidates: Vec<Uuid> },
@@ -98,16 +98,20 @@ impl Ask {
     }
 }
 
+fn ask(ask: Ask) -> Result<workflows::Ask, Refusal> {
+    Ok(workflows::Ask::Eps(Box::new(ask)))
+}
+
 pub fn read_order(bundle: &Body, reading: Reading) -> Result<workflows::Ask, Refusal> {
-    Ok(workflows::Ask::Eps(Ask::Order(Box::new(message::order(bundle, true, reading)?))))
+    ask(Ask::Order(message::order(bundle, true, reading)?))
 }
 
 pub fn read_update(bundle: &Body, _: Reading) -> Result<workflows::Ask, Refusal> {
-    Ok(workflows::Ask::Eps(Ask::Update(message::update(bundle)?)))
+    ask(Ask::Update(message::update(bundle)?))
 }
 
 pub fn read_notice(bundle: &Body, _: Reading) -> Result<workflows::Ask, Refusal> {
-    Ok(workflows::Ask::Eps(Ask::Notice(message::notice(bundle)?)))
+    ask(Ask::Notice(message::notice(bundle)?))
 }
 
 pub fn read_release(parameters: &Body, reading: Reading) -> Result<message::Release, Refusal> {
@@ -115,14 +119,14 @@ pub fn read_release(parameters: &Body, reading: Reading) -> Result<message::Rele
 }
 
 pub fn read_task(task: &Body) -> Result<workflows::Ask, Refusal> {
-    Ok(workflows::Ask::Eps(match message::task(task)? {
+    ask(match message::task(task)? {
         TaskAsk::Return(back) => Ask::Return(back),
         TaskAsk::Withdraw(back) => Ask::Withdraw(back),
-    }))
+    })
 }
 
 pub fn read_claim(claim: &Body) -> Result<workflows::Ask, Refusal> {
-    Ok(workflows::Ask::Eps(Ask::Claim(message::claim(claim)?)))
+    ask(Ask::Claim(message::claim(claim)?))
 }
 
 /// `$prepare`: what a prescriber is to sign.
