@@ -89,6 +89,19 @@ async fn a_prescription_lives_from_signature_to_claim(world: World) {
     let tracked = service.get(&format!("Task?patient:identifier={PATIENT}&business-status=0008")).await.is(200);
     assert_eq!(tracked.resources().len(), 1);
     assert_eq!(tracked.resources()[0]["status"], "completed");
+    let listed = service.get(&format!("RequestGroup?nhsNumber={PATIENT}")).await.is(200);
+    assert_eq!((listed.body["total"].as_u64(), listed.resources().len()), (Some(1), 2), "with its patient");
+    let viewed = service.get(&format!("RequestGroup/{}", prescription.number.replace('+', "%2B"))).await.is(200);
+    let kinds: Vec<String> =
+        viewed.resources().iter().map(|r| r["resourceType"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kinds.iter().filter(|kind| *kind == "MedicationDispense").count(), 4);
+    let group = viewed.resources().pop().unwrap();
+    let steps = group["action"][1]["action"].as_array().unwrap().clone();
+    let codes: Vec<&str> = steps.iter().map(|step| step["code"][0]["coding"][0]["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["0001", "0002", "0003", "0006", "0008"], "all that happened, in order");
+    service.get("RequestGroup").await.is(400);
+    service.get(&format!("RequestGroup?nhsNumber={PATIENT}&prescriptionId=1")).await.is(400);
+    service.get("RequestGroup/24F5DA-A83008-7EFE6Z").await.is(404);
     let dispenses = hub.finds("MedicationDispense").await;
     assert_eq!(dispenses.len(), 4);
     for dispense in dispenses {

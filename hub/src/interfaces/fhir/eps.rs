@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{OriginalUri, RawQuery, State};
+use axum::extract::{OriginalUri, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -12,13 +12,15 @@ use axum::{Extension, Router};
 use hub_domain::command::{Caller, Role};
 use hub_domain::query::{Filter, Query, Sort, SortBy, SystemMatch, TokenMatch, find};
 use hub_domain::scene::Needs;
-use hub_domain::workflows::eps::answer::{orders_of, release_parameters, tracked};
+use hub_domain::workflows::eps::answer::{orders_of, release_parameters};
 use hub_domain::workflows::eps::message::{NHS_NUMBER, NUMBER};
+use hub_domain::workflows::eps::number::{is_nhs_number, is_prescription_number};
 use hub_domain::workflows::eps::table::{BUSINESS_STATUS, State as Stand};
+use hub_domain::workflows::eps::tracker::{listed, tracked, viewed};
 use hub_domain::workflows::eps::{self, RELEASE_MAX, TAKEN_MEANWHILE};
 use hub_domain::workflows::{Answer, Ask, Outcome, Record};
 use schemas::outcome::{Issue, IssueType};
-use schemas::resource::{Key, Kind};
+use schemas::resource::{Body as Resource, Key, Kind};
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -42,6 +44,8 @@ pub(super) fn router() -> Router<Arc<Service>> {
         .route("/Task/$release", post(release))
         .route("/Task", post(task).get(track))
         .route("/Claim", post(claim))
+        .route("/RequestGroup", get(list))
+        .route("/RequestGroup/{number}", get(view))
         .fallback(gatekeeper::unknown_path)
         .method_not_allowed_fallback(gatekeeper::method_not_allowed)
 }
@@ -115,13 +119,7 @@ async fn write_release(service: &Service, headers: &HeaderMap, path: &str, answe
     if answer.outcome != Outcome::Released {
         return Ok(plain(answer));
     }
-    let keys: Vec<Key> = orders_of(answer).into_iter().map(eps::message_key).collect();
-    let mut messages = HashMap::new();
-    for stored in service.registry.read(&keys).await? {
-        if let (Ok(root), Ok(body)) = (Uuid::try_parse(&stored.key.id), serde_json::from_slice(&stored.body)) {
-            messages.insert(root, body);
-        }
-    }
+    let messages = messages(service, orders_of(answer)).await?;
     let url = format!("{}{path}", content::origin(service, headers));
     Ok(answer::json(StatusCode::OK, &release_parameters(answer, messages, &url)))
 }
@@ -177,16 +175,12 @@ async fn track(
         (None, Some(patient)) => of_patient(&service, patient).await?,
         (None, None) => Vec::new(),
     };
-    let needs = Needs { roots: roots.clone(), ..Needs::default() };
-    let (scenes, _) = service.registry.load(&[needs]).await?;
-    let heads = scenes.into_iter().next().map(|scene| scene.heads).unwrap_or_default();
+    let records = records(&service, roots).await?;
     let mut tasks = Vec::new();
-    for root in roots {
-        if let Some(Record::Eps(record)) = heads.get(&root).and_then(|head| head.run.as_ref()?.record.as_ref()) {
-            let fits = asked.patient.as_ref().is_none_or(|patient| *patient == record.patient);
-            let fits = fits && asked.authored.iter().all(|when| is_then(record.prescribed, when));
-            tasks.extend(tracked(record, root).into_iter().filter(|task| fits && has_status(task, &asked)));
-        }
+    for (root, record) in records {
+        let fits = asked.patient.as_ref().is_none_or(|patient| *patient == record.patient);
+        let fits = fits && asked.authored.iter().all(|when| is_then(record.prescribed, when));
+        tasks.extend(tracked(&record, root).into_iter().filter(|task| fits && has_status(task, &asked)));
     }
     let base = format!("{}{}", content::origin(&service, &headers), service.config.eps_base.as_deref().unwrap_or(""));
     let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": tasks.len() });
@@ -198,6 +192,17 @@ async fn track(
         bundle["entry"] = tasks.into_iter().map(entry).collect();
     }
     Ok(answer::json(StatusCode::OK, &bundle))
+}
+
+/// The records of these prescriptions, as far as they are here.
+async fn records(service: &Service, roots: Vec<Uuid>) -> Result<Vec<(Uuid, eps::Record)>, No> {
+    let needs = Needs { roots: roots.clone(), ..Needs::default() };
+    let (scenes, _) = service.registry.load(&[needs]).await?;
+    let mut heads = scenes.into_iter().next().map(|scene| scene.heads).unwrap_or_default();
+    let record = |root: Uuid| match heads.remove(&root)?.run?.record? {
+        Record::Eps(record) => Some((root, *record)),
+    };
+    Ok(roots.into_iter().filter_map(record).collect())
 }
 
 fn has_status(task: &Value, asked: &Tracked) -> bool {
@@ -299,4 +304,83 @@ fn read_date(value: &str) -> Option<(String, Timestamp, Timestamp)> {
     let known = matches!(prefix, "eq" | "le" | "ge") && date.len() == 10;
     let (low, high) = Timestamp::range(date).filter(|_| known)?;
     Some((prefix.to_owned(), low, high))
+}
+
+// ---- the newer tracker
+
+/// `GET /RequestGroup`: one prescription by its number, or all of a patient.
+async fn list(State(service): State<Arc<Service>>, RawQuery(query): RawQuery) -> Result<Response, No> {
+    let parameters = content::form(query.as_deref().unwrap_or_default());
+    let value = |name: &str| parameters.iter().find(|(given, _)| given == name).map(|(_, value)| value);
+    let roots = match (value("prescriptionId"), value("nhsNumber")) {
+        (Some(number), None) if is_prescription_number(&number.replace(' ', "+")) => {
+            vec![eps::root_of(&number.replace(' ', "+"))]
+        }
+        (None, Some(patient)) if is_nhs_number(patient) => of_patient(&service, patient).await?,
+        (Some(_), Some(_)) => return Err(bad("give prescriptionId or nhsNumber, not both")),
+        (None, None) => return Err(bad("give prescriptionId or nhsNumber")),
+        (Some(_), None) => return Err(bad("prescriptionId is no prescription's number")),
+        (None, Some(_)) => return Err(bad("nhsNumber is no NHS number")),
+    };
+    let records = records(&service, roots).await?;
+    let found: Vec<&(Uuid, eps::Record)> = records.iter().filter(|(_, record)| !record.issues.is_empty()).collect();
+    if found.is_empty() {
+        return Err(no_prescription());
+    }
+    let messages = messages(&service, found.iter().map(|(root, _)| *root)).await?;
+    let entries = found.iter().flat_map(|(root, record)| listed(record, *root, messages.get(root))).collect();
+    Ok(answer::json(StatusCode::OK, &searchset(found.len(), entries)))
+}
+
+/// `GET /RequestGroup/{number}?issueNumber=`: all of one issue of a prescription, the current one unless told.
+async fn view(
+    State(service): State<Arc<Service>>,
+    Path(number): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, No> {
+    let records = records(&service, vec![eps::root_of(&number)]).await?;
+    let Some((root, record)) = records.first().filter(|(_, record)| !record.issues.is_empty()) else {
+        return Err(no_prescription());
+    };
+    let parameters = content::form(query.as_deref().unwrap_or_default());
+    let asked = parameters.iter().find(|(name, _)| name == "issueNumber").map(|(_, value)| value.parse::<usize>());
+    let n = match asked {
+        None => record.current(),
+        Some(Ok(n)) if (1..=record.issues.len()).contains(&n) => n - 1,
+        Some(_) => return Err(bad("issueNumber is no issue of this prescription")),
+    };
+    let messages = messages(&service, [*root]).await?;
+    let mut dispenses = Vec::new();
+    for stored in service.registry.read(&eps::dispenses_of(record, *root, n)).await? {
+        dispenses.extend(serde_json::from_slice::<Value>(&stored.body));
+    }
+    let entries = viewed(record, *root, n, messages.get(root), &dispenses);
+    Ok(answer::json(StatusCode::OK, &searchset(1, entries)))
+}
+
+fn searchset(total: usize, entries: Vec<Value>) -> Value {
+    json!({ "resourceType": "Bundle", "type": "searchset", "total": total, "entry": entries })
+}
+
+const HTTP_ERRORS: &str = "https://fhir.nhs.uk/CodeSystem/http-error-codes";
+
+fn bad(text: &str) -> No {
+    No::bad_request(vec![Issue::error(IssueType::Value, "", text).called(HTTP_ERRORS, "BAD_REQUEST")])
+}
+
+fn no_prescription() -> No {
+    let issue = Issue::error(IssueType::NotFound, "", "there is no such prescription").called(HTTP_ERRORS, "NOT_FOUND");
+    No(StatusCode::NOT_FOUND, vec![issue])
+}
+
+/// The order messages of these prescriptions.
+async fn messages(service: &Service, roots: impl IntoIterator<Item = Uuid>) -> Result<HashMap<Uuid, Resource>, No> {
+    let keys: Vec<Key> = roots.into_iter().map(eps::message_key).collect();
+    let mut messages = HashMap::new();
+    for stored in service.registry.read(&keys).await? {
+        if let (Ok(root), Ok(body)) = (Uuid::try_parse(&stored.key.id), serde_json::from_slice(&stored.body)) {
+            messages.insert(root, body);
+        }
+    }
+    Ok(messages)
 }

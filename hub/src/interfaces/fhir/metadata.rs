@@ -34,7 +34,7 @@ pub(super) async fn eps(State(service): State<Arc<Service>>, headers: HeaderMap)
     statement["rest"] = json!([{
         "mode": "server",
         "security": security(service.config.auth.is_none()),
-        "resource": [task, resource("Claim", &["create"])],
+        "resource": [task, resource("Claim", &["create"]), resource("RequestGroup", &["read", "search-type"])],
         "operation": [
             named_operation(&base, "prepare", "What a prescriber is to sign"),
             named_operation(&base, "process-message", &format!("Events: {}", events().join(", "))),

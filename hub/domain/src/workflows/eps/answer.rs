@@ -10,18 +10,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::codes::{self, Response};
-use super::message::{LONG_NUMBER, NHS_NUMBER, NUMBER, ODS, UUID_SYSTEM};
-use super::record::{Course, Dispenser, Record};
+use super::message::{ODS, UUID_SYSTEM};
+use super::record::Dispenser;
 use super::signature::{ALGORITHM, signed_info};
-use super::table::{BUSINESS_STATUS, ITEM_STATUS, Item};
-use super::tasks::item_identifier;
+use super::table::{ITEM_STATUS, Item};
 use crate::workflows::bundle::Message;
 use crate::workflows::{Answer, Outcome};
 
-const DISPENSING: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-DispensingInformation";
-const RELEASE_INFORMATION: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-DispensingReleaseInformation";
+pub(super) const DISPENSING: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-DispensingInformation";
 const STATUS_HISTORY: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-DM-PrescriptionStatusHistory";
-const COURSES: &str = "http://terminology.hl7.org/CodeSystem/medicationrequest-course-of-therapy";
 const EVENTS: &str = "https://fhir.nhs.uk/CodeSystem/message-event";
 const CANCELLATION_REASON: &str = "https://fhir.nhs.uk/CodeSystem/medicationrequest-status-reason";
 
@@ -280,119 +277,4 @@ fn released_message(released: &Released, message: Body) -> Value {
         }
     }
     json!({ "fullUrl": format!("urn:uuid:{id}"), "search": { "mode": "match" }, "resource": bundle })
-}
-
-// ---- the tracker
-
-/// The tracker's Tasks of a prescription, one for each issue.
-pub fn tracked(record: &Record, root: Uuid) -> Vec<Value> {
-    (0..record.issues.len()).map(|n| tracked_issue(record, root, n)).collect()
-}
-
-fn tracked_issue(record: &Record, root: Uuid, n: usize) -> Value {
-    let issue = &record.issues[n];
-    let id = Uuid::new_v5(&root, format!("issue {n}").as_bytes()).to_string();
-    let (course, display) = match record.course {
-        Course::Acute => ("acute", "Short course (acute) therapy"),
-        Course::Repeat => ("continuous", "Continuous long term therapy"),
-        Course::RepeatDispensing => ("continuous-repeat-dispensing", "Continuous long term (repeat dispensing)"),
-    };
-    let mut extensions = vec![json!({
-        "url": "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-Prescription",
-        "extension": [{
-            "url": "courseOfTherapyType",
-            "valueCoding": { "system": COURSES, "code": course, "display": display },
-        }],
-    })];
-    if record.issues.len() > 1 {
-        extensions.push(json!({
-            "url": super::message::EPS_REPEATS,
-            "extension": [
-                { "url": "numberOfRepeatsAllowed", "valueInteger": record.issues.len() },
-                { "url": "numberOfRepeatsIssued", "valueInteger": n + 1 },
-            ],
-        }));
-    }
-    let by_identifier = |system: &str, value: &str| json!({ "identifier": { "system": system, "value": value } });
-    let mut task = json!({
-        "resourceType": "Task",
-        "id": id,
-        "extension": extensions,
-        "identifier": [{ "system": UUID_SYSTEM, "value": id }],
-        "status": issue.state.shown().code(),
-        "businessStatus": { "coding": [{
-            "system": BUSINESS_STATUS,
-            "code": issue.state.code(),
-            "display": issue.state.display(),
-        }] },
-        "intent": "order",
-        "code": { "coding": [{
-            "system": "http://hl7.org/fhir/CodeSystem/task-code",
-            "code": "fulfill",
-            "display": "Fulfill the focal request",
-        }] },
-        "focus": by_identifier(NUMBER, &record.number),
-        "for": by_identifier(NHS_NUMBER, &record.patient),
-        "authoredOn": record.prescribed.date(),
-        "requester": by_identifier(ODS, &record.prescriber),
-    });
-    if let Some(long) = &record.long_number {
-        task["groupIdentifier"] = json!({ "system": LONG_NUMBER, "value": long });
-    }
-    let owner = issue.holder.as_ref().map(|holder| (&holder.code, holder.name.as_ref()));
-    if let Some((code, name)) = owner.or(record.nominated.as_ref().map(|code| (code, None))) {
-        task["owner"] = by_identifier(ODS, code);
-        if let Some(name) = name {
-            task["owner"]["display"] = name.as_str().into();
-        }
-    }
-    if let Some(ready) = issue.ready {
-        task["restriction"] = json!({ "period": { "start": ready.date() } });
-    }
-    task["input"] = (0..record.items.len()).map(|item| tracked_input(record, n, item)).collect();
-    task["output"] = (0..record.items.len()).map(|item| tracked_output(record, n, item)).collect();
-    task
-}
-
-fn tracked_input(record: &Record, n: usize, item: usize) -> Value {
-    let issue = &record.issues[n];
-    let state = issue.items[item];
-    let mut told = Vec::new();
-    if let Some(last) = issue.notifications.last() {
-        told.push(json!({ "url": "dateLastDispensed", "valueDateTime": last.handed_over.to_string() }));
-    }
-    told.push(json!({
-        "url": "dispenseStatus",
-        "valueCoding": { "system": ITEM_STATUS, "code": state.code(), "display": state.display() },
-    }));
-    json!({
-        "extension": [{ "url": DISPENSING, "extension": told }],
-        "type": { "coding": [{ "system": "http://snomed.info/sct", "code": "16076005", "display": "Prescription" }] },
-        "valueReference": { "type": "MedicationRequest", "identifier": item_identifier(&record.items[item].id) },
-    })
-}
-
-fn tracked_output(record: &Record, n: usize, item: usize) -> Value {
-    use super::table::State;
-    let issue = &record.issues[n];
-    let on = |name: &str, at: Timestamp| json!({ "url": name, "valueDate": at.date() });
-    let when = |state: State| issue.history.iter().rev().find(|step| step.state == state).map(|step| step.at);
-    let last = issue.notifications.last().map(|last| last.handed_over);
-    let before = n.checked_sub(1).and_then(|n| record.issues[n].notifications.last()).map(|last| last.handed_over);
-    let mut told = Vec::new();
-    told.extend(last.or(before).map(|at| on("dateLastIssuedDispensed", at)));
-    told.extend(when(State::WithDispenser).map(|at| on("dateDownloaded", at)));
-    told.extend(when(State::Claimed).map(|at| on("dateClaimed", at)));
-    let mut output = json!({
-        "type": { "coding": [{
-            "system": "http://snomed.info/sct",
-            "code": "373784005",
-            "display": "Dispensing medication",
-        }] },
-        "valueReference": { "type": "MedicationDispense", "identifier": item_identifier(&record.items[item].id) },
-    });
-    if !told.is_empty() {
-        output["extension"] = json!([{ "url": RELEASE_INFORMATION, "extension": told }]);
-    }
-    output
 }

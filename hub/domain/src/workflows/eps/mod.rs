@@ -13,6 +13,7 @@ pub mod record;
 mod signature;
 pub mod table;
 mod tasks;
+pub mod tracker;
 
 use schemas::ids::TaskId;
 use schemas::message::{Act as Reported, StatusReport};
@@ -292,9 +293,9 @@ fn begin(record: &mut Record, window: Option<Timestamp>, now: Timestamp) {
     let first = &mut record.issues[0];
     if ready > now.plus_days(1) {
         first.ready = Some(ready);
-        first.moves(State::FutureDated, now, Some(&by));
+        first.moves(Event::Order, State::FutureDated, now, Some(&by));
     } else {
-        first.moves(State::ToBeDispensed, now, Some(&by));
+        first.moves(Event::Order, State::ToBeDispensed, now, Some(&by));
     }
     // The dates of the later ones are known from the start.
     for n in 1..record.issues.len() {
@@ -385,7 +386,7 @@ fn release(record: &mut Record, n: usize, by: &Dispenser, draft: &Draft) {
         *item = Item::WithDispenser;
     }
     issue.released.clone_from(&issue.items);
-    issue.moves(State::WithDispenser, draft.now(), Some(&by.code));
+    issue.moves(Event::Release, State::WithDispenser, draft.now(), Some(&by.code));
 }
 
 // ---- dispense notifications
@@ -523,9 +524,15 @@ fn tell(issue: &mut Issue, told: Notification, event: Event, now: Timestamp) -> 
         return Err(codes::ITEM_STATE.refusal().into());
     }
     issue.items.clone_from(&told.items);
-    issue.moves(told.state, now, by.as_deref());
+    issue.moves(event, told.state, now, by.as_deref());
     issue.notifications.push(told);
     Ok(())
+}
+
+/// The dispenses of an issue, of all notifications that hold.
+pub fn dispenses_of(record: &Record, root: Uuid, n: usize) -> Vec<Key> {
+    let told = record.issues[n].notifications.iter();
+    told.flat_map(|told| (0..told.dispenses as usize).map(|place| dispense_key(root, &told.id, place))).collect()
 }
 
 fn dispense_key(root: Uuid, notification: &str, place: usize) -> Key {
@@ -567,7 +574,7 @@ fn end_if_over(record: &mut Record, n: usize, now: Timestamp) {
     let Some(next) = record.issues.get_mut(n + 1).filter(|next| next.state == State::FutureIssue) else { return };
     let ready = next.ready.unwrap_or(now);
     let state = if ready >= now.midnight() && ready > now { State::AwaitingReleaseReady } else { State::ToBeDispensed };
-    next.moves(state, now, None);
+    next.moves(Event::Open, state, now, None);
 }
 
 // ---- return and withdraw
@@ -603,7 +610,7 @@ fn take_return(record: &mut Record, n: usize, by: &str, now: Timestamp) {
     for item in issue.items.iter_mut().filter(|item| item.may(Event::Return, Item::ToBeDispensed)) {
         *item = Item::ToBeDispensed;
     }
-    issue.moves(State::ToBeDispensed, now, Some(by));
+    issue.moves(Event::Return, State::ToBeDispensed, now, Some(by));
     for wish in std::mem::take(&mut record.pending) {
         apply(record, &wish, now);
     }
@@ -622,7 +629,7 @@ fn withdraw(draft: &mut Draft, back: &message::Withdraw) -> Result<Answer, Stop>
     let (state, items) = take_back(&mut record, n);
     let issue = &mut record.issues[n];
     issue.items = items;
-    issue.moves(state, draft.now(), Some(&back.by));
+    issue.moves(Event::Withdraw, state, draft.now(), Some(&back.by));
     let dispenses: Vec<Key> = (0..count as usize).map(|place| dispense_key(root, id, place)).collect();
     for dispense in draft.get_all(&dispenses)? {
         let mut body = dispense.body.into_body();
@@ -762,9 +769,8 @@ fn apply(record: &mut Record, wish: &Cancellation, now: Timestamp) {
                 *state = Item::Cancelled;
             }
         }
-        if !issue.items.iter().any(|item| item.is_active()) {
-            issue.moves(State::Cancelled, now, Some(&wish.by));
-        }
+        let state = if issue.items.iter().any(|item| item.is_active()) { issue.state } else { State::Cancelled };
+        issue.moves(Event::Cancel, state, now, Some(&wish.by));
     }
 }
 
@@ -795,7 +801,8 @@ fn take_claim(draft: &mut Draft, claim: &message::Claim) -> Result<Answer, Stop>
     };
     let issue = &mut record.issues[n];
     issue.claim = Some(claim.id.clone());
-    issue.moves(State::Claimed, now, Some(&claim.by));
+    let event = if claim.replaces.is_some() { Event::AmendClaim } else { Event::Claim };
+    issue.moves(event, State::Claimed, now, Some(&claim.by));
     draft.create(root, claim_key(root, &claim.id), claim.body.clone());
     keep(draft, root, record, None)?;
     Ok(information(""))
@@ -869,7 +876,12 @@ pub(crate) fn fire(draft: &mut Draft, root: Uuid) -> Result<(), Stop> {
         if matches!(to, State::Expired) || issue.state == State::WithDispenserActive {
             issue.items.iter_mut().for_each(|item| *item = item.expired());
         }
-        issue.moves(to, now, None);
+        let event = match to {
+            State::ToBeDispensed => Event::Ready,
+            State::NoClaimed => Event::NoClaim,
+            _ => Event::Expire,
+        };
+        issue.moves(event, to, now, None);
         end_if_over(&mut record, n, now);
     }
     if record.issues.iter().all(|issue| issue.state.is_over()) && due_none(&record) && over(kept_until(&record)) {

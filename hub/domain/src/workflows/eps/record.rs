@@ -3,7 +3,7 @@
 use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::table::{Item, State};
+use super::table::{Event, Item, State};
 
 /// How the treatment goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,9 +154,11 @@ pub struct Cancellation {
     pub patient: String,
 }
 
-/// A change of state.
+/// Something that happened, and the state after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
+    #[serde(rename = "e")]
+    pub event: Event,
     #[serde(rename = "s")]
     pub state: State,
     #[serde(rename = "a")]
@@ -203,9 +205,9 @@ impl Issue {
         self.holder.as_ref().is_some_and(|holder| holder.code == dispenser)
     }
 
-    pub fn moves(&mut self, to: State, at: Timestamp, by: Option<&str>) {
+    pub fn moves(&mut self, event: Event, to: State, at: Timestamp, by: Option<&str>) {
         self.state = to;
         self.ended = to.is_over().then_some(at);
-        self.history.push(Step { state: to, at, by: by.map(str::to_owned) });
+        self.history.push(Step { event, state: to, at, by: by.map(str::to_owned) });
     }
 }
