@@ -69,7 +69,7 @@ pub(super) fn table(order: &OrderStatus) -> String {
             format!("{branch}{short}"),
             what(task),
             text(&task["status"]),
-            text(&task["businessStatus"]["text"]),
+            business(task),
             text(&task["owner"]["reference"]),
             text(&task["lastModified"]),
         ]);
@@ -80,6 +80,13 @@ pub(super) fn table(order: &OrderStatus) -> String {
         format!("\nwaiting for: {}", order.waiting_for.join("; "))
     };
     format!("{} ({} of {} done)\n{table}{waiting}", order.status, order.done, order.total)
+}
+
+/// In words; of a coded status its display.
+fn business(task: &Value) -> String {
+    let status = &task["businessStatus"];
+    let named = [&status["text"], &status["coding"][0]["display"], &status["coding"][0]["code"]];
+    named.into_iter().find_map(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn what(task: &Value) -> String {
