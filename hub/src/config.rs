@@ -70,6 +70,8 @@ pub struct Config {
     /// Path under which pharmacies push what they do (NHS Prescription Status Update); `none`: they do not. Default
     /// `/psu`.
     pub psu_base: Option<String>,
+    /// Path under which gematik's E-Rezept is served; `none`: it is not. Default `/erp`.
+    pub erp_base: Option<String>,
     /// Whether a prescription's number must have the right check character. Default `strict`.
     pub eps_check_character: CheckCharacter,
     /// Where the rehearsal clock starts. Default none: the clock of the database as it is.
@@ -174,7 +176,8 @@ impl Config {
 
     /// The paths under which something is served.
     pub fn bases(&self) -> impl Iterator<Item = &str> {
-        [Some(&self.base), self.eps_base.as_ref(), self.psu_base.as_ref()].into_iter().flatten().map(String::as_str)
+        let services = [&self.eps_base, &self.psu_base, &self.erp_base].into_iter().flatten();
+        std::iter::once(&self.base).chain(services).map(String::as_str)
     }
 
     pub fn outbox_lease(&self) -> Duration {
@@ -213,6 +216,7 @@ fn read(given: &mut Given) -> Config {
         plans: given.optional("plans", setting::directory),
         eps_base: given.field("eps_base", "/eps/FHIR/R4", setting::realm_base),
         psu_base: given.field("psu_base", "/psu", setting::realm_base),
+        erp_base: given.field("erp_base", "/erp", setting::realm_base),
         eps_check_character: given.field("eps_check_character", "strict", setting::check_character),
         now: given.optional("now", setting::instant),
         body_limit_bytes: given.number("body_limit_bytes", 5 << 20, 1 << 10..=256 << 20),
@@ -268,7 +272,11 @@ fn check(config: &Config, given: &mut Given) {
             "a loopback address such as 127.0.0.1:8080, or any address together with auth.jwks",
         );
     }
-    let services = [("eps_base", config.eps_base.as_ref()), ("psu_base", config.psu_base.as_ref())];
+    let services = [
+        ("eps_base", config.eps_base.as_ref()),
+        ("psu_base", config.psu_base.as_ref()),
+        ("erp_base", config.erp_base.as_ref()),
+    ];
     for (n, (field, path)) in services.iter().enumerate() {
         let others = services[..n].iter().filter_map(|(_, other)| *other).chain([&config.base]);
         for other in others.filter(|other| path.is_some_and(|path| overlap(path, other))) {

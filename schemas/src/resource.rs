@@ -86,6 +86,7 @@ impl Kind {
     pub const MEDICATION_DISPENSE: Kind = Kind("MedicationDispense");
     pub const BUNDLE: Kind = Kind("Bundle");
     pub const CLAIM: Kind = Kind("Claim");
+    pub const BINARY: Kind = Kind("Binary");
 
     /// Every type kept here. Requests first: they can become orders.
     pub const ALL: &'static [Kind] = &[
@@ -115,6 +116,7 @@ impl Kind {
         Kind("Provenance"),
         Kind::BUNDLE,
         Kind::CLAIM,
+        Kind::BINARY,
     ];
 
     const REQUESTS: usize = 7;

@@ -14,6 +14,7 @@ mod crash_points;
 mod crashes;
 mod disks;
 mod doctor;
+mod erezept;
 mod fencing;
 mod fulfilment;
 mod outages;

@@ -41,6 +41,11 @@ impl Call {
         Self { what, request: request(Method::POST, path, "application/fhir+json", body), expects: &[201] }
     }
 
+    /// A POST that makes nothing of its own.
+    pub(crate) fn operation(what: &'static str, path: &str, body: Bytes) -> Self {
+        Self { expects: &[200], ..Self::post(what, path, body) }
+    }
+
     pub(crate) fn get(what: &'static str, path: &str) -> Self {
         Self { what, request: request(Method::GET, path, "application/fhir+json", Bytes::new()), expects: &[200] }
     }

@@ -5,6 +5,7 @@ mod delivery;
 mod embedded;
 mod in_flight;
 mod national;
+mod prescription;
 mod registry;
 mod relay;
 mod scale;
@@ -51,6 +52,8 @@ pub(crate) enum Scenario {
     Claim,
     /// 2,390 calls a second of a mix, for minutes
     National,
+    /// Prescriptions are sent, released by 500 pharmacies, told of and asked for
+    Prescription,
     /// The same work over ten thousand and a million Tasks; over ten million with `--orders 10000000`
     Scale,
 }
@@ -79,6 +82,7 @@ impl Scenario {
             (Self::Registry, false) => registry::run(settings).await,
             (Self::Claim, false) => claim::run(settings).await,
             (Self::National, false) => national::run(settings).await,
+            (Self::Prescription, false) => prescription::run(settings).await,
             (Self::Scale, false) => scale::run(settings).await,
             (Self::Scale, true) => scale::on_sqlite(settings).await,
             (other, true) => bail!("{other:?} is measured on PostgreSQL and RabbitMQ"),

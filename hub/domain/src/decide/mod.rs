@@ -111,7 +111,7 @@ pub fn needs(command: &Command, policy: &Policy) -> Needs {
         Act::Patch { key, .. } | Act::Delete { key, .. } => resource(key),
         Act::Report(report) => resource(&Key::task(&report.task_id)),
         Act::Fire(timer) => Needs { roots: vec![timer.root], ..Needs::default() },
-        Act::Ask(ask) => workflows::needs(ask),
+        Act::Ask(ask) => workflows::needs(command.id, ask),
     };
     needs.receipts.extend(command.repeat.iter().map(|repeat| repeat.key.clone()));
     needs
@@ -150,7 +150,7 @@ pub fn lane_of(command: &Command) -> Uuid {
         Act::Update { key, .. } | Act::Patch { key, .. } | Act::Delete { key, .. } => of_key(key),
         Act::Report(report) => of_key(&Key::task(&report.task_id)),
         Act::Fire(timer) => timer.root,
-        Act::Ask(ask) => workflows::lane(ask),
+        Act::Ask(ask) => workflows::lane(command.id, ask),
     }
 }
 

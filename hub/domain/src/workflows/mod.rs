@@ -6,6 +6,8 @@
 
 pub mod bundle;
 pub mod eps;
+pub mod erp;
+mod follow;
 pub mod psu;
 
 use schemas::message::StatusReport;
@@ -25,6 +27,7 @@ use crate::scene::{Needs, Scene};
 #[derive(Debug, Clone)]
 pub enum Ask {
     Eps(Box<eps::Ask>),
+    Erp(Box<erp::Ask>),
     Psu(psu::Ask),
 }
 
@@ -33,6 +36,8 @@ pub enum Ask {
 pub enum Record {
     #[serde(rename = "eps")]
     Eps(Box<eps::Record>),
+    #[serde(rename = "erp")]
+    Erp(Box<erp::Record>),
 }
 
 /// What a service answers in its own words.
@@ -50,6 +55,10 @@ pub enum Outcome {
     No,
     /// It is here already.
     Conflict,
+    /// Done, and there is nothing to say.
+    Empty,
+    /// Somebody took it: the body is its Task, and what belongs to that is to be put beside it.
+    Accepted,
     /// Prescriptions were released: the body names them, and they are to be put in.
     Released,
 }
@@ -69,17 +78,19 @@ pub const EVENTS: &[Event] = &[
     Event { code: "dispense-notification", from_placer: false, read: eps::read_notice },
 ];
 
-pub(crate) fn needs(ask: &Ask) -> Needs {
+pub(crate) fn needs(command: Uuid, ask: &Ask) -> Needs {
     match ask {
         Ask::Eps(ask) => eps::needs(ask),
+        Ask::Erp(ask) => erp::needs(command, ask),
         Ask::Psu(ask) => psu::needs(ask),
     }
 }
 
 /// The order in whose lane it runs.
-pub(crate) fn lane(ask: &Ask) -> Uuid {
+pub(crate) fn lane(command: Uuid, ask: &Ask) -> Uuid {
     match ask {
         Ask::Eps(ask) => eps::lane(ask),
+        Ask::Erp(ask) => erp::lane(command, ask),
         Ask::Psu(ask) => psu::lane(ask),
     }
 }
@@ -88,6 +99,7 @@ pub(crate) fn lane(ask: &Ask) -> Uuid {
 pub fn brings_work(ask: &Ask) -> bool {
     match ask {
         Ask::Eps(ask) => matches!(**ask, eps::Ask::Order(_)),
+        Ask::Erp(ask) => matches!(ask.wish, erp::Wish::Create { .. }),
         Ask::Psu(_) => false,
     }
 }
@@ -99,6 +111,7 @@ pub(crate) fn decide(scene: &Scene, command: &Command, ask: &Ask, moment: &Momen
     let mut draft = Draft::new(scene, command, moment);
     let answer = match ask {
         Ask::Eps(ask) => eps::decide(&mut draft, ask)?,
+        Ask::Erp(ask) => erp::decide(&mut draft, ask)?,
         Ask::Psu(ask) => psu::decide(&mut draft, ask)?,
     };
     draft.decision.reply.answer = Some(answer);
@@ -109,6 +122,7 @@ pub(crate) fn decide(scene: &Scene, command: &Command, ask: &Ask, moment: &Momen
 pub(crate) fn fire(draft: &mut Draft, root: Uuid, record: &Record) -> Result<(), Stop> {
     match record {
         Record::Eps(_) => eps::fire(draft, root),
+        Record::Erp(_) => erp::fire(draft, root),
     }
 }
 
@@ -116,6 +130,7 @@ pub(crate) fn fire(draft: &mut Draft, root: Uuid, record: &Record) -> Result<(),
 pub(crate) fn report(draft: &mut Draft, report: &StatusReport, root: Uuid, task: &Resource) -> Result<(), Stop> {
     match draft.run_of(root).and_then(|run| run.record.clone()) {
         Some(Record::Eps(_)) => eps::report(draft, report, root, task),
+        Some(Record::Erp(_)) => Err(Refusal::conflict("an E-Rezept is taken over REST, with its codes").into()),
         None => Ok(()),
     }
 }
@@ -123,8 +138,8 @@ pub(crate) fn report(draft: &mut Draft, report: &StatusReport, root: Uuid, task:
 /// What belongs to such an order is changed by its service alone.
 pub(crate) fn check_own(draft: &Draft, root: Uuid) -> Result<(), Stop> {
     match draft.run_of(root).and_then(|run| run.record.as_ref()) {
-        Some(Record::Eps(_)) => {
-            let text = "this belongs to a prescription of the EPS realm: only the service's messages change it";
+        Some(_) => {
+            let text = "this belongs to a prescription of a national service: only what that service offers changes it";
             Err(Refusal::rule("", text).into())
         }
         None => Ok(()),

@@ -103,12 +103,22 @@ pub(super) async fn ask_service(
     repeat: Option<Repeat>,
     ask: Ask,
 ) -> Result<Answer, No> {
-    let done = execute(service, caller, repeat, Act::Ask(Box::new(ask))).await.map_err(in_its_words)?;
+    execute_ask(service, caller, repeat, ask).await.map_err(in_its_words)
+}
+
+/// The same, of a service that knows every status.
+pub(super) async fn execute_ask(
+    service: &Service,
+    caller: Caller,
+    repeat: Option<Repeat>,
+    ask: Ask,
+) -> Result<Answer, No> {
+    let done = execute(service, caller, repeat, Act::Ask(Box::new(ask))).await?;
     let lost = || No::new(StatusCode::INTERNAL_SERVER_ERROR, IssueType::Exception, "the service gave no answer");
     done.reply.answer.ok_or_else(lost)
 }
 
-/// Services know no 404, 409 and 422: what is wrong with what was asked is 400.
+/// English services know no 404, 409 and 422: what is wrong with what was asked is 400.
 fn in_its_words(no: No) -> No {
     match no.0 {
         StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => No::bad_request(no.1),
@@ -118,10 +128,11 @@ fn in_its_words(no: No) -> No {
 
 pub(super) fn plain(answer: &Answer) -> Response {
     let status = match answer.outcome {
+        Outcome::Empty => return answer::text(StatusCode::NO_CONTENT, Vec::new()),
         Outcome::Created => StatusCode::CREATED,
         Outcome::No => StatusCode::BAD_REQUEST,
         Outcome::Conflict => StatusCode::CONFLICT,
-        Outcome::Done | Outcome::Released => StatusCode::OK,
+        Outcome::Done | Outcome::Released | Outcome::Accepted => StatusCode::OK,
     };
     answer::json(status, &answer.body)
 }

@@ -55,6 +55,21 @@ pub(super) async fn psu(State(service): State<Arc<Service>>, headers: HeaderMap)
     answer::json(StatusCode::OK, &statement)
 }
 
+/// The same of the E-Rezept.
+pub(super) async fn erp(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
+    let base = format!("{}{}", origin(&service, &headers), service.config.erp_base.as_deref().unwrap_or_default());
+    let operations = ["create", "activate", "accept", "reject", "dispense", "close", "abort"];
+    let operations =
+        operations.map(|name| named_operation(&base, name, "on a Task, called by its prescription's number"));
+    let mut statement = head(&base, "Prescriptions, as gematik's E-Rezept does them");
+    statement["rest"] = json!([{
+        "mode": "server",
+        "security": security(service.config.auth.is_none()),
+        "resource": [{ "type": "Task", "interaction": [{ "code": "read" }], "operation": operations }],
+    }]);
+    answer::json(StatusCode::OK, &statement)
+}
+
 fn events() -> Vec<&'static str> {
     EVENTS.iter().map(|event| event.code).collect()
 }

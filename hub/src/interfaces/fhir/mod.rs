@@ -5,6 +5,7 @@ mod bundle;
 mod capacity;
 mod content;
 mod eps;
+mod erp;
 mod gatekeeper;
 mod messaging;
 mod metadata;
@@ -47,6 +48,9 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
     let mut router = Router::new().route(&format!("{base}/"), post(bundle::submit)).nest(&base, resources);
     if let Some(base) = &service.config.eps_base {
         router = router.nest(base, eps::router());
+    }
+    if let Some(base) = &service.config.erp_base {
+        router = router.nest(base, erp::router());
     }
     if let Some(base) = &service.config.psu_base {
         router = router.route(&format!("{base}/"), post(psu::update)).nest(base, psu::router());

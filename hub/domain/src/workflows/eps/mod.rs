@@ -33,7 +33,7 @@ use crate::command::Caller;
 use crate::decide::Stop;
 use crate::decide::draft::Draft;
 use crate::decision::{Timer, TimerId};
-use crate::plan::run::{Run, TaskState};
+use crate::plan::run::Run;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Needs;
 use crate::workflows::{self, Answer};
@@ -189,11 +189,8 @@ pub(crate) fn decide(draft: &mut Draft, ask: &Ask) -> Result<Answer, Stop> {
 pub(super) fn record_of<'d>(draft: &'d Draft, root: Uuid) -> Option<&'d Record> {
     match draft.run_of(root)?.record.as_ref()? {
         workflows::Record::Eps(record) => Some(record),
+        workflows::Record::Erp(_) => None,
     }
-}
-
-pub(super) fn task_state<'d>(draft: &'d Draft, root: Uuid, step: usize) -> Option<&'d TaskState> {
-    draft.run_of(root)?.tasks.get(step)
 }
 
 /// A prescription that has arrived.
@@ -396,7 +393,7 @@ fn notify(draft: &mut Draft, notice: &message::Notice) -> Result<Answer, Stop> {
     check_patient(&record, notice.patient.as_ref(), "dispense")?;
     check_repeats(&record, notice.repeats)?;
     let n = match &notice.replaces {
-        Some(replaced) => amended(&mut record, notice, replaced)?,
+        Some(replaced) => amended(&mut record, notice, replaced, draft.now())?,
         None => dispensed(&record, notice)?,
     };
     let items = told_items(&record, notice)?;
@@ -445,9 +442,9 @@ fn dispensed(record: &Record, notice: &message::Notice) -> Result<usize, Stop> {
 }
 
 /// The issue whose last notification is replaced: it is as before that.
-fn amended(record: &mut Record, notice: &message::Notice, replaced: &str) -> Result<usize, Stop> {
+fn amended(record: &mut Record, notice: &message::Notice, replaced: &str, now: Timestamp) -> Result<usize, Stop> {
     let n = last_told(record, &notice.by.code, replaced)?;
-    reopen_after(record, n)?;
+    reopen_after(record, n, now)?;
     let before = take_back(record, n);
     // From where it was it could have come to where it was amended from: both are of the table.
     record.issues[n].items = before.1;
@@ -465,10 +462,10 @@ fn last_told(record: &Record, by: &str, id: &str) -> Result<usize, Stop> {
 }
 
 /// An issue that is taken up again closes the next one, which must not have been released yet.
-fn reopen_after(record: &mut Record, n: usize) -> Result<(), Stop> {
+fn reopen_after(record: &mut Record, n: usize, now: Timestamp) -> Result<(), Stop> {
     match record.issues.get_mut(n + 1) {
         Some(next) if matches!(next.state, State::AwaitingReleaseReady | State::ToBeDispensed) => {
-            next.state = State::FutureIssue;
+            next.moves(Event::Close, State::FutureIssue, now, None);
             Ok(())
         }
         Some(next) if !matches!(next.state, State::FutureIssue) => Err(codes::STATE.refusal().into()),
@@ -563,18 +560,22 @@ fn linked(record: &Record, root: Uuid, dispense: &Body) -> Body {
     body
 }
 
-/// What follows the end of an issue: cancellations that waited for it come too late, and the next one opens.
+/// What follows the end of an issue: the next one opens, unless a cancellation waited for this one to end.
 fn end_if_over(record: &mut Record, n: usize, now: Timestamp) {
     if !record.issues[n].state.is_over() {
         return;
     }
-    if record.issues[n].state != State::Cancelled && n + 1 == record.issues.len() {
+    if let Some(next) = record.issues.get_mut(n + 1).filter(|next| next.state == State::FutureIssue) {
+        let is_ahead = next.ready.is_some_and(|ready| ready > now);
+        let state = if is_ahead { State::AwaitingReleaseReady } else { State::ToBeDispensed };
+        next.moves(Event::Open, state, now, None);
+        for wish in std::mem::take(&mut record.pending) {
+            apply(record, &wish, now);
+        }
+    } else if n + 1 == record.issues.len() {
+        // They come too late.
         record.pending.clear();
     }
-    let Some(next) = record.issues.get_mut(n + 1).filter(|next| next.state == State::FutureIssue) else { return };
-    let ready = next.ready.unwrap_or(now);
-    let state = if ready >= now.midnight() && ready > now { State::AwaitingReleaseReady } else { State::ToBeDispensed };
-    next.moves(Event::Open, state, now, None);
 }
 
 // ---- return and withdraw
@@ -624,7 +625,7 @@ fn withdraw(draft: &mut Draft, back: &message::Withdraw) -> Result<Answer, Stop>
     if !record.issues[n].state.is_open_to(Event::Withdraw) {
         return Err(codes::STATE.refusal().into());
     }
-    reopen_after(&mut record, n)?;
+    reopen_after(&mut record, n, draft.now())?;
     let count = record.issues[n].notifications.last().map_or(0, |last| last.dispenses);
     let (state, items) = take_back(&mut record, n);
     let issue = &mut record.issues[n];

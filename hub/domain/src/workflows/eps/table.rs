@@ -75,6 +75,8 @@ pub enum Item {
 pub enum Event {
     Order,
     Open,
+    /// The issue before it was taken up again.
+    Close,
     Ready,
     Release,
     Notify,

@@ -1,11 +1,10 @@
 //! The hub's own Tasks of a prescription: they follow its record.
 //!
-//! Each issue is a Task, and each item of it another, part of that. A Task goes to where the record is by legal steps.
-//! Where there is no way, because it has ended or would have to go back, it ends and a new one takes its place.
+//! Each issue is a Task, and each item of it another, part of that.
 
 use schemas::ids::{TASK_IDENTIFIER, TaskId};
 use schemas::plan::WORK;
-use schemas::resource::{Body, Key, Kind, Resource};
+use schemas::resource::{Body, Key, Kind};
 use schemas::task::{TaskStatus, task_code};
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
@@ -15,42 +14,27 @@ use super::message::{ITEM_NUMBER, LONG_NUMBER, NHS_NUMBER, NUMBER, ODS};
 use super::record::Record;
 use super::table::{self, BUSINESS_STATUS, ITEM_STATUS, Item};
 use crate::decide::Stop;
-use crate::decide::bodies::set_status;
 use crate::decide::draft::Draft;
-use crate::plan::run::TaskState;
-use crate::task_machine::Actor;
+use crate::workflows::follow::{Face, show, task_state};
 
 /// Who does this work: the queue is that of the nominated pharmacy.
 const PHARMACY: &str = "pharmacy";
 
-/// What a Task is to show.
-#[derive(PartialEq)]
-struct Face {
-    status: TaskStatus,
-    business: (&'static str, &'static str, &'static str),
-    owner: Option<String>,
+fn face_of_issue(record: &Record, n: usize) -> Face {
+    let issue = &record.issues[n];
+    let holder = issue.holder.as_ref().map(|holder| &holder.code).or(record.nominated.as_ref());
+    let business = coded(BUSINESS_STATUS, issue.state.code(), issue.state.display());
+    Face { status: issue.state.kept(), business: Some(business), owner: holder.map(|code| organization(code)) }
 }
 
-impl Face {
-    fn of_issue(record: &Record, n: usize) -> Self {
-        let issue = &record.issues[n];
-        let holder = issue.holder.as_ref().map(|holder| &holder.code).or(record.nominated.as_ref());
-        let business = (BUSINESS_STATUS, issue.state.code(), issue.state.display());
-        Self { status: issue.state.kept(), business, owner: holder.cloned() }
-    }
+fn face_of_item(record: &Record, n: usize, item: usize) -> Face {
+    let state = record.issues[n].items[item];
+    let business = coded(ITEM_STATUS, state.code(), state.display());
+    Face { status: state.kept(), business: Some(business), ..face_of_issue(record, n) }
+}
 
-    /// Whether a Task that shows this has to be written to show that.
-    fn differs_from(&self, shown: &Self) -> bool {
-        // Who has what has ended is history.
-        let ended = self.status.is_terminal() && (self.status, self.business) == (shown.status, shown.business);
-        self != shown && !ended
-    }
-
-    fn of_item(record: &Record, n: usize, item: usize) -> Self {
-        let state = record.issues[n].items[item];
-        let business = (ITEM_STATUS, state.code(), state.display());
-        Self { status: state.kept(), business, ..Self::of_issue(record, n) }
-    }
+fn coded(system: &str, code: &str, display: &str) -> Value {
+    json!({ "coding": [{ "system": system, "code": code, "display": display }] })
 }
 
 /// Brings every Task to where the record is, from where it was `before`. `why`: the reason to show where one ends.
@@ -60,10 +44,10 @@ pub(super) fn follow(draft: &mut Draft, root: Uuid, before: Option<&Record>, why
     look_at(draft, root, &record, before)?;
     for n in 0..record.issues.len() {
         let step = record.step(n);
-        let face = Face::of_issue(&record, n);
-        if was(n).is_none_or(|before| face.differs_from(&Face::of_issue(before, n))) {
+        let face = face_of_issue(&record, n);
+        if was(n).is_none_or(|before| face.differs_from(&face_of_issue(before, n))) {
             let new = |id: TaskId, now: Timestamp| issue_body(&record, root, n, id, now);
-            let task = show(draft, root, step, &face, why, new)?;
+            let task = show(draft, root, step, &face, table::matrix(), why, new)?;
             if face.status == TaskStatus::Requested
                 && face.owner.is_some()
                 && was(n).is_none_or(|before| before.issues[n].state.kept() != TaskStatus::Requested)
@@ -72,16 +56,16 @@ pub(super) fn follow(draft: &mut Draft, root: Uuid, before: Option<&Record>, why
             }
         }
         for item in 0..record.items.len() {
-            let face = Face::of_item(&record, n, item);
-            let exists = super::task_state(draft, root, step + 1 + item).is_some_and(|state| state.occurrence > 0);
+            let face = face_of_item(&record, n, item);
+            let exists = task_state(draft, root, step + 1 + item).is_some_and(|state| state.occurrence > 0);
             // Items of an issue before its turn have no Tasks.
             let due = exists || n == 0 || face.status != TaskStatus::Draft || !is_ahead(&record, n);
             let due = due && (exists || n == 0 || record.issues[n].items[item].is_active());
-            if due && (!exists || was(n).is_none_or(|before| face.differs_from(&Face::of_item(before, n, item)))) {
-                let whole = super::task_state(draft, root, step).map_or(1, |state| state.occurrence);
+            if due && (!exists || was(n).is_none_or(|before| face.differs_from(&face_of_item(before, n, item)))) {
+                let whole = task_state(draft, root, step).map_or(1, |state| state.occurrence);
                 let whole = TaskId { root, step: step as u32, occurrence: whole };
                 let new = |id: TaskId, now: Timestamp| item_body(&record, item, whole, id, now);
-                show(draft, root, step + 1 + item, &face, why, new)?;
+                show(draft, root, step + 1 + item, &face, table::matrix(), why, new)?;
             }
         }
     }
@@ -98,92 +82,18 @@ fn look_at(draft: &mut Draft, root: Uuid, record: &Record, before: Option<&Recor
     let mut keys = Vec::new();
     for n in 0..before.issues.len().min(record.issues.len()) {
         let differs = |was: Face, is: Face| is.differs_from(&was);
-        let mut faces = vec![(record.step(n), differs(Face::of_issue(before, n), Face::of_issue(record, n)))];
+        let mut faces = vec![(record.step(n), differs(face_of_issue(before, n), face_of_issue(record, n)))];
         faces.extend(
             (0..record.items.len())
-                .map(|i| (record.step(n) + 1 + i, differs(Face::of_item(before, n, i), Face::of_item(record, n, i)))),
+                .map(|i| (record.step(n) + 1 + i, differs(face_of_item(before, n, i), face_of_item(record, n, i)))),
         );
         for (step, _) in faces.into_iter().filter(|(_, differs)| *differs) {
-            if let Some(occurrence) = super::task_state(draft, root, step).map(|s| s.occurrence).filter(|o| *o > 0) {
+            if let Some(occurrence) = task_state(draft, root, step).map(|s| s.occurrence).filter(|o| *o > 0) {
                 keys.push(Key::task(TaskId { root, step: step as u32, occurrence }));
             }
         }
     }
     draft.get_all(&keys).map(drop)
-}
-
-/// Brings one Task to its face; a new one where there is none, or no way.
-fn show(
-    draft: &mut Draft,
-    root: Uuid,
-    step: usize,
-    face: &Face,
-    why: Option<&Value>,
-    new: impl FnOnce(TaskId, Timestamp) -> Body,
-) -> Result<Resource, Stop> {
-    let now = draft.now();
-    let state = super::task_state(draft, root, step).cloned().unwrap_or_default();
-    let key = Key::task(TaskId { root, step: step as u32, occurrence: state.occurrence });
-    if let Some(here) = state.status {
-        if let Some(way) = way(here, face.status) {
-            let stops: Vec<Option<TaskStatus>> =
-                if way.is_empty() { vec![None] } else { way.into_iter().map(Some).collect() };
-            let mut task = draft.get(&key)?.clone();
-            for to in stops {
-                let mut body = task.body.clone().into_body();
-                dress(&mut body, face, to.filter(|to| to.is_terminal()).and(why));
-                match to {
-                    Some(to) => set_status(&mut body, to, now),
-                    None => drop(body.insert("lastModified".into(), now.to_string().into())),
-                }
-                task = draft.replace(root, &key, body)?;
-            }
-            *state_mut(draft, root, step) = TaskState { status: Some(face.status), ..state };
-            return Ok(task);
-        }
-        if !here.is_terminal() {
-            let mut body = draft.get(&key)?.body.clone().into_body();
-            if let Some(why) = why {
-                body.insert("statusReason".into(), why.clone());
-            }
-            set_status(&mut body, TaskStatus::Cancelled, now);
-            draft.replace(root, &key, body)?;
-        }
-    }
-    let occurrence = state.occurrence + 1;
-    let id = TaskId { root, step: step as u32, occurrence };
-    let mut body = new(id, now);
-    dress(&mut body, face, why.filter(|_| face.status.is_terminal()));
-    set_status(&mut body, face.status, now);
-    let released = Some(now).filter(|_| face.status.is_offered());
-    *state_mut(draft, root, step) =
-        TaskState { status: Some(face.status), occurrence, released, ..TaskState::default() };
-    Ok(draft.create(root, Key::task(id), body))
-}
-
-/// The steps from one state to another; none when there is no way.
-fn way(from: TaskStatus, to: TaskStatus) -> Option<Vec<TaskStatus>> {
-    if from == to { Some(Vec::new()) } else { table::matrix().way(from, to, &[Actor::Hub]) }
-}
-
-fn state_mut<'d>(draft: &'d mut Draft, root: Uuid, step: usize) -> &'d mut TaskState {
-    let tasks = &mut draft.head(root).run.get_or_insert_default().tasks;
-    if tasks.len() <= step {
-        tasks.resize(step + 1, TaskState::default());
-    }
-    &mut tasks[step]
-}
-
-fn dress(body: &mut Body, face: &Face, why: Option<&Value>) {
-    let (system, code, display) = face.business;
-    body.insert("businessStatus".into(), json!({ "coding": [{ "system": system, "code": code, "display": display }] }));
-    match &face.owner {
-        Some(owner) => drop(body.insert("owner".into(), organization(owner))),
-        None => drop(body.shift_remove("owner")),
-    }
-    if let Some(why) = why {
-        body.insert("statusReason".into(), why.clone());
-    }
 }
 
 /// An organisation as the hub names it, and as the service does.

@@ -305,6 +305,7 @@ fn happened(step: &Step) -> Value {
     let title = match step.event {
         Event::Order => "Prescription upload successful",
         Event::Open | Event::Ready => "Prescription made available",
+        Event::Close => "Prescription not available any more",
         Event::Release => "Release Request successful",
         Event::Notify => "Dispense notification successful",
         Event::Amend => "Dispense notification amendment successful",
