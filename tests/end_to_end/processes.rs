@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use tests::bodies::{laboratory, prescription, referral_bundle};
-use tests::{Database, Parts, Program, Queue, World, python_with_pika, say_once, stories, tell};
+use tests::prescription::Prescription;
+use tests::{Client, Database, Parts, Program, Queue, World, python_with_pika, say_once, stories, tell, until};
 
 stories![every_kind_of_order_is_fulfilled_by_the_programs, an_order_is_tracked_at_the_command_line];
 
@@ -103,6 +104,32 @@ fn a_laboratory_in_python_on_sqlite() {
 #[test]
 fn a_laboratory_in_python_on_postgres() {
     tell(Parts { database: Database::Postgres, queue: Queue::RabbitMq }, a_laboratory_in_python_fulfils_an_order);
+}
+
+/// The same worker, at the queue of a pharmacy that a prescription nominates: to claim is to release.
+async fn a_pharmacy_in_python_dispenses(world: World) {
+    let Some(python) = python_with_pika().await else {
+        return say_once("left out: the worker in Python (pika cannot be installed here)");
+    };
+    let hub = world.hub_with(&[("performers", "Organization/FA565")]).await;
+    let service = Client::new(format!("{}/eps/FHIR/R4", hub.base.strip_suffix("/fhir/R4").unwrap()));
+    let prescription = Prescription::new(2).nominated("FA565");
+    service.post("$process-message", &prescription.order()).await.is(200);
+    let arguments = ["--work", "pharmacy", "--performer", "Organization/FA565", "--count", "1"];
+    let worker = Program::python_worker(&world, &python, &arguments);
+    until("all is dispensed", async || prescription.state(&service).await, |state| state == "0006").await;
+    assert!(worker.finishes().await, "it did the one prescription that it was started for");
+    hub.closes().await;
+}
+
+#[test]
+fn a_pharmacy_in_python_on_sqlite() {
+    tell(Parts::SQLITE_RABBITMQ, a_pharmacy_in_python_dispenses);
+}
+
+#[test]
+fn a_pharmacy_in_python_on_postgres() {
+    tell(Parts::POSTGRES_RABBITMQ, a_pharmacy_in_python_dispenses);
 }
 
 /// Several hubs on one database and one queue: each order is decided by whoever hears of it.
