@@ -69,7 +69,7 @@ async fn a_prescription_lives_from_signature_to_claim(world: World) {
 
     sends(&service, &prescription.order()).await;
     assert_eq!(prescription.stands(&service).await, [("0001".into(), vec!["0007".into(), "0007".into()])]);
-    let tasks = hub.finds(&format!("Task?group-identifier={}", prescription.number)).await;
+    let tasks = hub.finds(&format!("Task?group-identifier={}", prescription.escaped())).await;
     assert_eq!(tasks.len(), 3, "the prescription and its items");
     let requests = hub.finds("MedicationRequest?status=active").await;
     assert_eq!(requests.len(), 2);
@@ -91,7 +91,7 @@ async fn a_prescription_lives_from_signature_to_claim(world: World) {
     assert_eq!(tracked.resources()[0]["status"], "completed");
     let listed = service.get(&format!("RequestGroup?nhsNumber={PATIENT}")).await.is(200);
     assert_eq!((listed.body["total"].as_u64(), listed.resources().len()), (Some(1), 2), "with its patient");
-    let viewed = service.get(&format!("RequestGroup/{}", prescription.number.replace('+', "%2B"))).await.is(200);
+    let viewed = service.get(&format!("RequestGroup/{}", prescription.escaped())).await.is(200);
     let kinds: Vec<String> =
         viewed.resources().iter().map(|r| r["resourceType"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds.iter().filter(|kind| *kind == "MedicationDispense").count(), 4);
@@ -108,7 +108,7 @@ async fn a_prescription_lives_from_signature_to_claim(world: World) {
         let request = dispense["authorizingPrescription"][0]["reference"].as_str().unwrap();
         hub.reads(request).await;
     }
-    let status = hub.get(&format!("$order-status?identifier={}", prescription.number)).await.is(200);
+    let status = hub.get(&format!("$order-status?identifier={}", prescription.escaped())).await.is(200);
     assert_eq!(status.body["parameter"][0]["valueCode"], "completed");
     hub.closes().await;
 }
@@ -190,7 +190,7 @@ async fn what_a_dispenser_may_not_do_is_refused(world: World) {
     refuses(&service, "$process-message", &prescription.order(), "DUPLICATE_PRESCRIPTION_ID").await;
 
     // The hub's own Tasks and requests follow the service's messages alone.
-    let tasks = hub.finds(&format!("Task?group-identifier={}", prescription.number)).await;
+    let tasks = hub.finds(&format!("Task?group-identifier={}", prescription.escaped())).await;
     let task = format!("Task/{}", tasks[0]["id"].as_str().unwrap());
     hub.sets(&task, "status", "cancelled").await.refuses(422, "business-rule", "");
     hub.closes().await;
@@ -218,7 +218,7 @@ async fn a_return_and_a_withdrawal_add_tasks(world: World) {
     assert_eq!(code_of(&again), "DISPENSE_AMEND_IDENTIFIER_MISMATCH");
     sends(&service, &prescription.notification(OTHER, "0007", &["0002"])).await;
 
-    let mut tasks = hub.finds(&format!("Task?group-identifier={}", prescription.number)).await;
+    let mut tasks = hub.finds(&format!("Task?group-identifier={}", prescription.escaped())).await;
     tasks.retain(|task| !task.as_object().unwrap().contains_key("partOf"));
     let mut statuses: Vec<(String, String)> = tasks
         .iter()
@@ -487,7 +487,7 @@ async fn what_a_pharmacy_pushes_is_kept_once(world: World) {
     assert_eq!(statuses(&created.body), ["201", "201"]);
     let mixed = status_updates(&[both["entry"][0]["resource"].clone(), prescription.status_update(1, "Collected")]);
     assert_eq!(statuses(&pushes(&mixed).await.is(409).body), ["409", "200"], "and nothing of it is kept");
-    let kept = hub.finds(&format!("Task?based-on:identifier={}", prescription.number)).await;
+    let kept = hub.finds(&format!("Task?based-on:identifier={}", prescription.escaped())).await;
     assert_eq!(kept.len(), 2);
 
     let mut lacking = prescription.status_update(0, "With Pharmacy");

@@ -70,6 +70,11 @@ impl Prescription {
         })
     }
 
+    /// The number as a query has it: a check character may be a plus.
+    pub fn escaped(&self) -> String {
+        self.number.replace('+', "%2B")
+    }
+
     fn request(&self, item: Uuid) -> Value {
         let site = if self.nominated.is_some() { "P1" } else { "0004" };
         let mut dispense = json!({
