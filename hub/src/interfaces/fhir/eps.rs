@@ -26,8 +26,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::answer::{self, No};
-use super::content::{self, RESOURCE_TYPES};
-use super::messaging::{self, ask_service, plain, reading, resource};
+use super::content;
+use super::messaging::{self, ask_service, plain, reading, take};
 use super::write::demand_role;
 use super::{gatekeeper, metadata};
 use crate::clock;
@@ -58,9 +58,7 @@ pub(super) async fn prepare(
     body: Body,
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Placer)?;
-    content::demand_type(&headers, &RESOURCE_TYPES)?;
-    let bytes = content::bytes(&service, body).await?;
-    let bundle = resource(&bytes, "Bundle")?;
+    let (bundle, _) = take(&service, &headers, body, "Bundle").await?;
     let now = clock::now();
     let now = Timestamp(now.0.saturating_add(service.clock_offset_us));
     Ok(answer::json(StatusCode::OK, &eps::prepare(&bundle, reading(&service), now)?))
@@ -75,9 +73,8 @@ pub(super) async fn release(
     body: Body,
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Filler)?;
-    content::demand_type(&headers, &RESOURCE_TYPES)?;
-    let bytes = content::bytes(&service, body).await?;
-    let ask = eps::read_release(&resource(&bytes, "Parameters")?, reading(&service))?;
+    let (parameters, bytes) = take(&service, &headers, body, "Parameters").await?;
+    let ask = eps::read_release(&parameters, reading(&service))?;
     let repeat = content::repeat_by_request_id(&headers, &caller, "release", &bytes)?;
     for look in 1..=LOOKS_MAX {
         let candidates = match ask.number {
@@ -132,9 +129,8 @@ async fn task(
     body: Body,
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Filler)?;
-    content::demand_type(&headers, &RESOURCE_TYPES)?;
-    let bytes = content::bytes(&service, body).await?;
-    let ask = eps::read_task(&resource(&bytes, "Task")?)?;
+    let (sent, bytes) = take(&service, &headers, body, "Task").await?;
+    let ask = eps::read_task(&sent)?;
     let repeat = content::repeat_by_request_id(&headers, &caller, "task", &bytes)?;
     Ok(plain(&ask_service(&service, caller, repeat, ask).await?))
 }
@@ -146,9 +142,8 @@ async fn claim(
     body: Body,
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Filler)?;
-    content::demand_type(&headers, &RESOURCE_TYPES)?;
-    let bytes = content::bytes(&service, body).await?;
-    let ask = eps::read_claim(&resource(&bytes, "Claim")?)?;
+    let (sent, bytes) = take(&service, &headers, body, "Claim").await?;
+    let ask = eps::read_claim(&sent)?;
     let repeat = content::repeat_by_request_id(&headers, &caller, "claim", &bytes)?;
     Ok(plain(&ask_service(&service, caller, repeat, ask).await?))
 }

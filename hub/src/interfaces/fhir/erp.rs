@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::answer::{self, No};
 use super::content::{self, RESOURCE_TYPES};
-use super::messaging::{execute_ask, plain, resource};
+use super::messaging::{execute_ask, plain, take};
 use super::write::demand_role;
 use super::{gatekeeper, metadata};
 use crate::service::Service;
@@ -87,13 +87,6 @@ impl Call<'_> {
         let ask = erp::Ask { wish, number, code: self.code(), random };
         Ok(execute_ask(self.service, self.caller, repeat, Ask::Erp(Box::new(ask))).await?)
     }
-}
-
-/// The body as a resource of a type.
-async fn take(service: &Service, headers: &HeaderMap, body: Body, kind: &str) -> Result<(Resource, Vec<u8>), No> {
-    content::demand_type(headers, &RESOURCE_TYPES)?;
-    let bytes = content::bytes(service, body).await?;
-    Ok((resource(&bytes, kind)?, bytes))
 }
 
 async fn create(

@@ -67,8 +67,20 @@ pub(super) fn reading(service: &Service) -> Reading {
     Reading { any_check_character: service.config.eps_check_character == CheckCharacter::Lenient }
 }
 
+/// What is sent as a resource of a type, and its bytes.
+pub(super) async fn take(
+    service: &Service,
+    headers: &HeaderMap,
+    body: Body,
+    expected: &str,
+) -> Result<(Resource, Vec<u8>), No> {
+    content::demand_type(headers, &RESOURCE_TYPES)?;
+    let bytes = content::bytes(service, body).await?;
+    Ok((resource(&bytes, expected)?, bytes))
+}
+
 /// The body as a resource of a type. Services answer 400 to whatever is wrong with it.
-pub(super) fn resource(bytes: &[u8], expected: &str) -> Result<Resource, No> {
+fn resource(bytes: &[u8], expected: &str) -> Result<Resource, No> {
     let resource = parse(bytes)?;
     gate::check(&resource, Some(expected)).map_err(No::bad_request)?;
     Ok(resource)

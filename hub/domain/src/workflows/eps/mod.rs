@@ -3,9 +3,10 @@
 //! A prescriber sends a prescription; a dispenser releases it, tells what was handed over, gives it back or claims for it;
 //! the prescriber may cancel it, or an item; time makes it expire. What may follow what is a table
 //! ([`table`], `tables/eps.json`); here is what each event does. [`message`] reads what comes in and knows the rules of
-//! the messages, [`answer`] writes what goes out, [`tasks`] brings the hub's Tasks to where the record is.
+//! the messages, [`cancel`] what a prescriber takes back, [`answer`] writes what goes out, [`tasks`] brings the hub's Tasks to where the record is.
 
 pub mod answer;
+mod cancel;
 mod codes;
 pub mod message;
 pub mod number;
@@ -25,9 +26,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::answer::information;
-use self::codes::Response;
-use self::message::{TaskAsk, cancellation_refused};
-use self::record::{Cancellation, Dispenser, Issue, Notification};
+use self::message::TaskAsk;
+use self::record::{Dispenser, Issue, Notification};
 use self::table::{Event, Item, State};
 use crate::command::Caller;
 use crate::decide::Stop;
@@ -172,7 +172,7 @@ pub(crate) fn decide(draft: &mut Draft, ask: &Ask) -> Result<Answer, Stop> {
     }
     match ask {
         Ask::Order(order) => take_in(draft, order),
-        Ask::Update(update) => cancel(draft, update),
+        Ask::Update(update) => cancel::cancel(draft, update),
         Ask::Notice(notice) => notify(draft, notice),
         Ask::Release { ask, candidates } => match &ask.number {
             Some(number) => release_one(draft, &ask.by, root_of(number)),
@@ -260,7 +260,7 @@ fn take_in(draft: &mut Draft, order: &message::Order) -> Result<Answer, Stop> {
     for wish in placeholder.into_iter().flat_map(|placeholder| placeholder.pending) {
         if wish.patient == record.patient {
             why = Some(answer::cancellation_reason(&wish.reason));
-            apply(&mut record, &wish, now);
+            cancel::apply(&mut record, &wish, now);
         }
     }
     for (item, request) in order.items.iter().zip(&order.requests) {
@@ -570,7 +570,7 @@ fn end_if_over(record: &mut Record, n: usize, now: Timestamp) {
         let state = if is_ahead { State::AwaitingReleaseReady } else { State::ToBeDispensed };
         next.moves(Event::Open, state, now, None);
         for wish in std::mem::take(&mut record.pending) {
-            apply(record, &wish, now);
+            cancel::apply(record, &wish, now);
         }
     } else if n + 1 == record.issues.len() {
         // They come too late.
@@ -613,7 +613,7 @@ fn take_return(record: &mut Record, n: usize, by: &str, now: Timestamp) {
     }
     issue.moves(Event::Return, State::ToBeDispensed, now, Some(by));
     for wish in std::mem::take(&mut record.pending) {
-        apply(record, &wish, now);
+        cancel::apply(record, &wish, now);
     }
 }
 
@@ -639,140 +639,6 @@ fn withdraw(draft: &mut Draft, back: &message::Withdraw) -> Result<Answer, Stop>
     }
     keep(draft, root, record, Some(&back.reason))?;
     Ok(information(""))
-}
-
-// ---- cancellation
-
-fn cancel(draft: &mut Draft, update: &message::Update) -> Result<Answer, Stop> {
-    let root = root_of(&update.number);
-    let now = draft.now();
-    let Some(mut record) = record_of(draft, root).cloned() else {
-        if draft.scene.heads.contains_key(&root) {
-            return Err(cancellation_refused(Response::NotFound, "").into());
-        }
-        return cancelled_ahead(draft, root, placeholder(update, now), update);
-    };
-    if record.issues.is_empty() {
-        return cancelled_ahead(draft, root, record, update);
-    }
-    if update.patient != record.patient {
-        let why = "Mismatch between prescription and cancellation NHSNumber";
-        return Err(cancellation_refused(Response::Unprocessable, why).into());
-    }
-    let n = record.current();
-    let issue = &record.issues[n];
-    let wish = &update.wish;
-    let response = match &wish.item {
-        None => of_whole(issue.state),
-        Some(id) => match record.item(id) {
-            None => return Err(cancellation_refused(Response::NotFound, "").into()),
-            Some(item) => of_item(issue.state, issue.items[item]),
-        },
-    };
-    let holder = issue.holder.clone();
-    let response = match response {
-        Response::Cancelled => {
-            apply(&mut record, wish, now);
-            keep(draft, root, record, Some(&answer::cancellation_reason(&wish.reason)))?;
-            response
-        }
-        Response::WithDispenser | Response::WithDispenserActive => {
-            match record.pending.iter().find(|pending| pending.item == wish.item) {
-                Some(pending) if pending.by != wish.by => Response::AnotherPrescriber,
-                Some(_) => response,
-                None => {
-                    record.pending.push(wish.clone());
-                    keep(draft, root, record, None)?;
-                    response
-                }
-            }
-        }
-        over => over,
-    };
-    Ok(answer::cancellation(&update.bundle, &draft.command.id, response, holder.as_ref(), now))
-}
-
-/// What becomes of the wish to cancel all of a prescription in this state.
-fn of_whole(state: State) -> Response {
-    match state {
-        State::WithDispenser => Response::WithDispenser,
-        State::WithDispenserActive => Response::WithDispenserActive,
-        State::Expired => Response::Expired,
-        State::Cancelled | State::CancelledAhead => Response::AlreadyCancelled,
-        State::NotDispensed => Response::NotDispensed,
-        State::Dispensed | State::Claimed | State::NoClaimed => Response::Dispensed,
-        State::AwaitingReleaseReady | State::ToBeDispensed | State::FutureIssue | State::FutureDated => {
-            Response::Cancelled
-        }
-    }
-}
-
-/// The same of one item.
-fn of_item(state: State, item: Item) -> Response {
-    match item {
-        Item::ToBeDispensed => Response::Cancelled,
-        Item::WithDispenser | Item::PartiallyDispensed if state == State::WithDispenser => Response::WithDispenser,
-        Item::WithDispenser | Item::PartiallyDispensed | Item::Owing => Response::WithDispenserActive,
-        Item::FullyDispensed => Response::Dispensed,
-        Item::NotDispensed => Response::NotDispensed,
-        Item::Cancelled => Response::AlreadyCancelled,
-        Item::Expired => Response::Expired,
-    }
-}
-
-/// Nothing is known of the prescription yet: the cancellation waits for it.
-fn cancelled_ahead(
-    draft: &mut Draft,
-    root: Uuid,
-    mut record: Record,
-    update: &message::Update,
-) -> Result<Answer, Stop> {
-    let wish = &update.wish;
-    let covered = |pending: &Cancellation| pending.item.is_none() || pending.item == wish.item;
-    if !record.pending.iter().any(covered) {
-        record.pending.push(wish.clone());
-        keep(draft, root, record, None)?;
-    }
-    Ok(answer::refused(&[Response::NotFound.issue("")]))
-}
-
-fn placeholder(update: &message::Update, now: Timestamp) -> Record {
-    Record {
-        number: update.number.clone(),
-        long_number: None,
-        patient: String::new(),
-        prescriber: update.wish.by.clone(),
-        course: record::Course::Acute,
-        kind: None,
-        nominated: None,
-        nominated_before: Vec::new(),
-        prescribed: now,
-        days_supply: 0,
-        items: Vec::new(),
-        issues: Vec::new(),
-        pending: Vec::new(),
-        bundle_id: None,
-        wakes: None,
-    }
-}
-
-/// Cancels what was wished in the current issue and in all later ones.
-fn apply(record: &mut Record, wish: &Cancellation, now: Timestamp) {
-    let item = wish.item.as_ref().map(|id| record.item(id));
-    if item == Some(None) {
-        return;
-    }
-    let item = item.flatten();
-    let from = record.current();
-    for issue in record.issues.iter_mut().skip(from).filter(|issue| issue.state.may(Event::Cancel, State::Cancelled)) {
-        for (n, state) in issue.items.iter_mut().enumerate() {
-            if item.is_none_or(|item| item == n) && state.may(Event::Cancel, Item::Cancelled) {
-                *state = Item::Cancelled;
-            }
-        }
-        let state = if issue.items.iter().any(|item| item.is_active()) { issue.state } else { State::Cancelled };
-        issue.moves(Event::Cancel, state, now, Some(&wish.by));
-    }
 }
 
 // ---- claims
