@@ -16,11 +16,12 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::diary::{Diary, Entry};
+use crate::pharmacies::{PHARMACIES, PRESCRIBERS, Pharmacies};
 
 const PLACERS: usize = 24;
 const SERVICES: usize = 6;
 const WAVERERS: usize = 2;
-pub(crate) const CLIENTS: usize = PLACERS + SERVICES + WAVERERS;
+pub(crate) const CLIENTS: usize = PLACERS + SERVICES + WAVERERS + PRESCRIBERS + PHARMACIES.len();
 
 /// Who is not answered for so long asks again.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -34,7 +35,7 @@ const ASKS_AGAIN: u32 = 10;
 /// All clients share these.
 pub(crate) struct Clients {
     hubs: Vec<Client>,
-    diary: Diary,
+    pub(crate) diary: Diary,
     recent: Mutex<VecDeque<String>>,
     open: watch::Receiver<bool>,
 }
@@ -59,12 +60,13 @@ impl Clients {
         for _ in 0..WAVERERS {
             jobs.spawn(self.clone().waver(chance.fork()));
         }
+        Pharmacies::new(self).begin(&mut jobs, orders_per_second, &mut chance);
         // A client that panics has not told all.
         jobs.join_all().await;
     }
 
     /// Waits about so long; false when nothing new is to be begun.
-    async fn goes_on(&self, pause: Duration, chance: &mut Rng) -> bool {
+    pub(crate) async fn goes_on(&self, pause: Duration, chance: &mut Rng) -> bool {
         sleep(pause.mul_f64(0.5 + chance.f64())).await;
         *self.open.borrow()
     }
@@ -167,7 +169,7 @@ impl Clients {
     /// A Task on offer to anybody, and its version.
     async fn finds_open(&self, chance: &mut Rng) -> Option<(String, u32)> {
         let search = "Task?status=requested&owner:missing=true&part-of:missing=false&_count=20";
-        let hub = &self.hubs[chance.usize(0..self.hubs.len())];
+        let hub = self.any(chance);
         let page = timeout(PATIENCE, hub.get(search).attempt()).await.ok()??;
         let tasks = page.resources();
         let task = tasks.get(chance.usize(0..tasks.len().max(1)))?;
@@ -186,12 +188,17 @@ impl Clients {
         self.ask(&patch, chance).await
     }
 
+    /// One hub or the other.
+    pub(crate) fn any(&self, chance: &mut Rng) -> &Client {
+        &self.hubs[chance.usize(0..self.hubs.len())]
+    }
+
     /// Asks one hub or the other, with the same key, until it is told yes or no.
-    async fn ask(&self, request: &impl Fn(&Client) -> tests::Request, chance: &mut Rng) -> Told {
+    pub(crate) async fn ask(&self, request: &impl Fn(&Client) -> tests::Request, chance: &mut Rng) -> Told {
         let mut told = Told::default();
         while told.tries < TRIES_MAX {
             told.tries += 1;
-            let hub = &self.hubs[chance.usize(0..self.hubs.len())];
+            let hub = self.any(chance);
             match timeout(PATIENCE, request(hub).attempt()).await {
                 Ok(Some(reply)) => {
                     told.answers.push((reply.status, location(&reply), digest(&reply)));
@@ -210,19 +217,19 @@ impl Clients {
 
 /// What came of asking.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     tries: usize,
-    answers: Vec<(u16, String, String)>,
+    pub(crate) answers: Vec<(u16, String, String)>,
     /// The last word, and who said it.
-    reply: Option<(Client, Reply)>,
+    pub(crate) reply: Option<(Client, Reply)>,
 }
 
 impl Told {
-    fn is_ok(&self) -> bool {
+    pub(crate) fn is_ok(&self) -> bool {
         self.reply.as_ref().is_some_and(|(_, reply)| reply.status < 300)
     }
 
-    fn statuses(&self) -> Vec<u16> {
+    pub(crate) fn statuses(&self) -> Vec<u16> {
         self.answers.iter().map(|(status, ..)| *status).collect()
     }
 }

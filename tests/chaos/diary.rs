@@ -36,6 +36,25 @@ pub(crate) enum Entry {
     Moved { task: String, performer: String, to: String, answers: Vec<u16>, done: bool },
     /// A request was to be revoked.
     Cancelled { request: String, answers: Vec<u16>, done: bool },
+    /// A prescription, by its message's id and its number; its items by theirs.
+    Prescribed { message: String, number: String, items: Vec<String>, answers: Vec<(u16, String, String)>, done: bool },
+    /// A prescription, or an item of it, was to be cancelled. The response is a code of the service.
+    Unprescribed { number: String, item: Option<usize>, answers: Vec<u16>, response: String },
+    /// A pharmacy asked for prescriptions, and was given these.
+    Released { pharmacy: String, is_nominated: bool, numbers: Vec<String>, answers: Vec<u16> },
+    /// The pharmacy that has a prescription told how it stands, or gave it back. Entries about one prescription are in
+    /// their order.
+    Told {
+        number: String,
+        pharmacy: String,
+        /// The identifiers of the MedicationDispenses that it brought.
+        dispenses: Vec<String>,
+        /// The codes of the prescription and of its items that hold from now on.
+        state: String,
+        items: Vec<String>,
+        answers: Vec<u16>,
+        done: bool,
+    },
     /// A message that nobody can read was put into a queue, perhaps more than once.
     Poisoned { message_id: String, queue: String },
     /// A message was put into its queue once more.

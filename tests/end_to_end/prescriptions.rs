@@ -466,6 +466,16 @@ async fn releasing_off_a_queue_is_the_claim(world: World) {
     releases(&service, &other, OTHER).await;
     assert_eq!(pharmacy.claims(&job.order).await.answer, Answer::Refused);
     job.acknowledged().await;
+
+    // Released and given back over REST: it waits for anybody, but not by the message of a Task that has ended.
+    let third = Prescription::new(1).nominated(PHARMACY);
+    sends(&service, &third.order()).await;
+    let job = pharmacy.takes().await;
+    let release = releases(&service, &third, PHARMACY).await;
+    service.post("Task", &third.return_by(PHARMACY, &release)).await.is(200);
+    assert_eq!(pharmacy.claims(&job.order).await.answer, Answer::Refused);
+    assert_eq!(third.state(&service).await, "0001");
+    job.acknowledged().await;
     hub.closes().await;
 }
 

@@ -376,22 +376,26 @@ impl Prescription {
 
     /// Where the service says that it stands: the code of each issue, and of each of its items.
     pub async fn stands(&self, service: &Client) -> Vec<(String, Vec<String>)> {
-        let page = service.get(&format!("Task?identifier={}", self.number)).await.is(200);
-        let issue = |task: Value| {
-            let items = task["input"].as_array().unwrap().iter().map(|input| {
-                let told = input["extension"][0]["extension"].as_array().unwrap();
-                let status = told.iter().find(|told| told["url"] == "dispenseStatus").unwrap();
-                status["valueCoding"]["code"].as_str().unwrap().to_owned()
-            });
-            (task["businessStatus"]["coding"][0]["code"].as_str().unwrap().to_owned(), items.collect())
-        };
-        page.resources().into_iter().map(issue).collect()
+        stands_in(&service.get(&format!("Task?identifier={}", self.number)).await.is(200))
     }
 
     /// The state of its only issue.
     pub async fn state(&self, service: &Client) -> String {
         self.stands(service).await.into_iter().next().map(|(state, _)| state).unwrap_or_default()
     }
+}
+
+/// The code of each issue that the tracker shows, and of each of its items.
+pub fn stands_in(page: &Reply) -> Vec<(String, Vec<String>)> {
+    let issue = |task: Value| {
+        let items = task["input"].as_array().unwrap().iter().map(|input| {
+            let told = input["extension"][0]["extension"].as_array().unwrap();
+            let status = told.iter().find(|told| told["url"] == "dispenseStatus").unwrap();
+            status["valueCoding"]["code"].as_str().unwrap().to_owned()
+        });
+        (task["businessStatus"]["coding"][0]["code"].as_str().unwrap().to_owned(), items.collect())
+    };
+    page.resources().into_iter().map(issue).collect()
 }
 
 /// What a pharmacy asks for all prescriptions that nominate it.

@@ -14,6 +14,7 @@ pub(super) struct Body {
     pub(super) owner: Reference,
     pub(super) based_on: Vec<Reference>,
     pub(super) code: Concept,
+    pub(super) business_status: Concept,
     pub(super) output: Vec<Output>,
 }
 
@@ -59,7 +60,14 @@ impl Body {
     pub(super) fn of_other(stored: &[u8]) -> Result<Self, String> {
         let body: Value = serde_json::from_slice(&unpack(stored)?).map_err(|_| "is no JSON".to_owned())?;
         let status = body["status"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { status, ..Self::default() })
+        let values = body["identifier"].as_array().into_iter().flatten().filter_map(|given| given["value"].as_str());
+        let identifier = values.map(|value| Identifier { value: value.to_owned() }).collect();
+        Ok(Self { status, identifier, ..Self::default() })
+    }
+
+    /// The code of its business status; empty when it has none.
+    pub(super) fn business(&self) -> &str {
+        self.business_status.coding.first().map_or("", |coding| &coding.code)
     }
 
     /// Asks the owner of another Task for something, and is no work by itself.

@@ -1,7 +1,7 @@
 //! One walk through every version of every resource, in their order. What can be seen from one resource alone is
 //! judged here; the rest goes into the [`Ledger`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use futures_util::TryStreamExt;
@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::TERMINAL;
 use super::body::Body;
-use super::ledger::{Ledger, Request, Step, Task, parts_of};
+use super::ledger::{Ledger, Request, Step, Task, Turn, parts_of};
 use super::matrix::Matrix;
+use super::prescriptions;
 use super::verdict::{Fact, Fault, Verdict};
 
 const DELETED: i16 = 3;
@@ -30,7 +31,13 @@ type Row = (String, String, i32, Uuid, i16, i64, Vec<u8>);
 type Current = (i32, i64, Option<String>, Option<String>);
 
 pub(super) async fn read(database: &mut PgConnection, ledger: &mut Ledger, verdict: &mut Verdict) -> Result<()> {
-    let mut reading = Reading { matrix: Matrix::read()?, current: current(database).await?, ledger, verdict };
+    let mut reading = Reading {
+        matrix: Matrix::read()?,
+        prescriptions: prescriptions::roots(database).await?,
+        current: current(database).await?,
+        ledger,
+        verdict,
+    };
     let mut walk: Option<Walk> = None;
     let mut rows = sqlx::query_as::<_, Row>(VERSIONS).fetch(database);
     while let Some(row) = rows.try_next().await? {
@@ -68,6 +75,9 @@ struct Walk {
     newest: Body,
     taken_us: Option<i64>,
     revoked_us: Option<i64>,
+    /// Of a Task of a prescription.
+    steps: Vec<Step>,
+    codes: Vec<String>,
 }
 
 impl Walk {
@@ -83,6 +93,8 @@ impl Walk {
             newest: Body::default(),
             taken_us: None,
             revoked_us: None,
+            steps: Vec::new(),
+            codes: Vec::new(),
         }
     }
 
@@ -101,6 +113,8 @@ impl Walk {
 
 struct Reading<'a> {
     matrix: Matrix,
+    /// The orders that are prescriptions of the service.
+    prescriptions: HashSet<Uuid>,
     /// What is left of it has no history.
     current: HashMap<String, Current>,
     ledger: &'a mut Ledger,
@@ -146,6 +160,11 @@ impl Reading<'_> {
     }
 
     fn task_steps(&mut self, walk: &mut Walk, body: &Body) {
+        if self.prescriptions.contains(&walk.root) {
+            let version = u32::try_from(walk.version).unwrap_or_default();
+            walk.steps.push(Step { version, status: body.status.clone(), owner: body.owner.reference.clone() });
+            return walk.codes.push(body.business().to_owned());
+        }
         let (name, from, to) = (&walk.name, &walk.newest.status, &body.status);
         let of_hub = parts_of(&walk.id);
         let is_fulfilment = of_hub.is_some_and(|(_, step, _)| step == 0);
@@ -176,6 +195,10 @@ impl Reading<'_> {
             self.task_ends(walk);
         } else if walk.is_request() {
             self.request_ends(walk);
+        } else {
+            for identifier in &walk.newest.identifier {
+                self.ledger.dispenses.entry(identifier.value.clone()).and_modify(|times| *times += 1);
+            }
         }
     }
 
@@ -214,6 +237,10 @@ impl Reading<'_> {
         if root != walk.root {
             self.verdict.blame(Fault::Doubled, || format!("{name} belongs to order {}", walk.root));
         }
+        if self.prescriptions.contains(&root) {
+            let turn = Turn { step, offer, steps: walk.steps, codes: walk.codes };
+            return self.ledger.prescriptions.entry(root).or_default().push(turn);
+        }
         let asks = walk.newest.asks();
         let based_on = walk.newest.based_on.into_iter().map(|reference| reference.reference).collect();
         let (status, taken_us) = (walk.newest.status, walk.taken_us);
@@ -228,7 +255,8 @@ impl Reading<'_> {
                 self.ledger.identified.entry(identifier.value).or_default().push(walk.name.clone());
             }
         }
-        let request = Request { root: walk.root, is_asked, revoked_us: walk.revoked_us };
+        let status = walk.newest.status;
+        let request = Request { root: walk.root, is_asked, revoked_us: walk.revoked_us, status };
         self.ledger.requests.insert(walk.name, request);
     }
 }

@@ -17,6 +17,10 @@ pub(super) struct Ledger {
     pub(super) identified: HashMap<String, Vec<String>>,
     /// The Tasks that the hub made, by the root of their order.
     pub(super) orders: HashMap<Uuid, Vec<Task>>,
+    /// The Tasks of prescriptions, which are the prescription service's, by the root of their order.
+    pub(super) prescriptions: HashMap<Uuid, Vec<Turn>>,
+    /// How often a MedicationDispense has this identifier.
+    pub(super) dispenses: HashMap<String, usize>,
     /// The histories of the Tasks that the diary names, by `Task/id`.
     pub(super) watched: HashMap<String, Vec<Step>>,
 }
@@ -27,6 +31,8 @@ pub(super) struct Request {
     pub(super) is_asked: bool,
     /// When it was revoked, in microseconds.
     pub(super) revoked_us: Option<i64>,
+    /// How it ended.
+    pub(super) status: String,
 }
 
 /// A Task at its end.
@@ -41,6 +47,16 @@ pub(super) struct Task {
     pub(super) taken_us: Option<i64>,
     /// It asks the owner of another one to stop, pause or go on.
     pub(super) asks: bool,
+}
+
+/// A Task of a prescription: one of those that stood for it, or for an item of it, in their turn.
+pub(super) struct Turn {
+    pub(super) step: u32,
+    pub(super) offer: u32,
+    /// Its versions.
+    pub(super) steps: Vec<Step>,
+    /// The service's code with each version.
+    pub(super) codes: Vec<String>,
 }
 
 /// A version of a watched Task.
@@ -60,7 +76,15 @@ impl Ledger {
                 Entry::Claimed { task, .. } | Entry::Moved { task, .. } => {
                     ledger.watched.insert(task.clone(), Vec::new());
                 }
-                Entry::Cancelled { .. } | Entry::Poisoned { .. } | Entry::Duplicated { .. } => {}
+                Entry::Prescribed { items, .. } => ledger.asked.extend(items.iter().cloned()),
+                Entry::Told { dispenses, .. } => {
+                    ledger.dispenses.extend(dispenses.iter().map(|identifier| (identifier.clone(), 0)));
+                }
+                Entry::Cancelled { .. }
+                | Entry::Unprescribed { .. }
+                | Entry::Released { .. }
+                | Entry::Poisoned { .. }
+                | Entry::Duplicated { .. } => {}
             }
         }
         ledger

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::TERMINAL;
 use super::ledger::Ledger;
+use super::prescriptions;
 use super::verdict::{Fault, Verdict};
 use crate::diary::Entry;
 
@@ -43,7 +44,10 @@ async fn timers(database: &mut PgConnection, ledger: &Ledger, verdict: &mut Verd
     let mut rows = sqlx::query_as::<_, (Uuid, String, bool)>(TIMERS).fetch(database);
     while let Some((root, name, is_overdue)) = rows.try_next().await? {
         let fulfilment = ledger.fulfilment(root);
-        if fulfilment.is_none_or(|task| TERMINAL.contains(&task.status.as_str())) {
+        // Time goes on with a prescription that is over, or was cancelled before it came: nobody claims for it, and in
+        // the end it is forgotten.
+        let is_prescription = name == prescriptions::TIMER;
+        if !is_prescription && fulfilment.is_none_or(|task| TERMINAL.contains(&task.status.as_str())) {
             verdict.blame(Fault::Timer, || format!("{name} of order {root}, which is over"));
         } else if is_overdue {
             verdict.blame(Fault::Timer, || format!("{name} of order {root} is overdue"));
@@ -74,6 +78,7 @@ async fn parked(database: &mut PgConnection, diary: &[Entry], verdict: &mut Verd
 async fn receipts(database: &mut PgConnection, diary: &[Entry], verdict: &mut Verdict) -> Result<()> {
     let acknowledged = diary.iter().filter_map(|entry| match entry {
         Entry::Submitted { key, identifier, request, .. } if !request.is_empty() => Some((key.as_str(), identifier)),
+        Entry::Prescribed { message, number, done: true, .. } => Some((message.as_str(), number)),
         _ => None,
     });
     let acknowledged: Vec<(&str, &String)> = acknowledged.collect();

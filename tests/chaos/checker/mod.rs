@@ -1,12 +1,13 @@
 //! Whether all that was promised was kept.
 //!
 //! It reads what the clients wrote down ([`Entry`]) and what lies in the database and in the broker, and shares nothing
-//! with the hub: neither its types, nor its reading of a plan, nor its state machine. Of the hub's files it reads one,
-//! as data: the table of transitions.
+//! with the hub: neither its types, nor its reading of a plan, nor its state machine. Of the hub's files it reads two,
+//! as data: its table of transitions, and that of the prescription service.
 //!
 //! The history is streamed once ([`history`]), in one snapshot with all else. What is kept of it ([`ledger`]) grows with
 //! the number of Tasks, not with their bodies. Then it is asked: of each order, whether it is whole ([`orders`]); of
-//! each answer, whether it holds ([`promises`]); and what is left lying about ([`leftovers`], [`queues`]).
+//! each answer, whether it holds ([`promises`]); both of the prescription service, by its own table ([`prescriptions`]);
+//! and what is left lying about ([`leftovers`], [`queues`]).
 //!
 //! To look for another fault: a heading in [`verdict`], the place that sees it, and a way to make it in [`tests`].
 
@@ -17,6 +18,7 @@ mod leftovers;
 mod matrix;
 mod orders;
 mod plan;
+mod prescriptions;
 mod promises;
 mod queues;
 #[cfg(test)]
@@ -80,6 +82,7 @@ async fn judge_database(database: &mut PgConnection, diary: &[Entry]) -> Result<
     history::read(database, &mut ledger, &mut verdict).await?;
     orders::judge(database, &ledger, &mut verdict).await?;
     promises::judge(diary, &ledger, &mut verdict);
+    prescriptions::judge(diary, &ledger, &mut verdict);
     leftovers::look(database, diary, &ledger, &mut verdict).await?;
     Ok(verdict)
 }
@@ -95,6 +98,12 @@ fn tell(diary: &[Entry], verdict: &mut Verdict) {
             Entry::Claimed { won, .. } => verdict.saw(if *won { Fact::Won } else { Fact::NotWon }, 1),
             Entry::Moved { .. } => verdict.saw(Fact::Moved, 1),
             Entry::Cancelled { done, .. } => verdict.saw(Fact::Cancelled, usize::from(*done)),
+            Entry::Prescribed { done, .. } => {
+                verdict.saw(if *done { Fact::Prescribed } else { Fact::Unanswered }, 1);
+            }
+            Entry::Unprescribed { .. } => verdict.saw(Fact::Unprescribed, 1),
+            Entry::Released { numbers, .. } => verdict.saw(Fact::Released, numbers.len()),
+            Entry::Told { done, .. } => verdict.saw(Fact::Told, usize::from(*done)),
             Entry::Poisoned { .. } => verdict.saw(Fact::Poisoned, 1),
             Entry::Duplicated { copies, .. } => verdict.saw(Fact::Duplicated, *copies as usize),
         }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::ledger::{Ledger, Task};
 use super::plan::{Plans, Step};
+use super::prescriptions;
 use super::verdict::{Fact, Fault, Verdict};
 
 /// What a head row says of an order: its plan and its requests, `Type/id`. The rest of it is the hub's own memory.
@@ -30,11 +31,21 @@ pub(super) async fn judge(database: &mut PgConnection, ledger: &Ledger, verdict:
     while let Some((root, run)) = rows.try_next().await? {
         match serde_json::from_str::<Run>(&run) {
             Ok(Run { plan: Some(plan), requests }) => judging.order(root, &plan, requests),
+            // A prescription of the service.
+            Ok(Run { requests, .. }) if !requests.is_empty() => {
+                judging.seen.insert(root);
+                judging.verdict.saw(Fact::Orders, 1);
+                judging.requests(root, &requests);
+                prescriptions::is_whole(root, &requests, ledger, judging.verdict)?;
+            }
+            // A Task that stands alone, or what is cancelled before it came.
             Ok(_) => {}
             Err(_) => judging.verdict.blame(Fault::Damaged, || format!("the head of order {root} is no JSON")),
         }
     }
-    for root in ledger.orders.keys().filter(|root| !judging.seen.contains(root)) {
+    let of_prescriptions = ledger.prescriptions.keys();
+    let seen = judging.seen;
+    for root in ledger.orders.keys().chain(of_prescriptions).filter(|root| !seen.contains(root)) {
         judging.verdict.blame(Fault::Lost, || format!("order {root} has Tasks and no head"));
     }
     Ok(())

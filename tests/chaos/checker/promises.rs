@@ -29,12 +29,12 @@ pub(super) fn judge(diary: &[Entry], ledger: &Ledger, verdict: &mut Verdict) {
                     verdict.blame(Fault::Broken, || format!("{task} never became {to}, as {performer} was told"));
                 }
             }
-            Entry::Cancelled { request, done: true, .. } => {
-                if ledger.requests.get(request).is_none_or(|request| request.revoked_us.is_none()) {
-                    verdict.blame(Fault::Broken, || format!("{request} was never revoked, as its placer was told"));
-                }
+            Entry::Cancelled { request, done: true, .. }
+                if ledger.requests.get(request).is_none_or(|request| request.revoked_us.is_none()) =>
+            {
+                verdict.blame(Fault::Broken, || format!("{request} was never revoked, as its placer was told"));
             }
-            Entry::Moved { .. } | Entry::Cancelled { .. } | Entry::Poisoned { .. } | Entry::Duplicated { .. } => {}
+            _ => {}
         }
     }
     for ((task, version), claims) in claims {
@@ -83,7 +83,6 @@ impl Order<'_> {
 
     /// Every order was good: there is no reason for a no, least of all after a yes.
     fn is_not_refused(&self, verdict: &mut Verdict) {
-        let is_no = |status: u16| (400..500).contains(&status) && !LATER.contains(&status);
         if let Some((status, ..)) = self.answers.iter().find(|answer| is_no(answer.0)) {
             verdict.blame(Fault::Refused, || format!("{} was answered {status}", self.identifier));
         }
@@ -108,6 +107,11 @@ impl Order<'_> {
 
 fn is_yes(status: u16) -> bool {
     matches!(status, 200 | 201)
+}
+
+/// What was asked was wrong: to ask again would not help.
+pub(super) fn is_no(status: u16) -> bool {
+    (400..500).contains(&status) && !LATER.contains(&status)
 }
 
 struct Claim<'a> {

@@ -1,6 +1,8 @@
 //! A healthy database is judged clean; then it is damaged in one way after the other, each in a transaction that is
 //! rolled back, and each damage must be found under its own heading.
 
+mod prescriptions;
+
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tests::bodies::{With, laboratory, prescription, referral};
@@ -110,8 +112,8 @@ fn what_is_left_in_a_queue_is_found() {
 /// What happened at a hub, and what its clients wrote down.
 struct Life {
     diary: Vec<Entry>,
-    /// Names in statements, and the roots they stand for.
-    roots: [(&'static str, String); 3],
+    /// Names in statements, and the ids they stand for.
+    names: Vec<(&'static str, String)>,
 }
 
 impl Life {
@@ -131,11 +133,11 @@ impl Life {
         hub.worker("general", SERVICE).await.posts("poison", b"no JSON at all".to_vec()).await;
         hub.finds_parked().await;
         diary.push(Entry::Poisoned { message_id: "poison".to_owned(), queue: "reports".to_owned() });
-        Self { diary, roots: [("LAB", root(&lab)), ("REF", root(&by_rest)), ("OFF", root(&off))] }
+        Self { diary, names: vec![("LAB", root(&lab)), ("REF", root(&by_rest)), ("OFF", root(&off))] }
     }
 
     fn named(&self, text: &str) -> String {
-        self.roots.iter().fold(text.to_owned(), |text, (name, root)| text.replace(name, root))
+        self.names.iter().fold(text.to_owned(), |text, (name, root)| text.replace(name, root))
     }
 
     /// The statement that writes this into a body.

@@ -21,6 +21,10 @@ pub(super) enum Fact {
     NotWon,
     Moved,
     Cancelled,
+    Prescribed,
+    Released,
+    Told,
+    Unprescribed,
     Poisoned,
     Duplicated,
 }
@@ -39,6 +43,10 @@ impl Fact {
             Self::NotWon => "claims over REST that were not",
             Self::Moved => "steps over REST",
             Self::Cancelled => "requests revoked",
+            Self::Prescribed => "prescriptions acknowledged",
+            Self::Released => "prescriptions released, each time",
+            Self::Told => "words of pharmacies on them",
+            Self::Unprescribed => "cancellations of them, or of items",
             Self::Poisoned => "unreadable messages sent",
             Self::Duplicated => "messages sent once more",
         }
@@ -94,7 +102,7 @@ impl Fault {
 
     fn title(self) -> &'static str {
         match self {
-            Self::Refused => "good orders refused",
+            Self::Refused => "good orders and messages refused",
             Self::Lost => "orders lost, whole or in part",
             Self::Doubled => "orders doubled",
             Self::Unasked => "orders that nobody asked for",

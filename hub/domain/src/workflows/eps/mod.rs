@@ -36,6 +36,7 @@ use crate::decision::{Timer, TimerId};
 use crate::plan::run::Run;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Needs;
+use crate::workflows::follow::task_state;
 use crate::workflows::{self, Answer};
 
 pub use message::Reading;
@@ -792,14 +793,20 @@ fn forget(draft: &mut Draft, root: Uuid, record: &Record) -> Result<(), Stop> {
 pub(crate) fn report(draft: &mut Draft, report: &StatusReport, root: Uuid, task: &Resource) -> Result<(), Stop> {
     let Some(mut record) = record_of(draft, root).cloned() else { return Ok(()) };
     let code = report.performer.strip_prefix("Organization/").unwrap_or(&report.performer).to_owned();
-    let step = crate::decide::task_id(&task.key);
-    let n = (0..record.issues.len()).find(|n| step.is_some_and(|id| id.step as usize == record.step(*n)));
+    let id = crate::decide::task_id(&task.key);
+    let n = (0..record.issues.len()).find(|n| id.is_some_and(|id| id.step as usize == record.step(*n)));
     let Some(n) = n else {
         return Err(Refusal::conflict("the items of a prescription follow it: report on its own Task").into());
     };
     let now = draft.now();
     let state = record.issues[n].state;
     let by = Dispenser { code: code.clone(), name: None, phone: None };
+    // What was given back is offered by another Task: who still has the message of the first comes too late.
+    let newest = task_state(draft, root, record.step(n)).map_or(1, |state| state.occurrence);
+    let is_theirs = report.act != Reported::Claim && owner(&task.body) == Some(&report.performer);
+    if id.is_some_and(|id| id.occurrence < newest) && !is_theirs {
+        return Err(Refusal::conflict("this Task has ended, and another stands for the prescription").into());
+    }
     if report.act == Reported::Claim {
         let for_them = record.nominated.as_ref().is_none_or(|nominated| *nominated == code);
         if state != State::ToBeDispensed || !for_them {

@@ -280,6 +280,18 @@ mod tests {
         }
     }
 
+    /// What a notification may tell of an item, another may tell in its place.
+    #[test]
+    fn an_amended_item_can_be_shown_by_its_task_or_by_a_new_one() {
+        let told = |rule: &&Rule<Item>| rule.event == Event::Notify;
+        let told: Vec<Item> = TABLES.0.item_events.iter().filter(told).flat_map(|rule| rule.to.clone()).collect();
+        for (from, to) in told.iter().flat_map(|from| told.iter().map(move |to| (from, to))) {
+            let (was, is) = (from.kept(), to.kept());
+            let moves = was == is || matrix().way(was, is, &[Actor::Hub]).is_some();
+            assert!(moves || matrix().allows(None, is, &[Actor::Hub]), "{from:?} to {to:?}");
+        }
+    }
+
     #[test]
     fn nothing_leaves_a_terminal_state() {
         for from in TaskStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
