@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use hub_domain::decide::{GENERAL_WORK, Policy};
 use hub_domain::registry::{Figures, Registry};
+use hub_domain::workflows::eps::signature::Verifier;
 use hub_transport::Place;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -23,6 +24,7 @@ use crate::interfaces::fhir::Capacity;
 use crate::listener::Listener;
 use crate::relay::{self, Relay};
 use crate::service::Service;
+use crate::signatures::Roots;
 use crate::{clock, housekeeping, parking, plans};
 
 /// Batches that lanes may have committed before the relay takes them; what is beyond waits in the outbox.
@@ -56,6 +58,7 @@ impl App {
         let policy = Arc::new(policy(&config)?);
         let metrics = hub_telemetry::metrics();
         let authenticator = Authenticator::open(&config).await?;
+        let signatures = signatures(&config)?;
         let registry = hub_storage::open(config.database.reveal(), storage_options(&config))
             .await
             .with_context(|| format!("database: {} cannot be opened", config.database))?;
@@ -93,9 +96,17 @@ impl App {
         let address = listener.local_addr()?;
         let capacity = Capacity::of(&config);
         let clock_offset_us = config.clock_offset_us(clock::now());
-        let service =
-            Service { config, engine, registry, transport, authenticator, capacity, metrics, clock_offset_us };
-        let service = Arc::new(service);
+        let service = Arc::new(Service {
+            config,
+            engine,
+            registry,
+            transport,
+            authenticator,
+            capacity,
+            metrics,
+            signatures,
+            clock_offset_us,
+        });
         edges.spawn(serve(listener, service.clone(), intake.clone()));
         tracing::info!(listen = %address, base = service.config.base, "the hub is ready");
         Ok(Self { service, address, intake, outlet, edges, jobs })
@@ -195,6 +206,11 @@ async fn places_of_old_plans(registry: &dyn Registry) -> Vec<Place> {
 
 pub(crate) fn places_of_open_work(figures: &Figures) -> Vec<Place> {
     figures.open_tasks.iter().filter_map(|(work, ..)| Place::open(work).ok()).collect()
+}
+
+fn signatures(config: &Config) -> anyhow::Result<Option<Arc<dyn Verifier>>> {
+    let Some(file) = &config.eps_signature_roots else { return Ok(None) };
+    Ok(Some(Arc::new(Roots::read(file).context("eps_signature_roots")?)))
 }
 
 /// The queues there must be: one for each registered performer, and one for each kind of work of a plan. Performers

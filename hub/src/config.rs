@@ -74,6 +74,8 @@ pub struct Config {
     pub erp_base: Option<String>,
     /// Whether a prescription's number must have the right check character. Default `strict`.
     pub eps_check_character: CheckCharacter,
+    /// Certificates in PEM at which those of prescribers have to end; none: signatures are not verified. Default none.
+    pub eps_signature_roots: Option<PathBuf>,
     /// Where the rehearsal clock starts. Default none: the clock of the database as it is.
     pub now: Option<Timestamp>,
 
@@ -218,6 +220,7 @@ fn read(given: &mut Given) -> Config {
         psu_base: given.field("psu_base", "/psu", setting::realm_base),
         erp_base: given.field("erp_base", "/erp", setting::realm_base),
         eps_check_character: given.field("eps_check_character", "strict", setting::check_character),
+        eps_signature_roots: given.optional("eps_signature_roots", setting::file),
         now: given.optional("now", setting::instant),
         body_limit_bytes: given.number("body_limit_bytes", 5 << 20, 1 << 10..=256 << 20),
         // hyper cannot do with less than 8 KiB.

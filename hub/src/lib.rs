@@ -14,3 +14,4 @@ mod parking;
 mod plans;
 mod relay;
 pub mod service;
+mod signatures;

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use hub_domain::registry::Registry;
+use hub_domain::workflows::eps::signature::Verifier;
 use hub_telemetry::Recorder;
 use hub_transport::Transport;
 
+use schemas::time::Timestamp;
+
 use crate::auth::Authenticator;
+use crate::clock;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::interfaces::fhir::Capacity;
@@ -20,6 +24,15 @@ pub struct Service {
     pub authenticator: Authenticator,
     pub capacity: Capacity,
     pub metrics: Recorder,
+    /// None: the signatures of prescribers are not verified.
+    pub signatures: Option<Arc<dyn Verifier>>,
     /// How far the rehearsal clock is from this machine's.
     pub clock_offset_us: i64,
+}
+
+impl Service {
+    /// The time by which the registry decides, as this machine's clock has it.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(clock::now().0.saturating_add(self.clock_offset_us))
+    }
 }

@@ -15,6 +15,7 @@ stories![
     a_cancellation_is_answered_by_its_code,
     a_broken_rule_is_told_and_leaves_nothing,
     a_message_that_comes_again_is_answered_alike,
+    where_roots_are_known_signatures_are_verified,
     releasing_off_a_queue_is_the_claim,
     what_a_pharmacy_pushes_is_kept_once,
 ];
@@ -435,6 +436,52 @@ async fn a_message_that_comes_again_is_answered_alike(world: World) {
     sends(&service, &late.notification_at(OTHER, "0006", &["0001"], "2026-11-23T12:00:00Z")).await;
     sends(&service, &late.notification_at(OTHER, "0003", &["0004"], "2026-11-23T11:00:00Z")).await;
     assert_eq!(late.stands(&service).await, [("0006".into(), vec!["0001".into()])]);
+    hub.closes().await;
+}
+
+async fn where_roots_are_known_signatures_are_verified(world: World) {
+    let hub = world.hub().await;
+    let unverified = Prescription::new(1).nominated(PHARMACY);
+    let reply = service(&hub).post("$process-message", &unverified.order()).await.is(200);
+    assert!(reply.says().contains("no verifier is configured"), "{}", reply.text);
+    hub.closes().await;
+
+    let roots = concat!(env!("CARGO_MANIFEST_DIR"), "/../hub/tests/keys/prescribers-root.pem");
+    let hub = world.hub_with(&[("eps_signature_roots", roots)]).await;
+    let service = service(&hub);
+    let prescription = Prescription::new(2).nominated(PHARMACY);
+    let prepared = service.post("$prepare", &prescription.unsigned()).await.is(200);
+    let refused = |message: Value, why: &'static str| {
+        let service = service.clone();
+        async move {
+            let reply = service.post("$process-message", &message).await.is(400);
+            assert_eq!(code_of(&reply), "INVALID_VALUE", "{}", reply.text);
+            assert!(reply.says().starts_with("Signature is invalid.") && reply.says().contains(why), "{}", reply.text);
+        }
+    };
+    refused(prescription.order(), "names no digest").await;
+    let mut changed = prescription.signed(&prepared);
+    changed["entry"][1]["resource"]["dosageInstruction"][0]["text"] = "Ten, four times a day".into();
+    refused(changed, "another prescription").await;
+    assert!(prescription.stands(&service).await.is_empty(), "nothing of it was kept");
+    let reply = service.post("$process-message", &prescription.signed(&prepared)).await.is(200);
+    assert!(reply.says().contains("Its signature was verified"), "{}", reply.text);
+
+    // What was taken in before is looked at when it is released, and given back at once.
+    let reply = service.post("Task/$release", &nominated_release(PHARMACY)).await.is(200);
+    assert_eq!(passed(&reply.body), std::slice::from_ref(&prescription.number));
+    let failed = &reply.body["parameter"][1]["resource"];
+    assert_eq!((&failed["total"], failed["entry"].as_array().unwrap().len()), (&json!(2), 2), "{failed}");
+    let outcome = &failed["entry"][0]["resource"];
+    assert_eq!(outcome["issue"][0]["details"]["coding"][0]["code"], "INVALID_VALUE");
+    assert_eq!(outcome["issue"][0]["expression"][0], "Provenance.signature.data");
+    let bundle = &failed["entry"][1]["resource"];
+    assert_eq!(outcome["extension"][0]["valueReference"]["identifier"], bundle["identifier"]);
+    assert_eq!(unverified.state(&service).await, "0001");
+    let tasks = hub.finds(&format!("Task?group-identifier={}&status=cancelled", unverified.escaped())).await;
+    assert!(tasks.iter().all(|task| task["statusReason"]["coding"][0]["code"] == "0005") && !tasks.is_empty());
+    let none = service.post("Task/$release", &nominated_release(PHARMACY)).await.is(200);
+    assert_eq!(code_of(&none), "NO_MORE_PRESCRIPTIONS", "it nominates nobody any more");
     hub.closes().await;
 }
 

@@ -1,5 +1,9 @@
 //! What prescribers and pharmacies send to the Electronic Prescription Service, about people and places that are made up.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::crypto::sign;
+use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -15,6 +19,10 @@ const SIGNATURE: &str = "PFNpZ25hdHVyZSB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC8
                          ZT48RGlnZXN0VmFsdWU+PC9EaWdlc3RWYWx1ZT48L1JlZmVyZW5jZT48L1NpZ25lZEluZm8+PFNpZ25hdHVyZVZhbHVlPjwvU2ln\
                          bmF0dXJlVmFsdWU+PEtleUluZm8+PFg1MDlEYXRhPjxYNTA5Q2VydGlmaWNhdGU+PC9YNTA5Q2VydGlmaWNhdGU+PC9YNTA5RGF0\
                          YT48L0tleUluZm8+PC9TaWduYXR1cmU+";
+
+const PRESCRIBER_KEY: &str = include_str!("../../hub/tests/keys/prescriber-rsa.pem");
+const PRESCRIBER: &str = include_str!("../../hub/tests/keys/prescriber.pem");
+const PRESCRIBERS_ISSUER: &str = include_str!("../../hub/tests/keys/prescribers-issuer.pem");
 
 /// One prescription and all messages about it.
 #[derive(Debug, Clone)]
@@ -173,7 +181,32 @@ impl Prescription {
         self.message("prescription-order", &self.prescriber, requests.chain(self.parties()).collect())
     }
 
+    /// Signed in its form only.
     pub fn order(&self) -> Value {
+        self.with_signature(SIGNATURE)
+    }
+
+    /// Signed with a key whose certificate leads to a root. `prepared`: what `$prepare` gave out.
+    pub fn signed(&self, prepared: &Reply) -> Value {
+        let info = STANDARD.decode(prepared.body["parameter"][0]["valueString"].as_str().unwrap()).unwrap();
+        let key = EncodingKey::from_rsa_pem(PRESCRIBER_KEY.as_bytes()).unwrap();
+        let value = URL_SAFE_NO_PAD.decode(sign(&info, &key, Algorithm::RS256).unwrap()).unwrap();
+        let certificates = [PRESCRIBER, PRESCRIBERS_ISSUER].map(|pem| {
+            let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+            format!("<X509Certificate>{base64}</X509Certificate>")
+        });
+        // Within a Signature its parts are in its namespace.
+        let xmlns = " xmlns=\"http://www.w3.org/2000/09/xmldsig#\"";
+        let signature = format!(
+            "<Signature{xmlns}>{}<SignatureValue>{}</SignatureValue><KeyInfo><X509Data>{}</X509Data></KeyInfo></Signature>",
+            String::from_utf8(info).unwrap().replace(xmlns, ""),
+            STANDARD.encode(value),
+            certificates.concat(),
+        );
+        self.with_signature(&STANDARD.encode(signature))
+    }
+
+    fn with_signature(&self, signature: &str) -> Value {
         let mut order = self.unsigned();
         let when = self.authored.as_ref().map_or_else(now, |day| format!("{day}T09:00:00Z"));
         let provenance = json!({
@@ -185,7 +218,7 @@ impl Prescription {
                 "type": [{ "system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.1" }],
                 "when": when,
                 "who": { "reference": format!("urn:uuid:{}", fixed(2)) },
-                "data": SIGNATURE,
+                "data": signature,
             }],
         });
         let entry = json!({ "fullUrl": format!("urn:uuid:{}", Uuid::new_v4()), "resource": provenance });

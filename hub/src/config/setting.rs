@@ -223,6 +223,11 @@ pub(super) fn directory(text: &str) -> Read<PathBuf> {
     if path.is_dir() { Ok(path) } else { Err("a directory that exists") }
 }
 
+pub(super) fn file(text: &str) -> Read<PathBuf> {
+    let path = PathBuf::from(text);
+    if path.is_file() { Ok(path) } else { Err("a file that exists") }
+}
+
 pub(super) fn instant(text: &str) -> Read<Timestamp> {
     let allowed = "an instant with its zone, such as 2026-01-31T08:00:00Z";
     let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);

@@ -68,7 +68,7 @@ pub struct Event {
     pub code: &'static str,
     /// The types of those who send it.
     pub from_placer: bool,
-    pub read: fn(&Body, eps::Reading) -> Result<Ask, Refusal>,
+    pub read: fn(&Body, &eps::Reading) -> Result<Ask, Refusal>,
 }
 
 /// All of them: the message interface refuses any other by name.

@@ -30,7 +30,6 @@ use super::content;
 use super::messaging::{self, ask_service, plain, reading, take};
 use super::write::demand_role;
 use super::{gatekeeper, metadata};
-use crate::clock;
 use crate::service::Service;
 
 /// How often a release looks for prescriptions that others took in between.
@@ -59,9 +58,7 @@ pub(super) async fn prepare(
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Placer)?;
     let (bundle, _) = take(&service, &headers, body, "Bundle").await?;
-    let now = clock::now();
-    let now = Timestamp(now.0.saturating_add(service.clock_offset_us));
-    Ok(answer::json(StatusCode::OK, &eps::prepare(&bundle, reading(&service), now)?))
+    Ok(answer::json(StatusCode::OK, &eps::prepare(&bundle, &reading(&service))?))
 }
 
 /// A dispenser takes prescriptions: one that it names, or those that nominate it.
@@ -74,14 +71,15 @@ pub(super) async fn release(
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Filler)?;
     let (parameters, bytes) = take(&service, &headers, body, "Parameters").await?;
-    let ask = eps::read_release(&parameters, reading(&service))?;
+    let ask = eps::read_release(&parameters, &reading(&service))?;
     let repeat = content::repeat_by_request_id(&headers, &caller, "release", &bytes)?;
     for look in 1..=LOOKS_MAX {
         let candidates = match ask.number {
             Some(_) => Vec::new(),
             None => nominating(&service, &ask.by.code).await?,
         };
-        let ask = Ask::Eps(Box::new(eps::Ask::Release { ask: ask.clone(), candidates }));
+        let verifier = service.signatures.clone();
+        let ask = Ask::Eps(Box::new(eps::Ask::Release { ask: ask.clone(), candidates, verifier }));
         match ask_service(&service, caller.clone(), repeat.clone(), ask).await {
             Err(No(_, issues)) if look < LOOKS_MAX && issues.iter().any(|issue| issue.text == TAKEN_MEANWHILE) => {}
             Err(no) => return Err(no),

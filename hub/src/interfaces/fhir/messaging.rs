@@ -40,7 +40,7 @@ pub(super) async fn process(
         return Err(if faults.is_empty() { unknown_event() } else { No::bad_request(faults) });
     };
     demand_role(&caller, if event.from_placer { Role::Placer } else { Role::Filler })?;
-    let read = (event.read)(&bundle, reading(&service));
+    let read = (event.read)(&bundle, &reading(&service));
     if !faults.is_empty() {
         // What is wrong as FHIR, and what is wrong as this message: all of it.
         let more = read.err().map(|refusal| refusal.issues).unwrap_or_default();
@@ -64,7 +64,11 @@ fn unknown_event() -> No {
 }
 
 pub(super) fn reading(service: &Service) -> Reading {
-    Reading { any_check_character: service.config.eps_check_character == CheckCharacter::Lenient }
+    Reading {
+        any_check_character: service.config.eps_check_character == CheckCharacter::Lenient,
+        verifier: service.signatures.clone(),
+        now: service.now(),
+    }
 }
 
 /// What is sent as a resource of a type, and its bytes.

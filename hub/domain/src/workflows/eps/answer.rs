@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::codes::{self, Response};
-use super::message::{ODS, UUID_SYSTEM};
+use super::message::{BAD_SIGNATURE, ODS, RETURN_REASON, UUID_SYSTEM};
 use super::record::Dispenser;
 use super::signature::{ALGORITHM, signed_info};
 use super::table::{ITEM_STATUS, Item};
@@ -91,6 +91,11 @@ pub(super) fn cancellation_reason(code: &str) -> Value {
         _ => "",
     };
     json!({ "coding": [{ "system": CANCELLATION_REASON, "code": code, "display": display }] })
+}
+
+/// Why the service itself gives a prescription back whose signature is not believed.
+pub(super) fn unbelieved_reason() -> Value {
+    json!({ "coding": [{ "system": RETURN_REASON, "code": "0005", "display": "Invalid digital signature" }] })
 }
 
 // ---- the answer to a cancellation
@@ -193,11 +198,13 @@ pub struct Released {
 #[derive(Debug, Serialize, Deserialize)]
 struct Release {
     id: String,
-    released: Vec<Released>,
+    passed: Vec<Released>,
+    /// Those whose signature is not believed.
+    failed: Vec<Released>,
 }
 
-pub(super) fn released(id: &str, released: Vec<Released>) -> Answer {
-    let release = Release { id: id.to_owned(), released };
+pub(super) fn released(id: &str, passed: Vec<Released>, failed: Vec<Released>) -> Answer {
+    let release = Release { id: id.to_owned(), passed, failed };
     // Plain data: writing it cannot fail.
     Answer { outcome: Outcome::Released, body: serde_json::to_value(release).unwrap_or_default() }
 }
@@ -205,18 +212,19 @@ pub(super) fn released(id: &str, released: Vec<Released>) -> Answer {
 /// The prescriptions that an answer of the outcome `Released` names.
 pub fn orders_of(answer: &Answer) -> Vec<Uuid> {
     let release: Option<Release> = serde_json::from_value(answer.body.clone()).ok();
-    release.into_iter().flat_map(|release| release.released).map(|released| released.order).collect()
+    let all = release.into_iter().flat_map(|release| release.passed.into_iter().chain(release.failed));
+    all.map(|released| released.order).collect()
 }
 
 /// The Parameters of a release: each prescription as its message came, with where its items stand.
 pub fn release_parameters(answer: &Answer, mut messages: HashMap<Uuid, Body>, url: &str) -> Value {
     let Ok(release) = serde_json::from_value::<Release>(answer.body.clone()) else { return Value::Null };
-    let passed: Vec<Value> = release
-        .released
-        .iter()
-        .filter_map(|released| Some((released, messages.remove(&released.order)?)))
-        .map(|(released, message)| released_message(released, message))
-        .collect();
+    let mut with_message = |list: &[Released], write: fn(&Released, Body) -> Vec<Value>| -> Vec<Value> {
+        let found = list.iter().filter_map(|released| Some((released, messages.remove(&released.order)?)));
+        found.flat_map(|(released, message)| write(released, message)).collect()
+    };
+    let passed = with_message(&release.passed, |released, message| vec![released_message(released, message)]);
+    let failed = with_message(&release.failed, failed_message);
     let bundle = |id: String, entries: Vec<Value>| {
         let mut bundle = json!({
             "resourceType": "Bundle",
@@ -238,18 +246,36 @@ pub fn release_parameters(answer: &Answer, mut messages: HashMap<Uuid, Body>, ur
         "id": release.id,
         "parameter": [
             { "name": "passedPrescriptions", "resource": bundle(of("passed"), passed) },
-            { "name": "failedPrescriptions", "resource": bundle(of("failed"), Vec::new()) },
+            { "name": "failedPrescriptions", "resource": bundle(of("failed"), failed) },
         ],
     })
 }
 
-fn released_message(released: &Released, message: Body) -> Value {
-    let mut bundle = Value::Object(message);
+/// The message of the prescription with the id that it came with.
+fn as_it_came(released: &Released, mut message: Body) -> (String, Value) {
     let id = released.bundle_id.clone().unwrap_or_else(|| released.order.to_string());
-    bundle["id"] = id.clone().into();
-    if let Some(body) = bundle.as_object_mut() {
-        body.shift_remove("meta");
-    }
+    message.insert("id".into(), id.clone().into());
+    message.shift_remove("meta");
+    (id, Value::Object(message))
+}
+
+/// What is wrong with it, and the prescription.
+fn failed_message(released: &Released, message: Body) -> Vec<Value> {
+    let (id, message) = as_it_came(released, message);
+    let mut outcome = operation_outcome(&[codes::INVALID_VALUE.at("Provenance.signature.data", BAD_SIGNATURE)]);
+    outcome["extension"] = json!([{
+        "url": "https://fhir.nhs.uk/StructureDefinition/Extension-Spine-supportingInfo-prescription",
+        "valueReference": { "identifier": message["identifier"] },
+    }]);
+    let of_outcome = Uuid::new_v5(&released.order, b"failed");
+    vec![
+        json!({ "fullUrl": format!("urn:uuid:{of_outcome}"), "resource": outcome }),
+        json!({ "fullUrl": format!("urn:uuid:{id}"), "resource": message }),
+    ]
+}
+
+fn released_message(released: &Released, message: Body) -> Value {
+    let (id, mut bundle) = as_it_came(released, message);
     for entry in bundle["entry"].as_array_mut().into_iter().flatten() {
         let request = &mut entry["resource"];
         if request["resourceType"] != "MedicationRequest" {

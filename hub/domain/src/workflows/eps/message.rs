@@ -3,6 +3,8 @@
 //! Source of the rules and of their words: NHSDigital/electronic-prescription-service-api (`services/validation`,
 //! `validation-errors.ts`). Where those quote what was received, this does not: it may be a patient's.
 
+use std::sync::Arc;
+
 use schemas::outcome::{Issue, IssueType, Severity};
 use schemas::resource::{Body, list, text_at};
 use schemas::time::Timestamp;
@@ -11,6 +13,7 @@ use serde_json::Value;
 use super::codes::{self, Response};
 use super::number::{has_right_check_character, is_nhs_number, is_prescription_number};
 use super::record::{Cancellation, Course, Dispenser, ItemOf};
+use super::signature::{self, Verifier};
 use super::table::{BUSINESS_STATUS, ITEM_STATUS, Item, State};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::workflows::bundle::{Message, at, code, extension, identifier, inner};
@@ -23,7 +26,7 @@ pub const ITEM_NUMBER: &str = "https://fhir.nhs.uk/Id/prescription-order-item-nu
 pub const UUID_SYSTEM: &str = "https://tools.ietf.org/html/rfc4122";
 const SNOMED: &str = "http://snomed.info/sct";
 const STATUS_REASON: &str = "https://fhir.nhs.uk/CodeSystem/medicationrequest-status-reason";
-const RETURN_REASON: &str = "https://fhir.nhs.uk/CodeSystem/EPS-task-dispense-return-status-reason";
+pub(super) const RETURN_REASON: &str = "https://fhir.nhs.uk/CodeSystem/EPS-task-dispense-return-status-reason";
 const WITHDRAW_REASON: &str = "https://fhir.nhs.uk/CodeSystem/EPS-task-dispense-withdraw-reason";
 const TASK_CODE: &str = "http://hl7.org/fhir/CodeSystem/task-code";
 
@@ -40,15 +43,19 @@ const REPLACEMENT: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-rep
 const RELATIONSHIPS: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-ODS-OrganisationRelationships";
 const GROUP_IDENTIFIER: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-DM-GroupIdentifier";
 
+pub(super) const BAD_SIGNATURE: &str = "Signature is invalid.";
 const ITEMS_MAX: usize = 4;
 const DAYS_SUPPLY: u32 = 28;
 const DAYS_SUPPLY_MAX: u64 = 366;
 
 /// How a site reads the service's messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub struct Reading {
     /// Take prescriptions whose check character is wrong, as some published examples are.
     pub any_check_character: bool,
+    /// None: signatures are not verified.
+    pub verifier: Option<Arc<dyn Verifier>>,
+    pub now: Timestamp,
 }
 
 /// A prescription that was sent, or is to be signed.
@@ -73,6 +80,8 @@ pub struct Order {
     pub requests: Vec<Body>,
     pub bundle_id: Option<String>,
     pub bundle: Body,
+    /// Its signature was verified.
+    pub is_verified: bool,
 }
 
 /// A prescriber wants it, or one item of it, cancelled.
@@ -182,7 +191,7 @@ fn member(extension: &Value, name: &str) -> Option<String> {
 // ---- the order
 
 /// Reads a prescription. `signed`: it must carry its signature.
-pub fn order(bundle: &Body, signed: bool, reading: Reading) -> Result<Order, Refusal> {
+pub fn order(bundle: &Body, signed: bool, reading: &Reading) -> Result<Order, Refusal> {
     let message = Message::of(bundle);
     let mut faults = Faults::default();
     let requests = message.all("MedicationRequest");
@@ -204,7 +213,7 @@ pub fn order(bundle: &Body, signed: bool, reading: Reading) -> Result<Order, Ref
     }
     let window = check_window(&mut faults, first);
     if signed {
-        check_signature(&mut faults, &message);
+        check_signature(&mut faults, &message, reading);
     }
     let read = || {
         let number = number?;
@@ -241,6 +250,7 @@ pub fn order(bundle: &Body, signed: bool, reading: Reading) -> Result<Order, Ref
             requests: requests.iter().map(|request| message.cut_out(request)).collect(),
             bundle_id: text_at(bundle, &["id"]).map(str::to_owned),
             bundle: bundle.clone(),
+            is_verified: signed && reading.verifier.is_some(),
         })
     };
     let order = read();
@@ -298,7 +308,7 @@ fn tell_unlike(faults: &mut Faults, kind: &str, name: &str, values: impl Iterato
 }
 
 /// The number of the prescription, which all items carry.
-fn check_number<'a>(faults: &mut Faults, requests: &[&'a Body], reading: Reading) -> Option<&'a str> {
+fn check_number<'a>(faults: &mut Faults, requests: &[&'a Body], reading: &Reading) -> Option<&'a str> {
     let path = of_type("MedicationRequest", "groupIdentifier");
     if requests.iter().any(|request| at(request, "groupIdentifier.value").is_none()) {
         faults.missing(&path);
@@ -312,7 +322,7 @@ fn check_number<'a>(faults: &mut Faults, requests: &[&'a Body], reading: Reading
     Some(number)
 }
 
-fn check_prescription_number(faults: &mut Faults, number: &str, path: &str, reading: Reading) {
+fn check_prescription_number(faults: &mut Faults, number: &str, path: &str, reading: &Reading) {
     let fault = if !is_prescription_number(number) {
         "prescriptionID has invalid format"
     } else if !has_right_check_character(number) && !reading.any_check_character {
@@ -543,17 +553,32 @@ fn days_supply(request: &Body) -> u32 {
     supply(request).and_then(|days| u32::try_from(days).ok()).unwrap_or(DAYS_SUPPLY)
 }
 
-/// That there is one, and that it has the form of one.
-fn check_signature(faults: &mut Faults, message: &Message) {
+/// That there is one, and that it has the form of one; where signatures are verified, that it is believed.
+fn check_signature(faults: &mut Faults, message: &Message, reading: &Reading) {
     let path = of_type("Provenance", "signature.data");
-    let data = message.one("Provenance").and_then(|p| p.get("signature")?.get(0)?.get("data")?.as_str());
-    match data.map(str::trim).filter(|data| !data.is_empty()) {
+    match signature_of(message) {
         None => faults.tell(codes::MISSING_SIGNATURE.at(&path, codes::MISSING_SIGNATURE.issue().text)),
-        Some(data) if !super::signature::has_form(data) => {
-            faults.tell(codes::INVALID_VALUE.at(&path, "Signature is invalid."));
+        Some(data) if !signature::has_form(data) => faults.tell(codes::INVALID_VALUE.at(&path, BAD_SIGNATURE)),
+        Some(data) => {
+            let checked = |verifier: &Arc<dyn Verifier>| {
+                signature::check(data, message.bundle, verifier.as_ref(), reading.now).err()
+            };
+            if let Some(why) = reading.verifier.as_ref().and_then(checked) {
+                faults.tell(codes::INVALID_VALUE.at(&path, format!("{BAD_SIGNATURE} {why}")));
+            }
         }
-        Some(_) => {}
     }
+}
+
+fn signature_of<'a>(message: &Message<'a>) -> Option<&'a str> {
+    let data = message.one("Provenance")?.get("signature")?.get(0)?.get("data")?.as_str()?.trim();
+    Some(data).filter(|data| !data.is_empty())
+}
+
+/// Whether the signature of a prescription that was taken in is believed.
+pub(super) fn is_believed(order: &Body, verifier: &dyn Verifier, at: Timestamp) -> bool {
+    let data = signature_of(&Message::of(order));
+    data.is_some_and(|data| signature::check(data, order, verifier, at).is_ok())
 }
 
 fn nominated(request: &Body) -> Option<String> {
@@ -799,7 +824,7 @@ fn organization_of(organization: &Body) -> Option<Dispenser> {
 
 // ---- what dispensers ask for
 
-pub fn release(parameters: &Body, reading: Reading) -> Result<Release, Refusal> {
+pub fn release(parameters: &Body, reading: &Reading) -> Result<Release, Refusal> {
     let mut faults = Faults::default();
     let parameter = |name: &str| list(parameters, "parameter").find(|parameter| parameter["name"] == name);
     let owner = parameter("owner").and_then(|owner| owner["resource"].as_object());
