@@ -9,6 +9,7 @@ use anyhow::Context;
 use hub_domain::decide::{GENERAL_WORK, Policy};
 use hub_domain::registry::{Figures, Registry};
 use hub_domain::workflows::eps::signature::Verifier;
+use hub_storage::ClockOffset;
 use hub_transport::Place;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -59,7 +60,9 @@ impl App {
         let metrics = hub_telemetry::metrics();
         let authenticator = Authenticator::open(&config).await?;
         let signatures = signatures(&config)?;
-        let registry = hub_storage::open(config.database.reveal(), storage_options(&config))
+        let storage = storage_options(&config);
+        let clock_offset = storage.clock_offset.clone();
+        let registry = hub_storage::open(config.database.reveal(), storage)
             .await
             .with_context(|| format!("database: {} cannot be opened", config.database))?;
         let transport = hub_transport::open(config.queue.reveal(), hub_transport::Options::hub())
@@ -95,7 +98,6 @@ impl App {
         edges.spawn(clock::run(registry.clone(), engine.clone(), intake.clone()));
         let address = listener.local_addr()?;
         let capacity = Capacity::of(&config);
-        let clock_offset_us = config.clock_offset_us(clock::now());
         let service = Arc::new(Service {
             config,
             engine,
@@ -105,7 +107,7 @@ impl App {
             capacity,
             metrics,
             signatures,
-            clock_offset_us,
+            clock_offset,
         });
         edges.spawn(serve(listener, service.clone(), intake.clone()));
         tracing::info!(listen = %address, base = service.config.base, "the hub is ready");
@@ -171,7 +173,7 @@ pub(crate) fn storage_options(config: &Config) -> hub_storage::Options {
         fresh_lease_ms: config.outbox_lease_ms,
         search_timeout_ms: config.search_timeout_ms,
         search_rows_limit: config.search_rows_limit,
-        clock_offset_us: config.clock_offset_us(clock::now()),
+        clock_offset: ClockOffset::of_us(config.clock_offset_us(clock::now())),
         ..hub_storage::Options::default()
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hub_domain::registry::Registry;
 use hub_domain::workflows::eps::signature::Verifier;
+use hub_storage::ClockOffset;
 use hub_telemetry::Recorder;
 use hub_transport::Transport;
-
 use schemas::time::Timestamp;
 
 use crate::auth::Authenticator;
@@ -27,12 +27,12 @@ pub struct Service {
     /// None: the signatures of prescribers are not verified.
     pub signatures: Option<Arc<dyn Verifier>>,
     /// How far the rehearsal clock is from this machine's.
-    pub clock_offset_us: i64,
+    pub clock_offset: ClockOffset,
 }
 
 impl Service {
     /// The time by which the registry decides, as this machine's clock has it.
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp(clock::now().0.saturating_add(self.clock_offset_us))
+        Timestamp(clock::now().0.saturating_add(self.clock_offset.us()))
     }
 }

@@ -5,7 +5,7 @@ use hub_transport::Place;
 use schemas::message::{Act, Answer};
 use serde_json::{Value, json};
 use tests::prescription::{PATIENT, Prescription, code_of, nominated_release, response_of, status_updates};
-use tests::{ByHand, Client, Hub, Parts, Report, World, stories, tell, until};
+use tests::{ByHand, Client, Hub, Parts, Report, World, eventually, stories, tell, until};
 
 stories![
     a_prescription_lives_from_signature_to_claim,
@@ -17,6 +17,7 @@ stories![
     a_message_that_comes_again_is_answered_alike,
     where_roots_are_known_signatures_are_verified,
     releasing_off_a_queue_is_the_claim,
+    the_simulated_pharmacy_supplies_in_parts_and_gives_back,
     what_a_pharmacy_pushes_is_kept_once,
 ];
 
@@ -501,7 +502,15 @@ async fn releasing_off_a_queue_is_the_claim(world: World) {
     assert_eq!(code_of(&none), "NO_MORE_PRESCRIPTIONS", "the claim was the release");
     pharmacy.reports(Report::new(&work, Act::InProgress, 2)).await;
     assert_eq!(prescription.state(&service).await, "0003");
-    let done = Report::new(&work, Act::Completed, 3);
+    let part = Report::new(&work, Act::InProgress, 4).of_items(&work, &["0001", "0004"]);
+    assert_eq!(pharmacy.reports(part).await.answer, Answer::Granted);
+    assert_eq!(prescription.stands(&service).await, [("0003".into(), vec!["0001".into(), "0004".into()])]);
+    let late = Report::new(&work, Act::InProgress, 3).of_items(&work, &["0001", "0003"]);
+    pharmacy.reports(late).await;
+    let unknown = Report::new(&work, Act::InProgress, 5).of_items(&work, &["0001", "0099"]);
+    assert_eq!(pharmacy.reports(unknown).await.answer, Answer::Refused);
+    assert_eq!(prescription.stands(&service).await, [("0003".into(), vec!["0001".into(), "0004".into()])]);
+    let done = Report::new(&work, Act::Completed, 6);
     assert_eq!(pharmacy.reports(done.clone()).await.answer, Answer::Granted);
     assert_eq!(pharmacy.reports(done).await.answer, Answer::Granted, "the same once more");
     assert_eq!(prescription.stands(&service).await, [("0006".into(), vec!["0001".into(), "0001".into()])]);
@@ -524,6 +533,55 @@ async fn releasing_off_a_queue_is_the_claim(world: World) {
     assert_eq!(third.state(&service).await, "0001");
     job.acknowledged().await;
     hub.closes().await;
+}
+
+async fn the_simulated_pharmacy_supplies_in_parts_and_gives_back(world: World) {
+    let performer = format!("Organization/{PHARMACY}");
+    let hub = world.hub_with(&[("performers", &performer)]).await;
+    let service = service(&hub);
+    let prescription = Prescription::new(3).nominated(PHARMACY);
+    let single = Prescription::new(1).nominated(PHARMACY);
+    let declined = Prescription::new(1).nominated(PHARMACY);
+    let mut order = declined.order();
+    order["entry"][1]["resource"]["note"] = json!([{ "text": "simulate: reject" }]);
+    for message in [prescription.order(), single.order(), order] {
+        sends(&service, &message).await;
+    }
+    let options = workers::Options { performer: Some(performer), ..workers::Options::default() };
+    hub.has_filler("pharmacy", std::time::Duration::from_millis(5), options).await;
+
+    let ends = async |prescription: &Prescription, state: &str| {
+        eventually("it has ended", async || (prescription.state(&service).await == state).then_some(())).await;
+    };
+    ends(&prescription, "0006").await;
+    ends(&single, "0006").await;
+    ends(&declined, "0001").await;
+    assert_eq!(
+        went(&hub, &prescription).await,
+        [["0007", "0008", "0001"], ["0007", "0008", "0001"], ["0007", "0008", "0004"]]
+    );
+    assert_eq!(went(&hub, &single).await, [["0007", "0008", "0003"]]);
+    let none = service.post("Task/$release", &nominated_release(PHARMACY)).await.is(200);
+    assert_eq!(code_of(&none), "NO_MORE_PRESCRIPTIONS", "what was given back nominates nobody");
+    hub.closes().await;
+}
+
+/// The first three states of each item.
+async fn went(hub: &Hub, prescription: &Prescription) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    let search = format!("Task?group-identifier={}&part-of:missing=false", prescription.escaped());
+    let mut tasks = hub.finds(&search).await;
+    tasks.sort_by_key(|task| task["id"].as_str().unwrap().to_owned());
+    for task in tasks {
+        let history = hub.get(&format!("Task/{}/_history", task["id"].as_str().unwrap())).await.is(200);
+        let codes = history.resources().into_iter().rev();
+        let mut codes: Vec<String> =
+            codes.map(|task| task["businessStatus"]["coding"][0]["code"].as_str().unwrap().to_owned()).collect();
+        codes.dedup();
+        codes.truncate(3);
+        all.push(codes);
+    }
+    all
 }
 
 async fn what_a_pharmacy_pushes_is_kept_once(world: World) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::bodies::{laboratory, prescription, referral_bundle};
-use tests::prescription::Prescription;
+use tests::prescription::{PATIENT, Prescription};
 use tests::{Client, Database, Parts, Program, Queue, World, python_with_pika, say_once, stories, tell, until};
 
 stories![every_kind_of_order_is_fulfilled_by_the_programs, an_order_is_tracked_at_the_command_line];
@@ -74,6 +74,50 @@ fn a_demo_ends_well_and_tells_its_story() {
         for line in ["The hub listens at", "prescription: completed (3 of 3 done)", "All three orders are fulfilled"] {
             assert!(said.contains(line), "{line}: {said}");
         }
+    });
+}
+
+#[test]
+fn a_demo_shows_repeat_dispensing_through_all_issues() {
+    tell(Parts::SQLITE_EMBEDDED, |_| async {
+        if !Program::are_built() {
+            return;
+        }
+        let arguments = ["demo", "--repeat-dispensing", "--listen", "127.0.0.1:0"];
+        let (code, said, errors) = Program::run("hub", &arguments).await;
+        assert_eq!(code, 0, "{said}{errors}");
+        for line in [
+            "issue 3  Repeat Dispense future instance",
+            "issue 2  Awaiting Release Ready",
+            "issue 3  With Dispenser - Active           Aspirin 75mg tablets: Item fully dispensed; Simvastatin 10mg \
+             tablets: Item not dispensed - owing",
+            "All issues were dispensed",
+        ] {
+            assert!(said.contains(line), "{line}: {said}");
+        }
+    });
+}
+
+#[test]
+fn a_prescription_is_tracked_as_a_pharmacist_thinks_of_it() {
+    tell(Parts::SQLITE_EMBEDDED, |world| async move {
+        if !Program::are_built() {
+            return;
+        }
+        let hub = world.hub().await;
+        let service = Client::new(hub.base.replace("/fhir/R4", "/eps/FHIR/R4"));
+        let prescription = Prescription::new(2).repeat_dispensing(2, "2026-11-01").nominated("FA565");
+        service.post("$process-message", &prescription.order()).await.is(200);
+        let (code, said, errors) = Program::run("hub", &["track", &prescription.number, "--hub", &hub.base]).await;
+        assert_eq!(code, 0, "{said}{errors}");
+        let heading = format!("prescription {} for {PATIENT}, received 20", prescription.number);
+        for part in
+            [heading.as_str(), "1 of 2", "0001 To be Dispensed", "FA565", "9000 Repeat Dispense future instance"]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(said.matches("Paracetamol 500mg capsules").count(), 2, "the items of the issue at hand: {said}");
+        hub.closes().await;
     });
 }
 

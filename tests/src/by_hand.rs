@@ -7,6 +7,7 @@ use hub_transport::{Consumer, Delivery, Message, Place, Routing, Source, Transpo
 use schemas::message::{
     Act, Answer, CLAIM_REPLY, CONTENT_TYPE, ClaimReply, CloudEvent, STATUS_REPORT, StatusReport, WORK_ORDER, WorkOrder,
 };
+use schemas::resource::Body;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -182,6 +183,18 @@ impl Report {
 
     pub fn because(mut self, text: &str) -> Self {
         self.data.status_reason = json!({ "text": text }).as_object().cloned();
+        self
+    }
+
+    /// What has become of each item of a prescription, by the service's codes.
+    pub fn of_items(mut self, order: &WorkOrder, codes: &[&str]) -> Self {
+        let output = |(code, request): (&&str, &Body)| {
+            let system = "https://fhir.nhs.uk/CodeSystem/medicationdispense-type";
+            let reference = format!("MedicationRequest/{}", request["id"].as_str()?);
+            let coding = json!([{ "system": system, "code": code }]);
+            json!({ "type": { "coding": coding }, "valueReference": { "reference": reference } }).as_object().cloned()
+        };
+        self.data.output.extend(codes.iter().zip(&order.resources).filter_map(output));
         self
     }
 

@@ -40,6 +40,15 @@ impl Client {
         let kind: Value = serde_json::from_str(body)?;
         let kind = kind["resourceType"].as_str().unwrap_or_default();
         let url = if kind == "Bundle" { self.base.clone() } else { format!("{}/{kind}", self.base) };
+        self.post(url, body).await
+    }
+
+    /// Sends a message; the answer's body.
+    pub(super) async fn process(&self, message: &str) -> anyhow::Result<Value> {
+        self.post(format!("{}/$process-message", self.base), message).await
+    }
+
+    async fn post(&self, url: String, body: &str) -> anyhow::Result<Value> {
         let request = self.http.post(url).header("content-type", "application/fhir+json").body(body.to_owned());
         let response = self.authorized(request).send().await?;
         let status = response.status();

@@ -1,4 +1,7 @@
-//! `hub demo`: a hub on the embedded parts, simulated fillers, and three orders through the public REST API.
+//! `hub demo`: a hub on the embedded parts, simulated fillers, and three orders through the public REST API; or one that
+//! takes months.
+
+mod repeat_dispensing;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -38,6 +41,9 @@ pub(super) struct Arguments {
     /// Stop when all is fulfilled; the exit code is 0 only if it was
     #[arg(long)]
     exit: bool,
+    /// Show a prescription for repeat dispensing instead, with a clock that goes a day in a blink; stops at its end
+    #[arg(long, conflicts_with = "database")]
+    repeat_dispensing: bool,
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -58,12 +64,14 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let fillers = start_fillers(&app, PACE);
     let base = app.base_url();
     say(&format!("The hub listens at {base}"));
+    let story =
+        async { if arguments.repeat_dispensing { repeat_dispensing::tell(&app).await } else { tell(&base).await } };
     let story = tokio::select! {
-        told = tell(&base) => told,
+        told = story => told,
         () = signal() => Ok(false),
     };
     let fulfilled = story?;
-    let code = if arguments.exit {
+    let code = if arguments.exit || arguments.repeat_dispensing {
         close(app).await;
         if fulfilled { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     } else {

@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod doctor;
 mod parked;
+mod prescription;
 mod republish;
 mod serve;
 mod shutdown;
@@ -26,7 +27,7 @@ pub struct Cli {
 enum Command {
     /// Run the hub
     Serve(serve::Arguments),
-    /// Start a hub with simulated fillers, submit three orders, and show how they are fulfilled
+    /// Start a hub with simulated fillers, submit orders, and show how they are fulfilled
     Demo(demo::Arguments),
     /// Look at messages that could not be handled; send them again, or drop them
     Parked(parked::Arguments),

@@ -1,4 +1,4 @@
-//! `hub track`: where an order stands, as a table or as JSON.
+//! `hub track`: where an order stands, as a table or as JSON; a prescription as a pharmacist thinks of it.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use super::client::{Client, OrderStatus};
+use super::prescription::Prescription;
 
 /// How often `--watch` looks.
 const WATCH: Duration = Duration::from_secs(1);
@@ -35,7 +36,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut last = String::new();
     loop {
         let order = client.order_status(&arguments.name).await?;
-        let text = if arguments.json { order.raw.to_string() } else { table(&order) };
+        let prescription = || Prescription::of(&order).map(|prescription| prescription.table());
+        let text = if arguments.json { order.raw.to_string() } else { prescription().unwrap_or_else(|| table(&order)) };
         if text != last {
             println!("{text}");
             last = text;

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use hub_domain::registry::{Registry, Trouble};
 
 pub use inspect::{Inspection, Schema, file, inspect};
-pub use options::Options;
+pub use options::{ClockOffset, Options};
 
 /// Opens the registry at `sqlite:PATH`, `sqlite::memory:` or `postgres://…`, its schema brought up to date.
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Registry>, Trouble> {

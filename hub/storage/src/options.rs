@@ -1,5 +1,9 @@
 //! How a registry is opened.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
 /// Limits and sizes, each with its unit.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -16,7 +20,27 @@ pub struct Options {
     /// For so long the messages of a commit are left to the hub that committed them.
     pub fresh_lease_ms: u64,
     /// Added to the database's time; for tests and the demo.
-    pub clock_offset_us: i64,
+    pub clock_offset: ClockOffset,
+}
+
+/// How far the clock of a rehearsal is ahead of the database's. A clone is the same clock: who sets it on sets it on for
+/// all.
+#[derive(Debug, Clone, Default)]
+pub struct ClockOffset(Arc<AtomicI64>);
+
+impl ClockOffset {
+    pub fn of_us(us: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(us)))
+    }
+
+    pub fn us(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Leases that are held grow older by as much.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
 }
 
 impl Default for Options {
@@ -28,7 +52,7 @@ impl Default for Options {
             search_timeout_ms: 5_000,
             search_rows_limit: 10_000,
             fresh_lease_ms: 10_000,
-            clock_offset_us: 0,
+            clock_offset: ClockOffset::default(),
         }
     }
 }

@@ -1,13 +1,15 @@
-//! A pharmacy: dispense each item, then hand over.
+//! A pharmacy: dispense each item, then hand over. A prescription of a prescription service comes whole: what is not in
+//! stock is owed, and handed over later.
 
 use async_trait::async_trait;
 use schemas::message::WorkOrder;
-use schemas::resource::Body;
+use schemas::resource::{Body, list};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use super::simulation::{Pace, Stage, day_number, request, stage};
+use super::simulation::{Pace, Stage, day_number, instruction, request, stage};
 use crate::filler::{Filler, Outcome};
-use crate::output::{entry, kind, text};
+use crate::output::{business_status, concept, entry, kind, text};
 use crate::reporter::Progress;
 
 pub(super) const WORK: &str = "pharmacy";
@@ -23,8 +25,48 @@ impl Filler for Pharmacy {
     }
 
     async fn fulfil(&self, order: &WorkOrder, progress: &Progress) -> Outcome {
+        if order.step == "prescription" && instruction(order).is_none() {
+            return self.supply(order, progress).await;
+        }
         self.pace.play(order, progress, stages(&order.step), outputs(order)).await
     }
+}
+
+impl Pharmacy {
+    /// In two parts, where there is time for it: of a single item half is there, of several all but the last.
+    async fn supply(&self, order: &WorkOrder, progress: &Progress) -> Outcome {
+        let items = requests(order);
+        if !self.pace.0.is_zero() {
+            sleep(self.pace.0).await;
+            let last = items.len().saturating_sub(1);
+            let there = |(n, item): (usize, &String)| match n {
+                n if n < last => told(DISPENSED, item),
+                0 => told(PARTLY, item),
+                _ => told(OWING, item),
+            };
+            let status = business_status("part-supplied", "Part of it is handed over, the rest is owed");
+            progress.in_progress(status, items.iter().enumerate().map(there).collect()).await;
+            sleep(self.pace.0).await;
+        }
+        Outcome::Completed { outputs: items.iter().map(|item| told(DISPENSED, item)).collect() }
+    }
+}
+
+/// The service's own code system of what has become of an item, and some of its codes.
+const ITEM_STATUS: &str = "https://fhir.nhs.uk/CodeSystem/medicationdispense-type";
+const DISPENSED: (&str, &str) = ("0001", "Item fully dispensed");
+const PARTLY: (&str, &str) = ("0003", "Item dispensed - partial");
+const OWING: (&str, &str) = ("0004", "Item not dispensed - owing");
+
+/// What has become of the item that this request asks for.
+fn told((code, display): (&str, &str), request: &str) -> Body {
+    entry(concept(ITEM_STATUS, code, display), "valueReference", json!({ "reference": request }))
+}
+
+/// The items in their order, as references.
+fn requests(order: &WorkOrder) -> Vec<String> {
+    let based_on = order.task.iter().flat_map(|task| list(task, "basedOn"));
+    based_on.filter_map(|reference| reference["reference"].as_str().map(str::to_owned)).collect()
 }
 
 fn stages(step: &str) -> &'static [Stage] {

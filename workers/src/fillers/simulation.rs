@@ -13,7 +13,8 @@ use crate::filler::Outcome;
 use crate::output::{business_status, reason};
 use crate::reporter::Progress;
 
-/// A Task.input of this type (its text) with the valueCode `reject` or `fail` makes a simulated filler do so.
+/// A Task.input of this type (its text) with the valueCode `reject` or `fail` makes a simulated filler do so; and so does
+/// a request's note that says `simulate: reject`, for orders whose Tasks only their service makes.
 const INSTRUCTION: &str = "simulate";
 
 /// How long one stage of a step takes.
@@ -57,9 +58,12 @@ impl Pace {
     }
 }
 
-fn instruction(order: &WorkOrder) -> Option<&str> {
+pub(super) fn instruction(order: &WorkOrder) -> Option<&str> {
     let mut inputs = order.task.iter().flat_map(|task| list(task, "input"));
-    inputs.find(|input| input["type"]["text"] == INSTRUCTION)?.get("valueCode").and_then(Value::as_str)
+    let input = inputs.find(|input| input["type"]["text"] == INSTRUCTION);
+    let mut notes = order.resources.iter().flat_map(|resource| list(resource, "note"));
+    let noted = || notes.find_map(|note| note["text"].as_str()?.strip_prefix(INSTRUCTION)?.strip_prefix(": "));
+    input.and_then(|input| input["valueCode"].as_str()).or_else(noted)
 }
 
 /// A dateTime some days from now, on the full hour.

@@ -102,7 +102,7 @@ fn way(matrix: &Matrix, from: TaskStatus, to: TaskStatus) -> Option<Vec<TaskStat
     if from == to { Some(Vec::new()) } else { matrix.way(from, to, &[Actor::Hub]) }
 }
 
-fn state_mut<'d>(draft: &'d mut Draft, root: Uuid, step: usize) -> &'d mut TaskState {
+pub(super) fn state_mut<'d>(draft: &'d mut Draft, root: Uuid, step: usize) -> &'d mut TaskState {
     let tasks = &mut draft.head(root).run.get_or_insert_default().tasks;
     if tasks.len() <= step {
         tasks.resize(step + 1, TaskState::default());

@@ -31,7 +31,7 @@ pub(crate) async fn look(url: &str, options: &Options) -> Result<Inspection, Tro
     let about = sqlx::query_as::<_, (String, i64, bool)>(ABOUT).fetch_one(&mut connection).await;
     let (version, now_us, has_tables) = about.map_err(trouble)?;
     let applied = if has_tables { applied(&mut connection).await? } else { Vec::new() };
-    let counting = sqlx::query_as::<_, FigureRow>(FIGURES).bind(options.clock_offset_us);
+    let counting = sqlx::query_as::<_, FigureRow>(FIGURES).bind(options.clock_offset.us());
     let counted = if has_tables { counting.fetch_all(&mut connection).await.ok() } else { None };
     connection.close().await.map_err(trouble)?;
     Ok(Inspection {

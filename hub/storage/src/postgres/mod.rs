@@ -73,7 +73,7 @@ impl Postgres {
     }
 
     fn offset_us(&self) -> i64 {
-        self.options.clock_offset_us
+        self.options.clock_offset.us()
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn look(url: &str, options: &Options) -> Result<Inspection, Tro
     let about = sqlx::query_as::<_, (String, bool)>(ABOUT).fetch_one(&mut connection).await;
     let (version, has_tables) = about.map_err(trouble)?;
     let applied = if has_tables { applied(&mut connection).await? } else { Vec::new() };
-    let now_us = SystemClock::default().now_us().saturating_add(options.clock_offset_us);
+    let now_us = SystemClock::default().now_us().saturating_add(options.clock_offset.us());
     let counting = sqlx::query_as::<_, FigureRow>(FIGURES).bind(now_us);
     let counted = if has_tables { counting.fetch_all(&mut connection).await.ok() } else { None };
     connection.close().await.map_err(trouble)?;

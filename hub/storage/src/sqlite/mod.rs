@@ -97,12 +97,12 @@ impl Sqlite {
         };
         let (clock, plans, shown_us): (SystemClock, _, _) = Default::default();
         let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_optional(&writer).await.map_err(trouble)?;
-        clock.goes_on_from(newest.unwrap_or(i64::MIN).saturating_sub(options.clock_offset_us));
+        clock.goes_on_from(newest.unwrap_or(i64::MIN).saturating_sub(options.clock_offset.us()));
         Ok(Self { writer, readers, options, clock, plans, shown_us })
     }
 
     fn now_us(&self) -> i64 {
-        self.clock.now_us().saturating_add(self.options.clock_offset_us)
+        self.clock.now_us().saturating_add(self.options.clock_offset.us())
     }
 
     fn shown_us(&self) -> HashMap<Kind, i64> {

@@ -112,7 +112,7 @@ pub(crate) async fn timers_are_replaced_fire_and_are_leased(place: Place) {
     assert_eq!(commit(registry, &[fourth]).await, [Committed::Done]);
 
     // A clock that is ahead by two hours.
-    let ahead = hub_storage::Options { clock_offset_us: 7_200_000_000, ..options() };
+    let ahead = hub_storage::Options { clock_offset: hub_storage::ClockOffset::of_us(7_200_000_000), ..options() };
     let ahead = place.again(ahead).await.registry;
     assert!(now(&*ahead).await > hour);
     let due: Vec<String> = ahead.due(10, LEASE).await.unwrap().into_iter().map(|timer| timer.id.name).collect();

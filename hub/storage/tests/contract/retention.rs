@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hub_domain::registry::{Committed, Registry};
 use hub_domain::scene::Needs;
-use hub_storage::Options;
+use hub_storage::{ClockOffset, Options};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
@@ -17,7 +17,7 @@ const MOST: u32 = 1000;
 
 /// The same database a week and a bit later.
 async fn a_week_later(place: &Place) -> Place {
-    place.again(Options { clock_offset_us: WEEK.as_micros() as i64 + 1_000_000, ..options() }).await
+    place.again(Options { clock_offset: ClockOffset::of_us(WEEK.as_micros() as i64 + 1_000_000), ..options() }).await
 }
 
 async fn has_receipt(registry: &dyn Registry, key: &str) -> bool {

@@ -7,7 +7,7 @@ use std::fs;
 use hub_domain::decision::{Decision, Timer, TimerId};
 use hub_domain::registry::{Committed, Registry};
 use hub_domain::scene::Needs;
-use hub_storage::Options;
+use hub_storage::{ClockOffset, Options};
 use schemas::resource::{Key, Kind};
 use schemas::task::Priority;
 use schemas::time::Timestamp;
@@ -174,7 +174,7 @@ impl Crashed {
         let path = folder.path().join("hub.db");
         fs::write(&path, &self.database).unwrap();
         fs::write(path.with_extension("db-wal"), log).unwrap();
-        let ahead = Options { clock_offset_us: HOUR_US, fresh_lease_ms: 0, ..options() };
+        let ahead = Options { clock_offset: ClockOffset::of_us(HOUR_US), fresh_lease_ms: 0, ..options() };
         let registry = hub_storage::open(&format!("sqlite:{}", path.display()), ahead).await.unwrap();
 
         let count = self.ends.iter().filter(|end| **end <= sound_bytes).count();

@@ -12,7 +12,7 @@ use crate::task_machine::{Matrix, Transition};
 pub const TABLE: &str = include_str!("../../../tables/eps.json");
 
 pub const BUSINESS_STATUS: &str = "https://fhir.nhs.uk/CodeSystem/EPS-task-business-status";
-pub(super) const ITEM_STATUS: &str = "https://fhir.nhs.uk/CodeSystem/medicationdispense-type";
+pub const ITEM_STATUS: &str = "https://fhir.nhs.uk/CodeSystem/medicationdispense-type";
 
 /// Where an issue of a prescription stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
