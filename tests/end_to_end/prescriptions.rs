@@ -4,13 +4,15 @@
 use hub_transport::Place;
 use schemas::message::{Act, Answer};
 use serde_json::{Value, json};
-use tests::prescription::{PATIENT, Prescription, code_of, nominated_release, response_of, status_updates};
+use tests::prescription::{PATIENT, Prescription, code_of, nominated_release, response_of, stands_in, status_updates};
 use tests::{ByHand, Client, Hub, Parts, Report, World, eventually, stories, tell, until};
 
 stories![
     a_prescription_lives_from_signature_to_claim,
     each_nominated_prescription_is_downloaded_once,
+    the_messages_of_the_tutorial_do_what_it_says,
     what_a_dispenser_may_not_do_is_refused,
+    claims_are_amended_one_after_the_other,
     a_return_and_a_withdrawal_add_tasks,
     a_cancellation_is_answered_by_its_code,
     a_broken_rule_is_told_and_leaves_nothing,
@@ -142,6 +144,115 @@ async fn each_nominated_prescription_is_downloaded_once(world: World) {
     sent.sort();
     assert_eq!(all, sent, "each once, and none of another pharmacy");
     assert_eq!(code_of(&ask().await), "NO_MORE_PRESCRIPTIONS");
+    hub.closes().await;
+}
+
+/// Without the code of an organisation anywhere.
+fn of_nobody(mut order: Value) -> Value {
+    for entry in order["entry"].as_array_mut().unwrap() {
+        match entry["resource"]["resourceType"].as_str() {
+            Some("Organization") => drop(entry["resource"].as_object_mut().unwrap().remove("identifier")),
+            Some("MessageHeader") => drop(entry["resource"].as_object_mut().unwrap().remove("sender")),
+            _ => {}
+        }
+    }
+    order
+}
+
+/// A claim that amends the one with this id.
+fn amends(mut claim: Value, id: &str) -> Value {
+    claim["extension"] = json!([{
+        "url": "https://fhir.nhs.uk/StructureDefinition/Extension-replacementOf",
+        "valueIdentifier": { "system": "https://tools.ietf.org/html/rfc4122", "value": id },
+    }]);
+    claim
+}
+
+async fn claims_are_amended_one_after_the_other(world: World) {
+    let hub = world.hub().await;
+    let service = service(&hub);
+    let day = "2026-11-01";
+    let prescription = Prescription::new(1).repeat_dispensing(3, day);
+    sends(&service, &prescription.order()).await;
+    releases(&service, &prescription, PHARMACY).await;
+    let mut told = prescription.notification(PHARMACY, "0006", &["0001"]);
+    told["entry"][1]["resource"]["extension"].as_array_mut().unwrap().push(json!({
+        "url": "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-RepeatInformation",
+        "extension": [
+            { "url": "numberOfRepeatsIssued", "valueInteger": 1 },
+            { "url": "numberOfRepeatsAllowed", "valueInteger": 9 },
+        ],
+    }));
+    refuses(&service, "$process-message", &told, "MISMATCH_AUTHORISED_REPEAT_COUNT").await;
+    told["entry"][1]["resource"]["extension"][1]["extension"][1]["valueInteger"] = 2.into();
+    sends(&service, &told).await;
+
+    let id = |claim: &Value| claim["identifier"][0]["value"].as_str().unwrap().to_owned();
+    let claim = prescription.claim_by(PHARMACY);
+    let early = amends(prescription.claim_by(PHARMACY), &id(&claim));
+    refuses(&service, "Claim", &early, "CLAIM_AMEND_PERIOD_ISSUE").await;
+    service.post("Claim", &claim).await.is(200);
+    refuses(&service, "Claim", &prescription.claim_by(PHARMACY), "CLAIM_INVALID_NOT_DISPENSED").await;
+    let amended = amends(prescription.claim_by(PHARMACY), &id(&claim));
+    service.post("Claim", &amended).await.is(200);
+    let outdated = amends(prescription.claim_by(PHARMACY), &id(&claim));
+    refuses(&service, "Claim", &outdated, "CLAIM_AMEND_PERIOD_ISSUE").await;
+    let other = amends(prescription.claim_by(OTHER), &id(&amended));
+    refuses(&service, "Claim", &other, "CLAIM_AMEND_PERIOD_ISSUE").await;
+    assert_eq!(prescription.state(&service).await, "0008");
+    assert_eq!(hub.finds("Claim?_lastUpdated=gt2000-01-01").await.len(), 2, "those that were taken");
+    hub.closes().await;
+}
+
+/// What `docs/api/prescriptions/tutorial.md` does with the messages beside it, and what it leaves to the reader.
+async fn the_messages_of_the_tutorial_do_what_it_says(world: World) {
+    let hub = world.hub().await;
+    let service = service(&hub);
+    let read = |name: &str| -> Value {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api/prescriptions/examples");
+        serde_json::from_str(&std::fs::read_to_string(folder.join(name)).unwrap()).unwrap()
+    };
+    let order = read("order.json");
+    let number = order["entry"][1]["resource"]["groupIdentifier"].clone();
+    let stands = async || -> (String, Vec<String>) {
+        let page = service.get(&format!("Task?identifier={}", number["value"].as_str().unwrap())).await.is(200);
+        stands_in(&page).remove(0)
+    };
+    let is = |state: &str, items: [&str; 2]| (state.to_owned(), items.map(str::to_owned).to_vec());
+    service.post("$prepare", &order).await.is(200);
+    sends(&service, &order).await;
+    sends(&service, &order).await;
+    let released = service.post("Task/$release", &read("release.json")).await.is(200);
+    assert_eq!(passed(&released.body).len(), 1);
+    let none = service.post("Task/$release", &read("release.json")).await.is(200);
+    assert_eq!(code_of(&none), "NO_MORE_PRESCRIPTIONS");
+
+    let mut back = read("return.json");
+    back["focus"]["identifier"]["value"] = released.body["id"].clone();
+    service.post("Task", &back).await.is(200);
+    assert_eq!(stands().await, is("0001", ["0007", "0007"]));
+    let mut again = read("release.json");
+    let one = json!({ "name": "group-identifier", "valueIdentifier": number });
+    again["parameter"].as_array_mut().unwrap().push(one);
+    service.post("Task/$release", &again).await.is(200);
+
+    sends(&service, &read("notification-1.json")).await;
+    assert_eq!(stands().await, is("0003", ["0001", "0004"]));
+    let late = service.post("$process-message", &read("cancel-item.json")).await.is(400);
+    assert_eq!(response_of(&late), "R-0003");
+    refuses(&service, "Claim", &read("claim.json"), "CLAIM_INVALID_NOT_DISPENSED").await;
+    let mut last = read("notification-2.json");
+    sends(&service, &last).await;
+    service.post("Task", &read("withdraw.json")).await.is(200);
+    assert_eq!(stands().await, is("0003", ["0001", "0004"]));
+    last["identifier"]["value"] = uuid::Uuid::new_v4().to_string().into();
+    sends(&service, &last).await;
+    service.post("Claim", &read("claim.json")).await.is(200);
+    assert_eq!(stands().await, is("0008", ["0001", "0001"]));
+
+    let pushes = Client::new(hub.base.replace("/fhir/R4", "/psu"));
+    let id = uuid::Uuid::new_v4().to_string();
+    pushes.post("", &read("status-push.json")).header("x-request-id", id).await.is(201);
     hub.closes().await;
 }
 
@@ -362,6 +473,7 @@ async fn a_broken_rule_is_told_and_leaves_nothing(world: World) {
             "before",
         ),
         (with_items(two.order(), |_, item| item["intent"] = "plan".into()), "", "intent"),
+        (of_nobody(two.order()), "INVALID_MESSAGE", ""),
     ];
     for (order, code, words) in bad {
         let reply = service.post("$process-message", &order).await.is(400);

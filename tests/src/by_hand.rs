@@ -7,7 +7,7 @@ use hub_transport::{Consumer, Delivery, Message, Place, Routing, Source, Transpo
 use schemas::message::{
     Act, Answer, CLAIM_REPLY, CONTENT_TYPE, ClaimReply, CloudEvent, STATUS_REPORT, StatusReport, WORK_ORDER, WorkOrder,
 };
-use schemas::resource::Body;
+use schemas::resource::list;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -188,13 +188,13 @@ impl Report {
 
     /// What has become of each item of a prescription, by the service's codes.
     pub fn of_items(mut self, order: &WorkOrder, codes: &[&str]) -> Self {
-        let output = |(code, request): (&&str, &Body)| {
+        let output = |(code, request): (&&str, &Value)| {
             let system = "https://fhir.nhs.uk/CodeSystem/medicationdispense-type";
-            let reference = format!("MedicationRequest/{}", request["id"].as_str()?);
             let coding = json!([{ "system": system, "code": code }]);
-            json!({ "type": { "coding": coding }, "valueReference": { "reference": reference } }).as_object().cloned()
+            json!({ "type": { "coding": coding }, "valueReference": request }).as_object().cloned()
         };
-        self.data.output.extend(codes.iter().zip(&order.resources).filter_map(output));
+        let items = order.task.iter().flat_map(|task| list(task, "basedOn"));
+        self.data.output.extend(codes.iter().zip(items).filter_map(output));
         self
     }
 
