@@ -1,7 +1,7 @@
 //! Real payloads of the Electronic Prescription Service: each family of published messages is walked in the order in
 //! which a user would send them, at its own date. What came of each step is one table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -9,7 +9,11 @@ use tests::prescription::Prescription;
 use tests::{Client, Reply, World, say_once, stories};
 use uuid::Uuid;
 
-stories![published_prescriptions_are_walked_through, published_status_updates_are_taken];
+stories![
+    published_prescriptions_are_walked_through,
+    published_status_updates_are_taken,
+    what_is_tracked_has_the_published_shape,
+];
 
 /// What a file asks for, in the order in which it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -453,6 +457,76 @@ async fn published_prescriptions_are_walked_through(world: World) {
     say_once(&format!("\npublished prescriptions (family, step, expected, got):\n{}", rows.join("\n")));
     let wrong_rows: Vec<&String> = rows.iter().filter(|row| row.ends_with("WRONG")).collect();
     assert_eq!(wrong, 0, "{wrong_rows:#?}");
+}
+
+/// The elements of the newer tracker's answers that the service writes itself; the others are the order's own.
+async fn what_is_tracked_has_the_published_shape(world: World) {
+    let folder = shared().join("payloads/eps-tracker");
+    if !folder.is_dir() {
+        return say_once(
+            "left out: published answers of the tracker (no folder of payloads; HUB_SHARED names its parent)",
+        );
+    }
+    let published = |name: &str| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()).unwrap()
+    };
+    let hub = world.hub().await;
+    let service = Client::new(hub.base.replace("/fhir/R4", "/eps/FHIR/R4"));
+    let prescription = Prescription::new(2).nominated("FA565");
+    let sends = async |message: Value| drop(service.post("$process-message", &message).await.is(200));
+    let looks = async |name: &str| {
+        let view = service.get(&format!("RequestGroup/{}", prescription.escaped())).await.is(200);
+        has_shape(&published(&format!("clinicalView/{name}")), &view.body, name);
+    };
+    sends(prescription.order()).await;
+    looks("200_AcuteWithMultipleItems_Created").await;
+    let list = service.get(&format!("RequestGroup?prescriptionId={}", prescription.escaped())).await.is(200);
+    has_shape(&published("prescriptionSearch/200_WithSingleAcute"), &list.body, "search");
+    service.post("Task/$release", &prescription.release_by("FA565")).await.is(200);
+    sends(prescription.notification("FA565", "0003", &["0001", "0004"])).await;
+    looks("200_AcuteWithMultipleItems_PartiallyDispensed").await;
+    sends(prescription.notification("FA565", "0006", &["0001", "0001"])).await;
+    looks("200_AcuteWithMultipleItems_Dispensed").await;
+    let repeats = Prescription::new(1).repeat_dispensing(3, "2026-11-01");
+    sends(repeats.order()).await;
+    let view = service.get(&format!("RequestGroup/{}", repeats.escaped())).await.is(200);
+    has_shape(&published("clinicalView/200_ErdWithSingleItem_Created"), &view.body, "repeat dispensing");
+    hub.closes().await;
+}
+
+/// What an order, or a notification, may bring or leave out.
+const OF_THE_SENDER: [&str; 4] = ["dosageInstruction", "quantity", "PrescriptionType", "whenHandedOver"];
+
+fn has_shape(published: &Value, answer: &Value, name: &str) {
+    let elements = |bundle: &Value| {
+        let mut elements = BTreeSet::new();
+        for entry in bundle["entry"].as_array().unwrap() {
+            let kind = entry["resource"]["resourceType"].as_str().unwrap();
+            if matches!(kind, "RequestGroup" | "MedicationDispense") {
+                shape(&entry["resource"], kind, &mut elements);
+            }
+        }
+        elements.retain(|element: &String| !OF_THE_SENDER.iter().any(|part| element.contains(part)));
+        elements
+    };
+    let (wanted, told) = (elements(published), elements(answer));
+    assert!(wanted.len() > 10, "{name}: {wanted:?}");
+    assert!(told.is_superset(&wanted), "{name}: {:#?}", wanted.difference(&told).collect::<Vec<_>>());
+}
+
+/// The paths of all values; an extension is named by its url.
+fn shape(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            let url = members.get("url").and_then(Value::as_str).filter(|_| path.ends_with("xtension"));
+            let path = url.map_or(path.to_owned(), |url| format!("{path}[{}]", url.rsplit('/').next().unwrap_or(url)));
+            for (name, value) in members {
+                shape(value, &format!("{path}.{name}"), into);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| shape(value, path, into)),
+        _ => drop(into.insert(path.to_owned())),
+    }
 }
 
 /// What pharmacies push, with ids of its own: the published requests come twice with the same.

@@ -5,7 +5,7 @@ use hub_transport::Place;
 use schemas::message::{Act, Answer};
 use serde_json::{Value, json};
 use tests::prescription::{PATIENT, Prescription, code_of, nominated_release, response_of, stands_in, status_updates};
-use tests::{ByHand, Client, Hub, Parts, Report, World, eventually, stories, tell, until};
+use tests::{ByHand, Client, Hub, Parts, Reply, Report, World, eventually, stories, tell, until};
 
 stories![
     a_prescription_lives_from_signature_to_claim,
@@ -352,9 +352,10 @@ async fn a_return_and_a_withdrawal_add_tasks(world: World) {
     hub.closes().await;
 }
 
-async fn answers(service: &Client, cancellation: &Value, status: u16, code: &str) {
+async fn answers(service: &Client, cancellation: &Value, status: u16, code: &str) -> Reply {
     let reply = service.post("$process-message", cancellation).await.is(status);
     assert_eq!(response_of(&reply), code, "{}", reply.text);
+    reply
 }
 
 async fn a_cancellation_is_answered_by_its_code(world: World) {
@@ -372,7 +373,9 @@ async fn a_cancellation_is_answered_by_its_code(world: World) {
 
     // With a dispenser it waits, each target for itself, and is done when the prescription comes back.
     let release = releases(&service, &prescription, PHARMACY).await;
-    answers(&service, &prescription.cancellation(Some(1), None), 400, "R-0002").await;
+    let waits = answers(&service, &prescription.cancellation(Some(1), None), 400, "R-0002").await;
+    let holder = waits.resources().into_iter().find(|part| part["identifier"][0]["value"] == PHARMACY);
+    assert_eq!(holder.unwrap()["telecom"][0]["value"], "01632 960001", "whom to call");
     answers(&service, &prescription.cancellation(Some(1), Some("B81001")), 400, "R-0007").await;
     answers(&service, &prescription.cancellation(None, Some("B81001")), 400, "R-0002").await;
     service.post("Task", &prescription.return_by(PHARMACY, &release)).await.is(200);

@@ -18,6 +18,7 @@ use crate::workflows::bundle::Message;
 use crate::workflows::{Answer, Outcome};
 
 pub(super) const DISPENSING: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-EPS-DispensingInformation";
+const PERFORMER: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-DM-DispensingPerformer";
 const STATUS_HISTORY: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-DM-PrescriptionStatusHistory";
 const EVENTS: &str = "https://fhir.nhs.uk/CodeSystem/message-event";
 const CANCELLATION_REASON: &str = "https://fhir.nhs.uk/CodeSystem/medicationrequest-status-reason";
@@ -43,19 +44,12 @@ pub(super) fn no_more() -> Answer {
     answer
 }
 
-/// With who has it; `UNKNOWN` where that is not known.
+/// With who has it.
 pub(super) fn with_another_dispenser(issue: &Issue, holder: Option<&Dispenser>) -> Answer {
     let mut answer = refused(std::slice::from_ref(issue));
     let Some(holder) = holder else { return answer };
-    let mut organization = json!({
-        "resourceType": "Organization",
-        "id": "dispenser",
-        "identifier": [{ "system": ODS, "value": holder.code }],
-        "name": holder.name.as_deref().unwrap_or("UNKNOWN"),
-    });
-    if let Some(phone) = &holder.phone {
-        organization["telecom"] = json!([{ "system": "phone", "use": "work", "value": phone }]);
-    }
+    let mut organization = organization(holder);
+    organization["id"] = "dispenser".into();
     answer.body["contained"] = json!([organization]);
     answer.body["extension"] = json!([{
         "url": "https://fhir.nhs.uk/StructureDefinition/Extension-Spine-supportingInfo",
@@ -134,6 +128,7 @@ pub(super) fn cancellation(
                 }
                 if let Some(holder) = holder {
                     request["dispenseRequest"]["performer"] = json!({
+                        "extension": [{ "url": PERFORMER, "valueReference": { "reference": urn(id, "dispenser") } }],
                         "identifier": { "system": ODS, "value": holder.code },
                         "display": holder.name.as_deref().unwrap_or("UNKNOWN"),
                     });
@@ -144,6 +139,7 @@ pub(super) fn cancellation(
         }
         entries.push(entry);
     }
+    entries.extend(holder.into_iter().flat_map(|holder| at_hand(holder, id)));
     let body = json!({
         "resourceType": "Bundle",
         "id": id.to_string(),
@@ -154,6 +150,34 @@ pub(super) fn cancellation(
     });
     let outcome = if response == Response::Cancelled { Outcome::Done } else { Outcome::No };
     Answer { outcome, body }
+}
+
+/// Who has it, as parts of the message.
+fn at_hand(holder: &Dispenser, id: &Uuid) -> [Value; 2] {
+    let role = json!({
+        "resourceType": "PractitionerRole",
+        "organization": { "reference": urn(id, "organization") },
+    });
+    let entry = |name: &str, resource: Value| json!({ "fullUrl": urn(id, name), "resource": resource });
+    [entry("dispenser", role), entry("organization", organization(holder))]
+}
+
+/// A part of an answer by its name.
+fn urn(answer: &Uuid, name: &str) -> String {
+    format!("urn:uuid:{}", Uuid::new_v5(answer, name.as_bytes()))
+}
+
+/// With who it is; `UNKNOWN` where that is not known.
+fn organization(holder: &Dispenser) -> Value {
+    let mut organization = json!({
+        "resourceType": "Organization",
+        "identifier": [{ "system": ODS, "value": holder.code }],
+        "name": holder.name.as_deref().unwrap_or("UNKNOWN"),
+    });
+    if let Some(phone) = &holder.phone {
+        organization["telecom"] = json!([{ "system": "phone", "use": "work", "value": phone }]);
+    }
+    organization
 }
 
 fn response_header(message: &Message, id: &Uuid) -> Value {

@@ -131,7 +131,6 @@ fn check_repeats(record: &Record, told: Option<u64>) -> Result<(), Stop> {
 }
 
 pub(super) fn tell(issue: &mut Issue, told: Notification, event: Event, now: Timestamp) -> Result<(), Stop> {
-    let by = issue.holder.as_ref().map(|holder| holder.code.clone());
     if issue.notifications.last().is_some_and(|last| told.handed_over < last.handed_over) {
         // It comes late: kept in its place, and what was said since stands.
         let place = issue.notifications.partition_point(|other| other.handed_over <= told.handed_over);
@@ -145,16 +144,18 @@ pub(super) fn tell(issue: &mut Issue, told: Notification, event: Event, now: Tim
     if !issue.items.iter().zip(&told.items).all(item_moves) || !told.items.iter().all(|item| told.state.admits(*item)) {
         return Err(codes::ITEM_STATE.refusal().into());
     }
-    issue.items.clone_from(&told.items);
-    issue.moves(event, told.state, now, by.as_deref());
-    issue.notifications.push(told);
+    issue.is_told(event, told, now);
     Ok(())
 }
 
 /// The dispenses of an issue, of all notifications that hold.
 pub fn dispenses_of(record: &Record, root: Uuid, n: usize) -> Vec<Key> {
-    let told = record.issues[n].notifications.iter();
-    told.flat_map(|told| (0..told.dispenses as usize).map(|place| dispense_key(root, &told.id, place))).collect()
+    record.issues[n].notifications.iter().flat_map(|told| dispenses_in(told, root)).collect()
+}
+
+/// Those that one notification brought.
+pub(super) fn dispenses_in(told: &Notification, root: Uuid) -> impl Iterator<Item = Key> {
+    (0..told.dispenses as usize).map(move |place| dispense_key(root, &told.id, place))
 }
 
 pub(super) fn dispense_key(root: Uuid, notification: &str, place: usize) -> Key {

@@ -166,6 +166,9 @@ pub struct Step {
     /// ODS code of who caused it; none for time itself.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The notification that told of it.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub notification: Option<String>,
 }
 
 impl Record {
@@ -208,6 +211,17 @@ impl Issue {
     pub fn moves(&mut self, event: Event, to: State, at: Timestamp, by: Option<&str>) {
         self.state = to;
         self.ended = to.is_over().then_some(at);
-        self.history.push(Step { event, state: to, at, by: by.map(str::to_owned) });
+        self.history.push(Step { event, state: to, at, by: by.map(str::to_owned), notification: None });
+    }
+
+    /// The same, by a notification.
+    pub fn is_told(&mut self, event: Event, told: Notification, at: Timestamp) {
+        let by = self.holder.as_ref().map(|holder| holder.code.clone());
+        self.items.clone_from(&told.items);
+        self.moves(event, told.state, at, by.as_deref());
+        if let Some(step) = self.history.last_mut() {
+            step.notification = Some(told.id.clone());
+        }
+        self.notifications.push(told);
     }
 }

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::answer::DISPENSING;
-use super::message::{EPS_REPEATS, LONG_NUMBER, NHS_NUMBER, NUMBER, ODS, PRESCRIPTION_TYPE, UUID_SYSTEM};
-use super::record::{Course, Record, Step};
-use super::table::{BUSINESS_STATUS, Event, ITEM_STATUS, State};
+use super::dispense::dispenses_in;
+use super::message::{EPS_REPEATS, LONG_NUMBER, NHS_NUMBER, NUMBER, ODS, PRESCRIPTION_TYPE, TASK_STATUS, UUID_SYSTEM};
+use super::record::{Course, Issue, Record, Step};
+use super::table::{BUSINESS_STATUS, Event, ITEM_STATUS, Item, State};
 use super::tasks::item_identifier;
 use crate::workflows::bundle::{Message, identifier};
 
@@ -223,7 +224,7 @@ pub fn viewed(record: &Record, root: Uuid, n: usize, message: Option<&Body>, dis
     ];
     let mut items = Vec::new();
     for (place, item) in record.items.iter().enumerate() {
-        let url = urn(root, &format!("item {}", item.id));
+        let url = urn_of_item(root, &item.id);
         let request = viewed_item(record, n, place, message, [&named, &prescriber]);
         entries.push(entry(&url, "include", request));
         items.push(json!({ "resource": { "reference": url } }));
@@ -233,7 +234,7 @@ pub fn viewed(record: &Record, root: Uuid, n: usize, message: Option<&Body>, dis
     }
     for dispense in dispenses {
         let url = urn(root, dispense["id"].as_str().unwrap_or_default());
-        entries.push(entry(&url, "include", dispense.clone()));
+        entries.push(entry(&url, "include", viewed_dispense(record, root, dispense)));
     }
     let mut group = group(record, n, &named);
     if let (Some(kind), Some(extensions)) = (&record.kind, group["extension"].as_array_mut()) {
@@ -248,7 +249,7 @@ pub fn viewed(record: &Record, root: Uuid, n: usize, message: Option<&Body>, dis
         },
         {
             "title": "Prescription status transitions",
-            "action": issue.history.iter().map(happened).collect::<Vec<_>>(),
+            "action": issue.history.iter().map(|step| happened(issue, step, root)).collect::<Vec<_>>(),
         },
     ]);
     entries.push(entry(&urn(root, "prescription"), "match", group));
@@ -293,15 +294,60 @@ fn viewed_item(
     request
 }
 
-fn request_status(state: super::table::Item) -> &'static str {
+/// A dispense that refers to what the view tells beside it.
+fn viewed_dispense(record: &Record, root: Uuid, dispense: &Value) -> Value {
+    let id = dispense["authorizingPrescription"][0]["identifier"]["value"].as_str().unwrap_or_default();
+    let item = record.item(id).map(|item| &record.items[item]);
+    let told = dispense["type"]["coding"][0]["code"].as_str().and_then(Item::parse);
+    let state = list_of(&dispense["extension"])
+        .find(|extension| extension["url"] == TASK_STATUS)
+        .and_then(|extension| State::parse(extension["valueCoding"]["code"].as_str()?));
+    let status = match (dispense["status"].as_str(), state) {
+        (Some("completed"), Some(State::WithDispenserActive)) => "in-progress",
+        (status, _) => status.unwrap_or("unknown"),
+    };
+    let mut viewed = json!({
+        "resourceType": "MedicationDispense",
+        "identifier": [item_identifier(id)],
+        "subject": { "reference": urn(root, "patient") },
+        "status": status,
+        "performer": [{ "actor": { "reference": urn(root, "dispenser") } }],
+        "authorizingPrescription": [{ "reference": urn_of_item(root, id) }],
+        "medicationCodeableConcept": { "text": item.map_or("", |item| &item.name) },
+    });
+    for name in ["quantity", "dosageInstruction", "whenHandedOver"] {
+        if let Some(value) = dispense.get(name) {
+            viewed[name] = value.clone();
+        }
+    }
+    if let Some(told) = told {
+        let coding = json!({ "system": ITEM_STATUS, "code": told.code(), "display": told.display() });
+        viewed["type"] = json!({ "coding": [coding] });
+    }
+    if let Some(state) = state {
+        let coding = json!({ "system": BUSINESS_STATUS, "code": state.code(), "display": state.display() });
+        viewed["extension"] = json!([{ "url": TASK_STATUS, "valueCoding": coding }]);
+    }
+    viewed
+}
+
+fn list_of(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn urn_of_item(root: Uuid, item: &str) -> String {
+    urn(root, &format!("item {}", item.to_ascii_lowercase()))
+}
+
+fn request_status(state: Item) -> &'static str {
     match state {
-        super::table::Item::FullyDispensed => "completed",
-        super::table::Item::Cancelled => "cancelled",
+        Item::FullyDispensed => "completed",
+        Item::Cancelled => "cancelled",
         _ => "stopped",
     }
 }
 
-fn happened(step: &Step) -> Value {
+fn happened(issue: &Issue, step: &Step, root: Uuid) -> Value {
     let title = match step.event {
         Event::Order => "Prescription upload successful",
         Event::Open | Event::Ready => "Prescription made available",
@@ -331,6 +377,16 @@ fn happened(step: &Step) -> Value {
             "url": PARTICIPANT,
             "valueReference": { "identifier": { "system": ODS, "value": by } },
         }] }]);
+    }
+    if let (Some(id), Some(codes)) = (&step.notification, action["code"].as_array_mut()) {
+        codes.push(json!({ "coding": [{ "system": UUID_SYSTEM, "code": id }] }));
+        let told = issue.notifications.iter().find(|told| told.id == *id);
+        let dispenses = told.into_iter().flat_map(|told| dispenses_in(told, root));
+        let resources: Vec<Value> =
+            dispenses.map(|key| json!({ "resource": { "reference": urn(root, &key.id) } })).collect();
+        if !resources.is_empty() {
+            action["action"] = resources.into();
+        }
     }
     action
 }
