@@ -15,6 +15,7 @@ mod crashes;
 mod disks;
 mod doctor;
 mod erezept;
+mod erezept_payloads;
 mod fencing;
 mod fulfilment;
 mod outages;

@@ -15,6 +15,7 @@ use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::follow::{Face, show, task_state};
@@ -92,6 +93,8 @@ impl Wish {
 #[derive(Debug, Clone)]
 pub struct Document {
     binary: Body,
+    /// SHA-256, in base64.
+    digest: String,
     number: Option<String>,
     patient: Option<String>,
 }
@@ -130,9 +133,14 @@ pub struct Record {
     pub modified: Timestamp,
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
-    /// How many dispenses were told.
+    /// Of the signed prescription.
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    /// How many dispenses were told, and when the last.
     #[serde(rename = "t", default)]
     dispenses: u32,
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    told: Option<Timestamp>,
 }
 
 mod status {
@@ -205,8 +213,12 @@ pub fn read_activate(parameters: &Body) -> Result<Wish, Refusal> {
     let bytes = bytes.ok_or_else(|| fault(&format!("{path}.data"), "data is the signed prescription in base64"))?;
     // What is signed stands in the envelope as it is, in XML or in JSON.
     let text = String::from_utf8_lossy(&bytes);
-    let document =
-        Document { binary: binary.clone(), number: value_after(&text, NUMBER), patient: value_after(&text, PATIENT) };
+    let document = Document {
+        binary: binary.clone(),
+        digest: STANDARD.encode(Sha256::digest(&bytes)),
+        number: value_after(&text, NUMBER),
+        patient: value_after(&text, PATIENT),
+    };
     if document.number.is_none() {
         return Err(fault(&format!("{path}.data"), "the signed prescription carries no number of a prescription"));
     }
@@ -329,6 +341,7 @@ pub(crate) fn decide(draft: &mut Draft, ask: &Ask) -> Result<Answer, Stop> {
                 return Err(fault("Parameters.parameter(\"ePrescription\").resource.data", text).into());
             }
             record.patient.clone_from(&document.patient);
+            record.digest = Some(document.digest.clone());
             record.expires = Some(now.plus_months(VALID_MONTHS));
             record.status = TaskStatus::Ready;
             draft.create(root, document_key(root), document.binary.clone());
@@ -351,6 +364,7 @@ pub(crate) fn decide(draft: &mut Draft, ask: &Ask) -> Result<Answer, Stop> {
             for dispense in dispenses {
                 draft.create(root, dispense_key(root, record.dispenses), dispense.clone());
                 record.dispenses += 1;
+                record.told = Some(now);
             }
             if closes {
                 record.status = TaskStatus::Completed;
@@ -359,7 +373,7 @@ pub(crate) fn decide(draft: &mut Draft, ask: &Ask) -> Result<Answer, Stop> {
         Wish::Abort => record.status = TaskStatus::Cancelled,
     }
     keep(draft, root, record.clone())?;
-    Ok(answer(&ask.wish, &record, now))
+    Ok(answer(&ask.wish, &record))
 }
 
 /// Whether this caller may do this now: its code first, then the state.
@@ -404,7 +418,9 @@ fn create(draft: &mut Draft, flow: &str, random: &str) -> Result<Answer, Stop> {
         authored: now,
         modified: now,
         expires: None,
+        digest: None,
         dispenses: 0,
+        told: None,
     };
     keep(draft, root, record.clone())?;
     Ok(Answer { outcome: Outcome::Created, body: task(&record, true, false) })
@@ -509,6 +525,10 @@ pub fn task(record: &Record, access_code: bool, secret: bool) -> Value {
         extensions.push(json!({ "url": extension("GEM_ERP_EX_AcceptDate"), "valueDate": accepted.date() }));
         extensions.push(json!({ "url": extension("GEM_ERP_EX_ExpiryDate"), "valueDate": expires.date() }));
     }
+    if let Some(told) = record.told {
+        let url = extension("GEM_ERP_EX_LastMedicationDispense");
+        extensions.push(json!({ "url": url, "valueInstant": told.to_string() }));
+    }
     let mut task = json!({
         "resourceType": "Task",
         "id": record.number,
@@ -543,46 +563,65 @@ pub fn task(record: &Record, access_code: bool, secret: bool) -> Value {
     task
 }
 
-fn answer(wish: &Wish, record: &Record, now: Timestamp) -> Answer {
+fn answer(wish: &Wish, record: &Record) -> Answer {
     match wish {
         Wish::Reject | Wish::Abort => Answer { outcome: Outcome::Empty, body: Value::Null },
         Wish::Accept { .. } => Answer { outcome: Outcome::Accepted, body: task(record, true, true) },
-        Wish::Close { .. } => Answer { outcome: Outcome::Done, body: receipt(record, now) },
+        Wish::Close { .. } => Answer { outcome: Outcome::Done, body: receipt(record) },
         _ => Answer { outcome: Outcome::Done, body: task(record, true, false) },
     }
 }
 
-/// Who closed what, and when: what a pharmacy is paid by.
-fn receipt(record: &Record, now: Timestamp) -> Value {
+/// Who closed what, and when: what a pharmacy is paid by. It is not signed.
+pub fn receipt(record: &Record) -> Value {
     let root = root_of(&record.number);
-    let url = |name: &str| format!("urn:uuid:{}", Uuid::new_v5(&root, name.as_bytes()));
+    let id = |name: &str| Uuid::new_v5(&root, name.as_bytes()).to_string();
+    let url = |name: &str| format!("urn:uuid:{}", id(name));
+    let meta = |name: &str| json!({ "profile": [format!("https://gematik.de/fhir/erp/StructureDefinition/GEM_ERP_PR_{name}|1.4")] });
+    let closed = record.modified.to_string();
     let composition = json!({
         "resourceType": "Composition",
+        "id": id("composition"),
+        "meta": meta("Composition"),
         "extension": [{
             "url": "https://gematik.de/fhir/erp/StructureDefinition/GEM_ERP_EX_Beneficiary",
             "valueIdentifier": { "system": TELEMATIK, "value": record.pharmacy },
         }],
         "status": "final",
         "type": { "coding": [{ "system": DOCUMENT_TYPE, "code": "3", "display": "Receipt" }] },
-        "date": now.to_string(),
+        "date": closed,
         "author": [{ "reference": url("device") }],
         "title": "Quittung",
-        "event": [{ "period": { "start": record.authored.to_string(), "end": now.to_string() } }],
+        "event": [{ "period": { "start": record.authored.to_string(), "end": closed } }],
+        "section": [{ "entry": [{ "reference": url("digest") }] }],
     });
     let device = json!({
         "resourceType": "Device",
+        "id": id("device"),
+        "meta": meta("Device"),
         "status": "active",
+        "serialNumber": env!("CARGO_PKG_VERSION"),
         "deviceName": [{ "name": "FHIR workflow hub", "type": "user-friendly-name" }],
+        "version": [{ "value": env!("CARGO_PKG_VERSION") }],
     });
+    let mut digest_meta = meta("Digest");
+    digest_meta["versionId"] = "1".into();
+    let digest = json!({
+        "resourceType": "Binary",
+        "id": id("digest"),
+        "meta": digest_meta,
+        "contentType": "application/octet-stream",
+        "data": record.digest,
+    });
+    let parts = [("composition", composition), ("device", device), ("digest", digest)];
     json!({
         "resourceType": "Bundle",
+        "id": id("receipt"),
+        "meta": meta("Bundle"),
         "identifier": { "system": NUMBER, "value": record.number },
         "type": "document",
-        "timestamp": now.to_string(),
-        "entry": [
-            { "fullUrl": url("receipt"), "resource": composition },
-            { "fullUrl": url("device"), "resource": device },
-        ],
+        "timestamp": closed,
+        "entry": parts.map(|(name, resource)| json!({ "fullUrl": url(name), "resource": resource })),
     })
 }
 

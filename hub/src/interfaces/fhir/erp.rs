@@ -132,12 +132,14 @@ async fn accept(
     if answer.outcome != Outcome::Accepted {
         return Ok(plain(&answer));
     }
-    let mut entries = vec![json!({ "resource": answer.body })];
+    let mut parts = vec![answer.body];
     for stored in service.registry.read(&[erp::document_key(erp::root_of(&number))]).await? {
-        entries.push(json!({ "resource": serde_json::from_slice::<Value>(&stored.body).unwrap_or_default() }));
+        let mut document: Value = serde_json::from_slice(&stored.body).unwrap_or_default();
+        document["meta"]["profile"] = json!(["https://gematik.de/fhir/erp/StructureDefinition/GEM_ERP_PR_Binary|1.4"]);
+        parts.push(document);
     }
-    let bundle = json!({ "resourceType": "Bundle", "type": "collection", "entry": entries });
-    Ok(answer::json(StatusCode::OK, &bundle))
+    let link = link(&service, &headers, &number, "/$accept");
+    Ok(answer::json(StatusCode::OK, &collection(&service, &headers, link, parts)))
 }
 
 /// Whose token it is; without authentication, who it says it is.
@@ -196,7 +198,9 @@ async fn close(
 ) -> Result<Response, ErpNo> {
     let (dispenses, bytes) = dispensed(&service, &caller, &headers, body).await?;
     let call = Call { service: &service, caller, headers: &headers, query };
-    Ok(plain(&call.asks(Some(number), Wish::Close { dispenses }, &bytes).await?))
+    let mut answer = call.asks(Some(number.clone()), Wish::Close { dispenses }, &bytes).await?;
+    answer.body["link"] = link(&service, &headers, &number, "/$close");
+    Ok(plain(&answer))
 }
 
 /// What a body tells of dispenses. It may be empty where they were told before.
@@ -242,7 +246,39 @@ async fn read(
     if record.status == schemas::task::TaskStatus::Cancelled {
         return Err(gone().into());
     }
-    let entry = json!({ "resource": erp::task(&record, true, secret) });
-    let bundle = json!({ "resourceType": "Bundle", "type": "collection", "entry": [entry] });
-    Ok(answer::json(StatusCode::OK, &bundle))
+    let mut parts = vec![erp::task(&record, true, secret)];
+    if secret && record.status == schemas::task::TaskStatus::Completed {
+        let mut receipt = erp::receipt(&record);
+        receipt["link"] = link(&service, &headers, &number, "/$close");
+        parts.push(receipt);
+    }
+    let link = link(&service, &headers, &number, "");
+    Ok(answer::json(StatusCode::OK, &collection(&service, &headers, link, parts)))
+}
+
+fn base(service: &Service, headers: &HeaderMap) -> String {
+    format!("{}{}", content::origin(service, headers), service.config.erp_base.as_deref().unwrap_or_default())
+}
+
+/// Where an answer comes from. Without a code: it would be one more place from which that could be read.
+fn link(service: &Service, headers: &HeaderMap, number: &str, operation: &str) -> Value {
+    json!([{ "relation": "self", "url": format!("{}/Task/{number}{operation}", base(service, headers)) }])
+}
+
+/// The Task, and what belongs to it.
+fn collection(service: &Service, headers: &HeaderMap, link: Value, parts: Vec<Value>) -> Value {
+    let entry = |part: Value| {
+        let (kind, id) = (&part["resourceType"], part["id"].as_str().unwrap_or_default());
+        let url =
+            if kind == "Task" { format!("{}/Task/{id}", base(service, headers)) } else { format!("urn:uuid:{id}") };
+        json!({ "fullUrl": url, "resource": part })
+    };
+    json!({
+        "resourceType": "Bundle",
+        "id": Uuid::new_v4(),
+        "type": "collection",
+        "timestamp": service.now().to_string(),
+        "link": link,
+        "entry": parts.into_iter().map(entry).collect::<Vec<_>>(),
+    })
 }

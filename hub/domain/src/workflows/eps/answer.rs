@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::codes::{self, Response};
-use super::message::{BAD_SIGNATURE, ODS, RETURN_REASON, UUID_SYSTEM};
+use super::message::{BAD_SIGNATURE, EPS_REPEATS, ODS, RETURN_REASON, UUID_SYSTEM};
 use super::record::Dispenser;
 use super::signature::{ALGORITHM, signed_info};
 use super::table::{ITEM_STATUS, Item};
+use super::tasks::item_identifier;
 use crate::workflows::bundle::Message;
 use crate::workflows::{Answer, Outcome};
 
@@ -308,6 +309,7 @@ fn released_message(released: &Released, message: Body) -> Value {
         let number = request["identifier"][0]["value"].as_str().unwrap_or_default();
         let state = released.items.iter().find(|(id, _)| id.eq_ignore_ascii_case(number)).map(|(_, state)| *state);
         let Some(state) = state else { continue };
+        let item = item_identifier(number);
         let told = json!({
             "url": DISPENSING,
             "extension": [{
@@ -324,7 +326,24 @@ fn released_message(released: &Released, message: Body) -> Value {
         }
         if released.of > 1 {
             request["intent"] = "reflex-order".into();
+            let mut original = request["basedOn"][0].take();
+            if original.is_null() {
+                original = json!({ "identifier": item });
+            }
+            original["extension"] = json!([repeats(released)]);
+            request["basedOn"] = json!([original]);
         }
     }
     json!({ "fullUrl": format!("urn:uuid:{id}"), "search": { "mode": "match" }, "resource": bundle })
+}
+
+/// Which issue it is, of how many: a notification has to say so too. Counted without the first.
+fn repeats(released: &Released) -> Value {
+    json!({
+        "url": EPS_REPEATS,
+        "extension": [
+            { "url": "numberOfRepeatsAllowed", "valueInteger": released.of - 1 },
+            { "url": "numberOfRepeatsIssued", "valueInteger": released.issue - 1 },
+        ],
+    })
 }
