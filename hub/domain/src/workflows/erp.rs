@@ -505,6 +505,22 @@ fn flow_name(record: &Record) -> &'static str {
     FLOWS.iter().find(|(code, _)| *code == record.flow).map_or("", |(_, name)| name)
 }
 
+/// Who fulfils it: a health application comes from the payer, everything else from a pharmacy.
+fn performer(record: &Record) -> (&'static str, &'static str) {
+    match record.flow.as_str() {
+        "162" => ("urn:oid:1.2.276.0.76.4.59", "Kostenträger"),
+        _ => ("urn:oid:1.2.276.0.76.4.54", "Öffentliche Apotheke"),
+    }
+}
+
+/// Until when its cost is taken over: 28 days for medicines that statutory insurance pays for, else as long as it is valid.
+fn accepted_until(record: &Record, expires: Timestamp) -> Timestamp {
+    match record.flow.as_str() {
+        "160" | "169" => record.authored.plus_days(ACCEPTED_DAYS),
+        _ => expires,
+    }
+}
+
 /// The service's Task. Codes are shown to those who are entitled to them.
 pub fn task(record: &Record, access_code: bool, secret: bool) -> Value {
     let identifier = |system: &str, value: &str| json!({ "use": "official", "system": system, "value": value });
@@ -521,7 +537,7 @@ pub fn task(record: &Record, access_code: bool, secret: bool) -> Value {
         "valueCoding": { "system": FLOW_TYPE, "code": record.flow, "display": flow_name(record) },
     })];
     if let Some(expires) = record.expires {
-        let accepted = record.authored.plus_days(ACCEPTED_DAYS);
+        let accepted = accepted_until(record, expires);
         extensions.push(json!({ "url": extension("GEM_ERP_EX_AcceptDate"), "valueDate": accepted.date() }));
         extensions.push(json!({ "url": extension("GEM_ERP_EX_ExpiryDate"), "valueDate": expires.date() }));
     }
@@ -529,6 +545,7 @@ pub fn task(record: &Record, access_code: bool, secret: bool) -> Value {
         let url = extension("GEM_ERP_EX_LastMedicationDispense");
         extensions.push(json!({ "url": url, "valueInstant": told.to_string() }));
     }
+    let (performer, performer_name) = performer(record);
     let mut task = json!({
         "resourceType": "Task",
         "id": record.number,
@@ -542,10 +559,10 @@ pub fn task(record: &Record, access_code: bool, secret: bool) -> Value {
         "performerType": [{
             "coding": [{
                 "system": "https://gematik.de/fhir/erp/CodeSystem/GEM_ERP_CS_OrganizationType",
-                "code": "urn:oid:1.2.276.0.76.4.54",
-                "display": "Öffentliche Apotheke",
+                "code": performer,
+                "display": performer_name,
             }],
-            "text": "Öffentliche Apotheke",
+            "text": performer_name,
         }],
     });
     if let Some(patient) = &record.patient {
@@ -654,6 +671,25 @@ mod tests {
             let ends = TABLES.1.next(Some(status), &[crate::task_machine::Actor::Hub]).is_empty();
             assert_eq!(ends, state.open_to.is_empty(), "{status}");
             assert!(state.kept_days.is_some() || state.kept_days_after_expiry.is_some());
+        }
+    }
+
+    #[test]
+    fn a_kind_of_prescription_has_its_performer_and_its_dates() {
+        for (flow, performer, accepted) in [
+            ("160", "Öffentliche Apotheke", "2025-02-12"),
+            ("162", "Kostenträger", "2025-04-15"),
+            ("169", "Öffentliche Apotheke", "2025-02-12"),
+            ("200", "Öffentliche Apotheke", "2025-04-15"),
+            ("209", "Öffentliche Apotheke", "2025-04-15"),
+        ] {
+            let (day, _) = Timestamp::range("2025-01-15").unwrap();
+            let expires = day.plus_months(VALID_MONTHS);
+            let record = json!({ "n": "1", "f": flow, "s": "ready", "a": "1", "d": day, "m": day, "e": expires });
+            let shown = task(&serde_json::from_value(record).unwrap(), false, false);
+            assert_eq!(shown["performerType"][0]["text"], performer, "{flow}");
+            assert_eq!(shown["extension"][1]["valueDate"], accepted, "{flow}");
+            assert_eq!(shown["extension"][2]["valueDate"], "2025-04-15", "{flow}");
         }
     }
 

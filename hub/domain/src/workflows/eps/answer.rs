@@ -326,10 +326,8 @@ fn released_message(released: &Released, message: Body) -> Value {
         }
         if released.of > 1 {
             request["intent"] = "reflex-order".into();
-            let mut original = request["basedOn"][0].take();
-            if original.is_null() {
-                original = json!({ "identifier": item });
-            }
+            let original = request.pointer("/basedOn/0").filter(|original| original.is_object()).cloned();
+            let mut original = original.unwrap_or_else(|| json!({ "identifier": item }));
             original["extension"] = json!([repeats(released)]);
             request["basedOn"] = json!([original]);
         }
