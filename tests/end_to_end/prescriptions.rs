@@ -197,6 +197,10 @@ async fn claims_are_amended_one_after_the_other(world: World) {
     service.post("Claim", &amended).await.is(200);
     let outdated = amends(prescription.claim_by(PHARMACY), &id(&claim));
     refuses(&service, "Claim", &outdated, "CLAIM_AMEND_PERIOD_ISSUE").await;
+    let mut unendorsed = amends(prescription.claim_by(PHARMACY), &id(&amended));
+    unendorsed.as_object_mut().unwrap().remove("item");
+    let reply = service.post("Claim", &unendorsed).await.is(400);
+    assert_eq!(reply.says(), "The claim is missing the required endorsement code.");
     let other = amends(prescription.claim_by(OTHER), &id(&amended));
     refuses(&service, "Claim", &other, "CLAIM_AMEND_PERIOD_ISSUE").await;
     assert_eq!(prescription.state(&service).await, "0008");

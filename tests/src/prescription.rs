@@ -377,6 +377,11 @@ impl Prescription {
             "provider": { "reference": "#provider" },
             "priority": { "coding": [{ "code": "normal" }] },
             "insurance": [{ "sequence": 1, "focal": true, "coverage": { "identifier": ods("T1450") } }],
+            "item": [{
+                "sequence": 1,
+                "productOrService": { "coding": [{ "system": "http://snomed.info/sct", "code": "16076005" }] },
+                "detail": self.items.iter().zip(1..).map(claimed).collect::<Vec<_>>(),
+            }],
             "prescription": { "extension": [{
                 "url": format!("{NHS}/StructureDefinition/Extension-DM-GroupIdentifier"),
                 "extension": [
@@ -416,6 +421,22 @@ impl Prescription {
     pub async fn state(&self, service: &Client) -> String {
         self.stands(service).await.into_iter().next().map(|(state, _)| state).unwrap_or_default()
     }
+}
+
+/// An item that is claimed for, with nothing to endorse.
+fn claimed((item, sequence): (&Uuid, u32)) -> Value {
+    json!({
+        "extension": [{
+            "url": format!("{NHS}/StructureDefinition/Extension-ClaimMedicationRequestReference"),
+            "valueReference": { "identifier": item_number(*item) },
+        }],
+        "sequence": sequence,
+        "productOrService": { "coding": [{ "system": "http://snomed.info/sct", "code": "322280009" }] },
+        "programCode": [{ "coding": [{
+            "system": format!("{NHS}/CodeSystem/medicationdispense-endorsement"),
+            "code": "NDEC",
+        }] }],
+    })
 }
 
 /// The code of each issue that the tracker shows, and of each of its items.

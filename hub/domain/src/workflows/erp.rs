@@ -513,7 +513,7 @@ fn performer(record: &Record) -> (&'static str, &'static str) {
     }
 }
 
-/// Until when its cost is taken over: 28 days for medicines that statutory insurance pays for, else as long as it is valid.
+/// Until when its cost is taken over: 28 days where statutory insurance pays a pharmacy, else as long as it is valid.
 fn accepted_until(record: &Record, expires: Timestamp) -> Timestamp {
     match record.flow.as_str() {
         "160" | "169" => record.authored.plus_days(ACCEPTED_DAYS),
