@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
 use hub_domain::command::{Caller, Role};
 use hub_domain::scene::Needs;
 use hub_domain::workflows::erp::{self, Wish};
@@ -59,17 +60,38 @@ impl IntoResponse for ErpNo {
 }
 
 /// What every operation brings.
-struct Call<'c> {
-    service: &'c Service,
+struct Call {
+    service: Arc<Service>,
     caller: Caller,
-    headers: &'c HeaderMap,
-    query: Option<String>,
+    headers: HeaderMap,
+    /// Of the prescription; none for a new one.
+    number: Option<String>,
+    query: String,
 }
 
-impl Call<'_> {
+impl FromRequestParts<Arc<Service>> for Call {
+    type Rejection = ErpNo;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, ErpNo> {
+        let number = Path::<String>::from_request_parts(parts, service).await.ok().map(|Path(number)| number);
+        if number.as_ref().is_some_and(|number| !erp::is_number(number)) {
+            return Err(No::not_found("this is no prescription's number").into());
+        }
+        // Whoever comes here was let in by the gatekeeper, under a name.
+        let nobody = || No::new(StatusCode::INTERNAL_SERVER_ERROR, IssueType::Exception, "nobody was let in");
+        Ok(Self {
+            service: service.clone(),
+            caller: parts.extensions.get().cloned().ok_or_else(nobody)?,
+            headers: parts.headers.clone(),
+            number,
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+impl Call {
     fn parameter(&self, name: &str) -> Option<String> {
-        let mut all = content::form(self.query.as_deref().unwrap_or_default()).into_iter();
-        all.find(|(given, _)| given == name).map(|(_, value)| value)
+        content::form(&self.query).into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
     }
 
     /// The code by which the caller proves itself, wherever it stands.
@@ -78,68 +100,76 @@ impl Call<'_> {
         header.or_else(|| self.parameter("secret")).or_else(|| self.parameter("ac"))
     }
 
-    async fn asks(self, number: Option<String>, wish: Wish, body: &[u8]) -> Result<Answer, ErpNo> {
-        if number.as_ref().is_some_and(|number| !erp::is_number(number)) {
-            return Err(No::not_found("this is no prescription's number").into());
-        }
-        let repeat = content::repeat_by_request_id(self.headers, &self.caller, "erp", body)?;
+    /// `body`: what makes it another request, or the same once more.
+    async fn asks(&self, wish: Wish, body: &[u8]) -> Result<Answer, ErpNo> {
+        let repeat = content::repeat_by_request_id(&self.headers, &self.caller, "erp", body)?;
         let random = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let ask = erp::Ask { wish, number, code: self.code(), random };
-        Ok(execute_ask(self.service, self.caller, repeat, Ask::Erp(Box::new(ask))).await?)
+        let ask = erp::Ask { wish, number: self.number.clone(), code: self.code(), random };
+        Ok(execute_ask(&self.service, self.caller.clone(), repeat, Ask::Erp(Box::new(ask))).await?)
+    }
+
+    /// Of a request without a body.
+    async fn asks_plainly(&self, wish: Wish) -> Result<Answer, ErpNo> {
+        self.asks(wish, self.number.as_deref().unwrap_or_default().as_bytes()).await
+    }
+
+    fn base(&self) -> String {
+        let base = self.service.config.erp_base.as_deref().unwrap_or_default();
+        format!("{}{base}", content::origin(&self.service, &self.headers))
+    }
+
+    /// Where an answer comes from. Without a code: it would be one more place from which that could be read.
+    fn link(&self, operation: &str) -> Value {
+        let number = self.number.as_deref().unwrap_or_default();
+        json!([{ "relation": "self", "url": format!("{}/Task/{number}{operation}", self.base()) }])
+    }
+
+    /// The Task, and what belongs to it.
+    fn collection(&self, operation: &str, parts: Vec<Value>) -> Response {
+        let entry = |part: Value| {
+            let (kind, id) = (&part["resourceType"], part["id"].as_str().unwrap_or_default());
+            let url = if kind == "Task" { format!("{}/Task/{id}", self.base()) } else { format!("urn:uuid:{id}") };
+            json!({ "fullUrl": url, "resource": part })
+        };
+        let bundle = json!({
+            "resourceType": "Bundle",
+            "id": Uuid::new_v4(),
+            "type": "collection",
+            "timestamp": self.service.now().to_string(),
+            "link": self.link(operation),
+            "entry": parts.into_iter().map(entry).collect::<Vec<_>>(),
+        });
+        answer::json(StatusCode::OK, &bundle)
     }
 }
 
-async fn create(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ErpNo> {
-    demand_role(&caller, Role::Placer)?;
-    let (parameters, bytes) = take(&service, &headers, body, "Parameters").await?;
-    let wish = erp::read_create(&parameters)?;
-    let call = Call { service: &service, caller, headers: &headers, query: None };
-    Ok(plain(&call.asks(None, wish, &bytes).await?))
+async fn create(call: Call, body: Body) -> Result<Response, ErpNo> {
+    demand_role(&call.caller, Role::Placer)?;
+    let (parameters, bytes) = take(&call.service, &call.headers, body, "Parameters").await?;
+    Ok(plain(&call.asks(erp::read_create(&parameters)?, &bytes).await?))
 }
 
-async fn activate(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(number): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ErpNo> {
-    demand_role(&caller, Role::Placer)?;
-    let (parameters, bytes) = take(&service, &headers, body, "Parameters").await?;
-    let wish = erp::read_activate(&parameters)?;
-    let call = Call { service: &service, caller, headers: &headers, query };
-    Ok(plain(&call.asks(Some(number), wish, &bytes).await?))
+async fn activate(call: Call, body: Body) -> Result<Response, ErpNo> {
+    demand_role(&call.caller, Role::Placer)?;
+    let (parameters, bytes) = take(&call.service, &call.headers, body, "Parameters").await?;
+    Ok(plain(&call.asks(erp::read_activate(&parameters)?, &bytes).await?))
 }
 
 /// The pharmacy gets the signed prescription, and the secret by which it goes on.
-async fn accept(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(number): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, ErpNo> {
-    demand_role(&caller, Role::Filler)?;
-    let wish = Wish::Accept { pharmacy: telematik_id(&caller, &headers) };
-    let call = Call { service: &service, caller, headers: &headers, query };
-    let answer = call.asks(Some(number.clone()), wish, number.as_bytes()).await?;
+async fn accept(call: Call) -> Result<Response, ErpNo> {
+    demand_role(&call.caller, Role::Filler)?;
+    let answer = call.asks_plainly(Wish::Accept { pharmacy: telematik_id(&call.caller, &call.headers) }).await?;
     if answer.outcome != Outcome::Accepted {
         return Ok(plain(&answer));
     }
     let mut parts = vec![answer.body];
-    for stored in service.registry.read(&[erp::document_key(erp::root_of(&number))]).await? {
+    let document = erp::document_key(erp::root_of(call.number.as_deref().unwrap_or_default()));
+    for stored in call.service.registry.read(&[document]).await? {
         let mut document: Value = serde_json::from_slice(&stored.body).unwrap_or_default();
         document["meta"]["profile"] = json!(["https://gematik.de/fhir/erp/StructureDefinition/GEM_ERP_PR_Binary|1.4"]);
         parts.push(document);
     }
-    let link = link(&service, &headers, &number, "/$accept");
-    Ok(answer::json(StatusCode::OK, &collection(&service, &headers, link, parts)))
+    Ok(call.collection("/$accept", parts))
 }
 
 /// Whose token it is; without authentication, who it says it is.
@@ -151,88 +181,46 @@ fn telematik_id(caller: &Caller, headers: &HeaderMap) -> String {
     }
 }
 
-async fn reject(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(number): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, ErpNo> {
-    demand_role(&caller, Role::Filler)?;
-    let call = Call { service: &service, caller, headers: &headers, query };
-    Ok(plain(&call.asks(Some(number.clone()), Wish::Reject, number.as_bytes()).await?))
+async fn reject(call: Call) -> Result<Response, ErpNo> {
+    demand_role(&call.caller, Role::Filler)?;
+    Ok(plain(&call.asks_plainly(Wish::Reject).await?))
 }
 
-async fn abort(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(number): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, ErpNo> {
-    let call = Call { service: &service, caller, headers: &headers, query };
-    Ok(plain(&call.asks(Some(number.clone()), Wish::Abort, number.as_bytes()).await?))
+async fn abort(call: Call) -> Result<Response, ErpNo> {
+    Ok(plain(&call.asks_plainly(Wish::Abort).await?))
 }
 
-async fn dispense(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(number): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ErpNo> {
-    let (dispenses, bytes) = dispensed(&service, &caller, &headers, body).await?;
-    let call = Call { service: &service, caller, headers: &headers, query };
-    Ok(plain(&call.asks(Some(number), Wish::Dispense { dispenses }, &bytes).await?))
+async fn dispense(call: Call, body: Body) -> Result<Response, ErpNo> {
+    let (dispenses, bytes) = dispensed(&call, body).await?;
+    Ok(plain(&call.asks(Wish::Dispense { dispenses }, &bytes).await?))
 }
 
 /// The receipt, with which a pharmacy is paid.
-async fn close(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(number): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ErpNo> {
-    let (dispenses, bytes) = dispensed(&service, &caller, &headers, body).await?;
-    let call = Call { service: &service, caller, headers: &headers, query };
-    let mut answer = call.asks(Some(number.clone()), Wish::Close { dispenses }, &bytes).await?;
-    answer.body["link"] = link(&service, &headers, &number, "/$close");
+async fn close(call: Call, body: Body) -> Result<Response, ErpNo> {
+    let (dispenses, bytes) = dispensed(&call, body).await?;
+    let mut answer = call.asks(Wish::Close { dispenses }, &bytes).await?;
+    answer.body["link"] = call.link("/$close");
     Ok(plain(&answer))
 }
 
 /// What a body tells of dispenses. It may be empty where they were told before.
-async fn dispensed(
-    service: &Service,
-    caller: &Caller,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Vec<Resource>, Vec<u8>), No> {
-    demand_role(caller, Role::Filler)?;
-    let bytes = content::bytes(service, body).await?;
+async fn dispensed(call: &Call, body: Body) -> Result<(Vec<Resource>, Vec<u8>), No> {
+    demand_role(&call.caller, Role::Filler)?;
+    let bytes = content::bytes(&call.service, body).await?;
     if bytes.is_empty() {
         return Ok((Vec::new(), bytes));
     }
-    content::demand_type(headers, &RESOURCE_TYPES)?;
+    content::demand_type(&call.headers, &RESOURCE_TYPES)?;
     let sent = super::messaging::parse(&bytes)?;
     schemas::gate::check(&sent, None).map_err(No::bad_request)?;
     Ok((erp::read_dispenses(&sent), bytes))
 }
 
 /// The Task, for who has one of its codes.
-async fn read(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(number): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, ErpNo> {
-    let call = Call { service: &service, caller, headers: &headers, query };
-    let root = erp::root_of(&number);
+async fn read(call: Call) -> Result<Response, ErpNo> {
+    let root = erp::root_of(call.number.as_deref().unwrap_or_default());
     let needs = Needs { roots: vec![root], ..Needs::default() };
-    let (mut scenes, _) = service.registry.load(&[needs]).await?;
+    let (mut scenes, _) = call.service.registry.load(&[needs]).await?;
     let head = scenes.pop().and_then(|mut scene| scene.heads.remove(&root));
     let gone = || No::new(StatusCode::GONE, IssueType::Deleted, "the prescription was deleted");
     let Some(head) = head else { return Err(No::not_found("there is no such prescription").into()) };
@@ -249,36 +237,8 @@ async fn read(
     let mut parts = vec![erp::task(&record, true, secret)];
     if secret && record.status == schemas::task::TaskStatus::Completed {
         let mut receipt = erp::receipt(&record);
-        receipt["link"] = link(&service, &headers, &number, "/$close");
+        receipt["link"] = call.link("/$close");
         parts.push(receipt);
     }
-    let link = link(&service, &headers, &number, "");
-    Ok(answer::json(StatusCode::OK, &collection(&service, &headers, link, parts)))
-}
-
-fn base(service: &Service, headers: &HeaderMap) -> String {
-    format!("{}{}", content::origin(service, headers), service.config.erp_base.as_deref().unwrap_or_default())
-}
-
-/// Where an answer comes from. Without a code: it would be one more place from which that could be read.
-fn link(service: &Service, headers: &HeaderMap, number: &str, operation: &str) -> Value {
-    json!([{ "relation": "self", "url": format!("{}/Task/{number}{operation}", base(service, headers)) }])
-}
-
-/// The Task, and what belongs to it.
-fn collection(service: &Service, headers: &HeaderMap, link: Value, parts: Vec<Value>) -> Value {
-    let entry = |part: Value| {
-        let (kind, id) = (&part["resourceType"], part["id"].as_str().unwrap_or_default());
-        let url =
-            if kind == "Task" { format!("{}/Task/{id}", base(service, headers)) } else { format!("urn:uuid:{id}") };
-        json!({ "fullUrl": url, "resource": part })
-    };
-    json!({
-        "resourceType": "Bundle",
-        "id": Uuid::new_v4(),
-        "type": "collection",
-        "timestamp": service.now().to_string(),
-        "link": link,
-        "entry": parts.into_iter().map(entry).collect::<Vec<_>>(),
-    })
+    Ok(call.collection("", parts))
 }

@@ -13,7 +13,7 @@ pub mod answer;
 mod cancel;
 mod claim;
 mod codes;
-pub mod dispense;
+mod dispense;
 pub mod message;
 pub mod number;
 mod order;
