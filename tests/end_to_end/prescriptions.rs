@@ -13,6 +13,7 @@ stories![
     the_messages_of_the_tutorial_do_what_it_says,
     what_a_dispenser_may_not_do_is_refused,
     claims_are_amended_one_after_the_other,
+    what_was_amended_is_struck_out_and_deleted_with_the_rest,
     a_return_and_a_withdrawal_add_tasks,
     a_cancellation_is_answered_by_its_code,
     a_broken_rule_is_told_and_leaves_nothing,
@@ -144,6 +145,59 @@ async fn each_nominated_prescription_is_downloaded_once(world: World) {
     sent.sort();
     assert_eq!(all, sent, "each once, and none of another pharmacy");
     assert_eq!(code_of(&ask().await), "NO_MORE_PRESCRIPTIONS");
+
+    let mut by_urgency = Vec::new();
+    for priority in ["routine", "urgent", "stat"] {
+        let prescription = Prescription::new(2).nominated(PHARMACY);
+        let order = with_items(prescription.order(), |n, item| {
+            if n == 1 {
+                item["priority"] = priority.into();
+            }
+        });
+        sends(&service, &order).await;
+        by_urgency.insert(0, prescription.number);
+    }
+    assert_eq!(passed(&ask().await.body), by_urgency, "urgent ones first");
+    hub.closes().await;
+}
+
+/// Nothing that was told of a patient is left when its time is over, though it was replaced or taken back.
+async fn what_was_amended_is_struck_out_and_deleted_with_the_rest(world: World) {
+    let hub = world.hub_with(&[("now", "2026-01-01T10:00:00Z")]).await;
+    let client = service(&hub);
+    let prescription = Prescription { authored: Some("2026-01-01".into()), ..Prescription::new(2) };
+    sends(&client, &prescription.order()).await;
+    releases(&client, &prescription, PHARMACY).await;
+    sends(&client, &prescription.notification_at(PHARMACY, "0003", &["0001", "0004"], "2026-01-01T08:00:00Z")).await;
+    let second = prescription.notification_at(PHARMACY, "0003", &["0001", "0003"], "2026-01-01T09:00:00Z");
+    sends(&client, &second).await;
+    // What it was in truth was handed over before all of that.
+    let mut amended = prescription.amendment(&second, PHARMACY, "0006", &["0001", "0001"]);
+    for n in 1..=2 {
+        amended["entry"][n]["resource"]["whenHandedOver"] = "2026-01-01T07:00:00Z".into();
+    }
+    sends(&client, &amended).await;
+    assert_eq!(prescription.stands(&client).await, [("0006".into(), vec!["0001".into(), "0001".into()])]);
+    let mut back = prescription.withdrawal_by(PHARMACY, &amended);
+    back["focus"]["identifier"]["value"] = amended["identifier"]["value"].as_str().unwrap().to_uppercase().into();
+    client.post("Task", &back).await.is(200);
+    sends(&client, &prescription.notification(PHARMACY, "0006", &["0001", "0001"])).await;
+    let dispenses = hub.finds("MedicationDispense?_lastUpdated=gt2000-01-01").await;
+    let struck = dispenses.iter().filter(|dispense| dispense["status"] == "entered-in-error").count();
+    assert_eq!((dispenses.len(), struck), (8, 4), "of the second, and of what came instead of it");
+    let claim = prescription.claim_by(PHARMACY);
+    client.post("Claim", &claim).await.is(200);
+    let id = claim["identifier"][0]["value"].as_str().unwrap();
+    client.post("Claim", &amends(prescription.claim_by(PHARMACY), id)).await.is(200);
+    hub.closes().await;
+
+    let hub = world.hub_with(&[("now", "2026-03-01T10:00:00Z")]).await;
+    let client = service(&hub);
+    until("it is deleted", async || prescription.stands(&client).await, Vec::is_empty).await;
+    for kind in ["MedicationDispense", "Claim", "MedicationRequest", "Bundle", "Task"] {
+        let left = hub.finds(&format!("{kind}?_lastUpdated=gt2000-01-01")).await;
+        assert!(left.is_empty(), "{kind}: {left:?}");
+    }
     hub.closes().await;
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn release(
     let (parameters, bytes) = take(&service, &headers, body, "Parameters").await?;
     let ask = eps::read_release(&parameters, &reading(&service))?;
     let repeat = content::repeat_by_request_id(&headers, &caller, "release", &bytes)?;
-    for look in 1..=LOOKS_MAX {
+    for _ in 0..LOOKS_MAX {
         let candidates = match ask.number {
             Some(_) => Vec::new(),
             None => nominating(&service, &ask.by.code).await?,
@@ -81,7 +81,7 @@ pub(super) async fn release(
         let verifier = service.signatures.clone();
         let ask = Ask::Eps(Box::new(eps::Ask::Release { ask: ask.clone(), candidates, verifier }));
         match ask_service(&service, caller.clone(), repeat.clone(), ask).await {
-            Err(No(_, issues)) if look < LOOKS_MAX && issues.iter().any(|issue| issue.text == TAKEN_MEANWHILE) => {}
+            Err(No(_, issues)) if issues.iter().any(|issue| issue.text == TAKEN_MEANWHILE) => {}
             Err(no) => return Err(no),
             Ok(answer) => return write_release(&service, &headers, uri.path(), &answer).await,
         }

@@ -114,6 +114,7 @@ fn placeholder(update: &message::Update, now: Timestamp) -> Record {
         prescriber: update.wish.by.clone(),
         course: record::Course::Acute,
         kind: None,
+        priority: None,
         nominated: None,
         nominated_before: Vec::new(),
         prescribed: now,

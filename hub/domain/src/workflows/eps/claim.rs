@@ -35,7 +35,8 @@ pub(super) fn take_claim(draft: &mut Draft, claim: &message::Claim) -> Result<An
         }
     };
     let issue = &mut record.issues[n];
-    issue.claim = Some(claim.id.clone());
+    let before = issue.claim.replace(claim.id.clone());
+    issue.claims_before.extend(before);
     let event = if claim.replaces.is_some() { Event::AmendClaim } else { Event::Claim };
     issue.moves(event, State::Claimed, now, Some(&claim.by));
     draft.create(root, claim_key(root, &claim.id), claim.body.clone());

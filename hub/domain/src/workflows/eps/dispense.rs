@@ -33,6 +33,9 @@ pub(super) fn notify(draft: &mut Draft, notice: &message::Notice) -> Result<Answ
     };
     let event = if notice.replaces.is_some() { Event::Amend } else { Event::Notify };
     tell(&mut record.issues[n], told, event, now)?;
+    if event == Event::Amend {
+        strike(draft, root, &record.issues[n])?;
+    }
     end_if_over(&mut record, n, now);
     for (place, dispense) in notice.dispenses.iter().enumerate() {
         draft.create(root, dispense_key(root, &notice.id, place), linked(&record, root, dispense));
@@ -102,7 +105,7 @@ fn reopen_after(record: &mut Record, n: usize, now: Timestamp) -> Result<(), Sto
 fn take_back(record: &mut Record, n: usize) -> (State, Vec<Item>) {
     let repeat_dispensing = record.course == record::Course::RepeatDispensing;
     let issue = &mut record.issues[n];
-    issue.notifications.pop();
+    issue.struck.extend(issue.notifications.pop());
     match issue.notifications.last() {
         Some(last) => (last.state, last.items.clone()),
         None => {
@@ -131,7 +134,8 @@ fn check_repeats(record: &Record, told: Option<u64>) -> Result<(), Stop> {
 }
 
 pub(super) fn tell(issue: &mut Issue, told: Notification, event: Event, now: Timestamp) -> Result<(), Stop> {
-    if issue.notifications.last().is_some_and(|last| told.handed_over < last.handed_over) {
+    let is_late = issue.notifications.last().is_some_and(|last| told.handed_over < last.handed_over);
+    if is_late && event == Event::Notify {
         // It comes late: kept in its place, and what was said since stands.
         let place = issue.notifications.partition_point(|other| other.handed_over <= told.handed_over);
         issue.notifications.insert(place, told);
@@ -213,17 +217,22 @@ pub(super) fn withdraw(draft: &mut Draft, back: &message::Withdraw) -> Result<An
         return Err(codes::STATE.refusal().into());
     }
     reopen_after(&mut record, n, draft.now())?;
-    let count = record.issues[n].notifications.last().map_or(0, |last| last.dispenses);
     let (state, items) = take_back(&mut record, n);
     let issue = &mut record.issues[n];
     issue.items = items;
     issue.moves(Event::Withdraw, state, draft.now(), Some(&back.by));
-    let dispenses: Vec<Key> = (0..count as usize).map(|place| dispense_key(root, id, place)).collect();
+    strike(draft, root, &record.issues[n])?;
+    keep(draft, root, record, Some(&back.reason))?;
+    Ok(information(""))
+}
+
+/// What the last notification that was taken back had told of was not handed out.
+fn strike(draft: &mut Draft, root: Uuid, issue: &Issue) -> Result<(), Stop> {
+    let dispenses: Vec<Key> = issue.struck.last().into_iter().flat_map(|told| dispenses_in(told, root)).collect();
     for dispense in draft.get_all(&dispenses)? {
         let mut body = dispense.body.into_body();
         body.insert("status".into(), "entered-in-error".into());
         draft.replace(root, &dispense.key, body)?;
     }
-    keep(draft, root, record, Some(&back.reason))?;
-    Ok(information(""))
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! A prescription arrives: its items, its issues, and what was cancelled of it before it came.
 
+use schemas::task::Priority;
 use schemas::time::Timestamp;
 
 use super::answer::information;
@@ -27,6 +28,7 @@ pub(super) fn take_in(draft: &mut Draft, order: &message::Order) -> Result<Answe
         prescriber: order.prescriber.clone(),
         course: order.course,
         kind: order.kind.clone(),
+        priority: Some(order.priority.code().to_owned()).filter(|_| order.priority != Priority::Routine),
         nominated: order.nominated.clone(),
         nominated_before: Vec::new(),
         prescribed: order.prescribed.unwrap_or(now),

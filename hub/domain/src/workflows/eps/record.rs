@@ -37,6 +37,9 @@ pub struct Record {
     pub course: Course,
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// As FHIR says it; none for routine.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
     /// ODS code of the pharmacy that the patient chose; a return clears it.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub nominated: Option<String>,
@@ -95,6 +98,9 @@ pub struct Issue {
     pub released: Vec<Item>,
     #[serde(rename = "n", default, skip_serializing_if = "Vec::is_empty")]
     pub notifications: Vec<Notification>,
+    /// Notifications that were withdrawn or replaced.
+    #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
+    pub struck: Vec<Notification>,
     /// From when on it may be downloaded.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Timestamp>,
@@ -102,6 +108,9 @@ pub struct Issue {
     pub ended: Option<Timestamp>,
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
+    /// Claims that were amended.
+    #[serde(rename = "C", default, skip_serializing_if = "Vec::is_empty")]
+    pub claims_before: Vec<String>,
     /// How it went, for the tracker.
     #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Step>,
@@ -197,9 +206,11 @@ impl Issue {
             releases: Vec::new(),
             released: Vec::new(),
             notifications: Vec::new(),
+            struck: Vec::new(),
             ready: None,
             ended: None,
             claim: None,
+            claims_before: Vec::new(),
             history: Vec::new(),
         }
     }

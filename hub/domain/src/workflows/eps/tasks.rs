@@ -120,7 +120,7 @@ fn common(record: &Record, id: TaskId, intent: &str, now: Timestamp) -> Body {
     put("groupIdentifier", group(record));
     put("status", TaskStatus::Requested.code().into());
     put("intent", intent.into());
-    put("priority", "routine".into());
+    put("priority", record.priority.as_deref().unwrap_or("routine").into());
     put("for", json!({ "identifier": { "system": NHS_NUMBER, "value": record.patient } }));
     put("authoredOn", now.to_string().into());
     put("lastModified", now.to_string().into());

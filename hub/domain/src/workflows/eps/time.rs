@@ -6,7 +6,7 @@ use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use super::claim::claim_key;
-use super::dispense::{dispense_key, end_if_over};
+use super::dispense::{dispenses_in, end_if_over};
 use super::record::{Issue, Record};
 use super::table::{Event, State};
 use super::{keep, message_key, record_of, tasks};
@@ -113,10 +113,9 @@ fn forget(draft: &mut Draft, root: Uuid, record: &Record) -> Result<(), Stop> {
         keys.extend((1..=state.occurrence).map(|n| Key::task(TaskId { root, step: step as u32, occurrence: n })));
     }
     for issue in &record.issues {
-        for told in &issue.notifications {
-            keys.extend((0..told.dispenses as usize).map(|place| dispense_key(root, &told.id, place)));
-        }
-        keys.extend(issue.claim.as_ref().map(|id| claim_key(root, id)));
+        let told = issue.notifications.iter().chain(&issue.struck);
+        keys.extend(told.flat_map(|told| dispenses_in(told, root)));
+        keys.extend(issue.claim.iter().chain(&issue.claims_before).map(|id| claim_key(root, id)));
     }
     if !record.issues.is_empty() {
         keys.push(message_key(root));

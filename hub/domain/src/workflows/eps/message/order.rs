@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use schemas::outcome::{Issue, Severity};
 use schemas::resource::{Body, list, text_at};
+use schemas::task::Priority;
 use schemas::time::Timestamp;
 use serde_json::Value;
 
@@ -38,6 +39,8 @@ pub struct Order {
     pub prescriber_name: Option<String>,
     pub course: Course,
     pub kind: Option<String>,
+    /// The most urgent of its items.
+    pub priority: Priority,
     pub nominated: Option<String>,
     /// None: it does not say.
     pub prescribed: Option<Timestamp>,
@@ -105,6 +108,7 @@ pub fn order(bundle: &Body, signed: bool, reading: &Reading) -> Result<Order, Re
             prescriber_name: organization.and_then(|body| text_at(body, &["name"])).map(str::to_owned),
             course,
             kind: extension(first, PRESCRIPTION_TYPE).and_then(|e| member(&e["valueCoding"], "code")),
+            priority: requests.iter().map(|request| Priority::of(request)).min().unwrap_or(Priority::Routine),
             nominated: nominated(first),
             prescribed: dated.and_then(Timestamp::range).map(|(low, _)| low).or(window),
             window_begins: window,
