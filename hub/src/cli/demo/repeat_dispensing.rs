@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use hub_domain::workflows::eps::table::State;
 use hub_storage::ClockOffset;
 use schemas::time::Timestamp;
 use serde_json::Value;
@@ -36,7 +37,7 @@ pub(super) async fn tell(app: &App) -> anyhow::Result<bool> {
     passing.abort();
     let prescription = told?;
     say(&format!("\n{}", prescription.table()));
-    let dispensed = prescription.issues.iter().all(|issue| issue.code == "0006");
+    let dispensed = prescription.issues.iter().all(|issue| issue.code == State::Dispensed.code());
     let end = if dispensed { "All issues were dispensed" } else { "NOT all issues were dispensed" };
     say(&format!("{end}. Each day lasted {} ms.", BLINK.as_millis()));
     Ok(dispensed)
@@ -64,7 +65,7 @@ async fn follow(client: &Client, number: &str, now: impl Fn() -> Timestamp) -> a
                 *told = line;
             }
         }
-        let is_over = |issue: &Issue| ["0004", "0005", "0006", "0007", "0008", "0009"].contains(&issue.code.as_str());
+        let is_over = |issue: &Issue| State::parse(&issue.code).is_some_and(State::is_over);
         if prescription.issues.iter().all(is_over) || begin.elapsed() > PATIENCE {
             return Ok(prescription);
         }

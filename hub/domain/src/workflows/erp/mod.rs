@@ -1,35 +1,40 @@
 //! Prescriptions as gematik's E-Rezept does them: a Task that the doctor creates and activates, the pharmacy accepts,
 //! rejects or closes, and either may abort, each proving itself by a code that only it was told.
 //!
+//! Here is what each operation does; `message` reads what comes in, `answer` writes what goes out.
+//!
 //! Which state is open to what, and how long it is kept, is a table (`tables/erezept.json`). Source: gematik/api-erp, `docs/`.
+
+mod answer;
+mod message;
 
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use schemas::ids::{TASK_IDENTIFIER, TaskId};
-use schemas::outcome::{Issue, IssueType};
-use schemas::plan::WORK;
-use schemas::resource::{Body, Key, Kind, list, text_at};
+use schemas::ids::TaskId;
+use schemas::resource::{Body, Key, Kind};
 use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::json;
 use uuid::Uuid;
 
+use self::answer::{answer, new_task};
+use self::message::fault;
 use super::follow::{Face, show, task_state};
 use super::{Answer, Outcome};
 use crate::decide::Stop;
 use crate::decide::draft::Draft;
 use crate::decision::{Timer, TimerId};
 use crate::plan::run::Run;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::Refusal;
 use crate::scene::Needs;
 use crate::task_machine::{Matrix, Transition};
 
+pub use self::answer::{receipt, task, told};
+pub use self::message::{read_accept, read_activate, read_create, read_dispenses};
+
 /// The table as it is published.
-pub const TABLE: &str = include_str!("../../tables/erezept.json");
+pub const TABLE: &str = include_str!("../../../tables/erezept.json");
 
 const NUMBER: &str = "https://gematik.de/fhir/erp/NamingSystem/GEM_ERP_NS_PrescriptionId";
 const ACCESS_CODE: &str = "https://gematik.de/fhir/erp/NamingSystem/GEM_ERP_NS_AccessCode";
@@ -179,88 +184,6 @@ static TABLES: LazyLock<(Vec<State>, Matrix)> = LazyLock::new(|| {
 
 fn state(status: TaskStatus) -> Option<&'static State> {
     TABLES.0.iter().find(|state| state.status == status.code())
-}
-
-// ---- reading
-
-fn fault(path: &str, text: impl Into<String>) -> Refusal {
-    Refusal::one(RefusalKind::Malformed, IssueType::Invalid, path, text)
-}
-
-/// `$create`: which kind of prescription.
-pub fn read_create(parameters: &Body) -> Result<Wish, Refusal> {
-    let path = "Parameters.parameter(\"workflowType\").valueCoding";
-    let coding = list(parameters, "parameter").find(|p| p["name"] == "workflowType").map(|p| &p["valueCoding"]);
-    let flow =
-        coding.and_then(|coding| coding["code"].as_str()).ok_or_else(|| fault(path, "workflowType is missing"))?;
-    if coding.is_some_and(|coding| coding["system"] != FLOW_TYPE) || !FLOWS.iter().any(|(known, _)| *known == flow) {
-        let known: Vec<&str> = FLOWS.iter().map(|(code, _)| *code).collect();
-        return Err(fault(path, format!("a workflowType is one of {} of {FLOW_TYPE}", known.join(", "))));
-    }
-    Ok(Wish::Create { flow: flow.to_owned() })
-}
-
-/// `$activate`: the signed prescription, a Binary with the envelope of its signature.
-pub fn read_activate(parameters: &Body) -> Result<Wish, Refusal> {
-    let path = "Parameters.parameter(\"ePrescription\").resource";
-    let given = list(parameters, "parameter").find(|p| p["name"] == "ePrescription").map(|p| &p["resource"]);
-    let binary = given.and_then(Value::as_object).ok_or_else(|| fault(path, "ePrescription is missing"))?;
-    if text_at(binary, &["resourceType"]) != Some("Binary") {
-        return Err(fault(path, "ePrescription is a Binary: the signed prescription (PKCS#7)"));
-    }
-    let data = text_at(binary, &["data"]).map(|data| data.split_ascii_whitespace().collect::<String>());
-    let bytes = data.and_then(|data| STANDARD.decode(data).ok()).filter(|bytes| !bytes.is_empty());
-    let bytes = bytes.ok_or_else(|| fault(&format!("{path}.data"), "data is the signed prescription in base64"))?;
-    // What is signed stands in the envelope as it is, in XML or in JSON.
-    let text = String::from_utf8_lossy(&bytes);
-    let document = Document {
-        binary: binary.clone(),
-        digest: STANDARD.encode(Sha256::digest(&bytes)),
-        number: value_after(&text, NUMBER),
-        patient: value_after(&text, PATIENT),
-    };
-    if document.number.is_none() {
-        return Err(fault(&format!("{path}.data"), "the signed prescription carries no number of a prescription"));
-    }
-    Ok(Wish::Activate { document })
-}
-
-/// The value of the identifier of a system, in a text that is XML or JSON.
-fn value_after(text: &str, system: &str) -> Option<String> {
-    let rest = &text[text.find(system)? + system.len()..];
-    let rest = &rest[rest.find("value")? + "value".len()..];
-    // `<value value="1"/>`, `"value": "1"`
-    let rest = rest.trim_start().strip_prefix("value").unwrap_or(rest);
-    let rest = &rest[rest.find('"')? + 1..];
-    let rest = rest.trim_start_matches([':', ' ', '"']);
-    Some(rest[..rest.find('"')?].to_owned()).filter(|value| !value.is_empty() && value.len() <= 64)
-}
-
-/// `$accept`: by whom.
-pub fn read_accept(pharmacy: String) -> Wish {
-    Wish::Accept { pharmacy }
-}
-
-/// What was dispensed: one MedicationDispense, several in a Bundle, or Parameters that name them.
-pub fn read_dispenses(body: &Body) -> Vec<Body> {
-    fn collect(value: &Value, into: &mut Vec<Body>) {
-        match value {
-            Value::Object(body) if body.get("resourceType").is_some_and(|kind| kind == "MedicationDispense") => {
-                into.push(body.clone());
-            }
-            Value::Object(body) => {
-                ["entry", "parameter", "part", "resource"]
-                    .iter()
-                    .filter_map(|name| body.get(*name))
-                    .for_each(|v| collect(v, into));
-            }
-            Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
-            _ => {}
-        }
-    }
-    let mut found = Vec::new();
-    collect(&Value::Object(body.clone()), &mut found);
-    found
 }
 
 // ---- numbers
@@ -481,174 +404,6 @@ fn dispense_key(root: Uuid, n: u32) -> Key {
     Key { kind: Kind::MEDICATION_DISPENSE, id: Uuid::new_v5(&root, &n.to_be_bytes()).to_string() }
 }
 
-// ---- what is shown
-
-/// The hub's own Task: no code of anybody in it.
-fn new_task(record: &Record, id: TaskId, now: Timestamp) -> Body {
-    let mut body = Body::new();
-    let mut put = |name: &str, value: Value| body.insert(name.into(), value);
-    put(
-        "identifier",
-        json!([{ "system": TASK_IDENTIFIER, "value": id.to_string() }, { "system": NUMBER, "value": record.number }]),
-    );
-    put("groupIdentifier", json!({ "system": NUMBER, "value": record.number }));
-    put("status", TaskStatus::Draft.code().into());
-    put("intent", "order".into());
-    put("description", flow_name(record).into());
-    put("authoredOn", now.to_string().into());
-    put("lastModified", now.to_string().into());
-    put("performerType", json!([{ "coding": [{ "system": WORK, "code": "pharmacy" }] }]));
-    body
-}
-
-fn flow_name(record: &Record) -> &'static str {
-    FLOWS.iter().find(|(code, _)| *code == record.flow).map_or("", |(_, name)| name)
-}
-
-/// Who fulfils it: a health application comes from the payer, everything else from a pharmacy.
-fn performer(record: &Record) -> (&'static str, &'static str) {
-    match record.flow.as_str() {
-        "162" => ("urn:oid:1.2.276.0.76.4.59", "Kostenträger"),
-        _ => ("urn:oid:1.2.276.0.76.4.54", "Öffentliche Apotheke"),
-    }
-}
-
-/// Until when its cost is taken over: 28 days where statutory insurance pays a pharmacy, else as long as it is valid.
-fn accepted_until(record: &Record, expires: Timestamp) -> Timestamp {
-    match record.flow.as_str() {
-        "160" | "169" => record.authored.plus_days(ACCEPTED_DAYS),
-        _ => expires,
-    }
-}
-
-/// The service's Task. Codes are shown to those who are entitled to them.
-pub fn task(record: &Record, access_code: bool, secret: bool) -> Value {
-    let identifier = |system: &str, value: &str| json!({ "use": "official", "system": system, "value": value });
-    let extension = |name: &str| format!("https://gematik.de/fhir/erp/StructureDefinition/{name}");
-    let mut identifiers = vec![identifier(NUMBER, &record.number)];
-    if access_code {
-        identifiers.push(identifier(ACCESS_CODE, &record.access_code));
-    }
-    if let Some(code) = record.secret.as_ref().filter(|_| secret) {
-        identifiers.push(identifier(SECRET, code));
-    }
-    let mut extensions = vec![json!({
-        "url": extension("GEM_ERP_EX_PrescriptionType"),
-        "valueCoding": { "system": FLOW_TYPE, "code": record.flow, "display": flow_name(record) },
-    })];
-    if let Some(expires) = record.expires {
-        let accepted = accepted_until(record, expires);
-        extensions.push(json!({ "url": extension("GEM_ERP_EX_AcceptDate"), "valueDate": accepted.date() }));
-        extensions.push(json!({ "url": extension("GEM_ERP_EX_ExpiryDate"), "valueDate": expires.date() }));
-    }
-    if let Some(told) = record.told {
-        let url = extension("GEM_ERP_EX_LastMedicationDispense");
-        extensions.push(json!({ "url": url, "valueInstant": told.to_string() }));
-    }
-    let (performer, performer_name) = performer(record);
-    let mut task = json!({
-        "resourceType": "Task",
-        "id": record.number,
-        "meta": { "profile": [format!("{}|1.4", extension("GEM_ERP_PR_Task"))] },
-        "extension": extensions,
-        "identifier": identifiers,
-        "status": record.status.code(),
-        "intent": "order",
-        "authoredOn": record.authored.to_string(),
-        "lastModified": record.modified.to_string(),
-        "performerType": [{
-            "coding": [{
-                "system": "https://gematik.de/fhir/erp/CodeSystem/GEM_ERP_CS_OrganizationType",
-                "code": performer,
-                "display": performer_name,
-            }],
-            "text": performer_name,
-        }],
-    });
-    if let Some(patient) = &record.patient {
-        task["for"] = json!({ "identifier": { "system": PATIENT, "value": patient } });
-    }
-    if let Some(pharmacy) = &record.pharmacy {
-        task["owner"] = json!({ "identifier": { "system": TELEMATIK, "value": pharmacy } });
-    }
-    if record.expires.is_some() {
-        task["input"] = json!([{
-            "type": { "coding": [{ "system": DOCUMENT_TYPE, "code": "1" }] },
-            "valueReference": { "reference": document_key(root_of(&record.number)).to_string() },
-        }]);
-    }
-    task
-}
-
-fn answer(wish: &Wish, record: &Record) -> Answer {
-    match wish {
-        Wish::Reject | Wish::Abort => Answer { outcome: Outcome::Empty, body: Value::Null },
-        Wish::Accept { .. } => Answer { outcome: Outcome::Accepted, body: task(record, true, true) },
-        Wish::Close { .. } => Answer { outcome: Outcome::Done, body: receipt(record) },
-        _ => Answer { outcome: Outcome::Done, body: task(record, true, false) },
-    }
-}
-
-/// Who closed what, and when: what a pharmacy is paid by. It is not signed.
-pub fn receipt(record: &Record) -> Value {
-    let root = root_of(&record.number);
-    let id = |name: &str| Uuid::new_v5(&root, name.as_bytes()).to_string();
-    let url = |name: &str| format!("urn:uuid:{}", id(name));
-    let meta = |name: &str| json!({ "profile": [format!("https://gematik.de/fhir/erp/StructureDefinition/GEM_ERP_PR_{name}|1.4")] });
-    let closed = record.modified.to_string();
-    let composition = json!({
-        "resourceType": "Composition",
-        "id": id("composition"),
-        "meta": meta("Composition"),
-        "extension": [{
-            "url": "https://gematik.de/fhir/erp/StructureDefinition/GEM_ERP_EX_Beneficiary",
-            "valueIdentifier": { "system": TELEMATIK, "value": record.pharmacy },
-        }],
-        "status": "final",
-        "type": { "coding": [{ "system": DOCUMENT_TYPE, "code": "3", "display": "Receipt" }] },
-        "date": closed,
-        "author": [{ "reference": url("device") }],
-        "title": "Quittung",
-        "event": [{ "period": { "start": record.authored.to_string(), "end": closed } }],
-        "section": [{ "entry": [{ "reference": url("digest") }] }],
-    });
-    let device = json!({
-        "resourceType": "Device",
-        "id": id("device"),
-        "meta": meta("Device"),
-        "status": "active",
-        "serialNumber": env!("CARGO_PKG_VERSION"),
-        "deviceName": [{ "name": "FHIR workflow hub", "type": "user-friendly-name" }],
-        "version": [{ "value": env!("CARGO_PKG_VERSION") }],
-    });
-    let mut digest_meta = meta("Digest");
-    digest_meta["versionId"] = "1".into();
-    let digest = json!({
-        "resourceType": "Binary",
-        "id": id("digest"),
-        "meta": digest_meta,
-        "contentType": "application/octet-stream",
-        "data": record.digest,
-    });
-    let parts = [("composition", composition), ("device", device), ("digest", digest)];
-    json!({
-        "resourceType": "Bundle",
-        "id": id("receipt"),
-        "meta": meta("Bundle"),
-        "identifier": { "system": NUMBER, "value": record.number },
-        "type": "document",
-        "timestamp": closed,
-        "entry": parts.map(|(name, resource)| json!({ "fullUrl": url(name), "resource": resource })),
-    })
-}
-
-/// A refusal in the words of this service: what is wrong stands in `details.text`.
-pub fn told(issues: &[Issue]) -> Value {
-    let issue =
-        |issue: &Issue| json!({ "severity": "error", "code": issue.code.code(), "details": { "text": issue.text } });
-    json!({ "resourceType": "OperationOutcome", "issue": issues.iter().map(issue).collect::<Vec<_>>() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -671,37 +426,6 @@ mod tests {
             let ends = TABLES.1.next(Some(status), &[crate::task_machine::Actor::Hub]).is_empty();
             assert_eq!(ends, state.open_to.is_empty(), "{status}");
             assert!(state.kept_days.is_some() || state.kept_days_after_expiry.is_some());
-        }
-    }
-
-    #[test]
-    fn a_kind_of_prescription_has_its_performer_and_its_dates() {
-        for (flow, performer, accepted) in [
-            ("160", "Öffentliche Apotheke", "2025-02-12"),
-            ("162", "Kostenträger", "2025-04-15"),
-            ("169", "Öffentliche Apotheke", "2025-02-12"),
-            ("200", "Öffentliche Apotheke", "2025-04-15"),
-            ("209", "Öffentliche Apotheke", "2025-04-15"),
-        ] {
-            let (day, _) = Timestamp::range("2025-01-15").unwrap();
-            let expires = day.plus_months(VALID_MONTHS);
-            let record = json!({ "n": "1", "f": flow, "s": "ready", "a": "1", "d": day, "m": day, "e": expires });
-            let shown = task(&serde_json::from_value(record).unwrap(), false, false);
-            assert_eq!(shown["performerType"][0]["text"], performer, "{flow}");
-            assert_eq!(shown["extension"][1]["valueDate"], accepted, "{flow}");
-            assert_eq!(shown["extension"][2]["valueDate"], "2025-04-15", "{flow}");
-        }
-    }
-
-    #[test]
-    fn number_and_patient_are_read_out_of_either_form() {
-        let xml = format!(
-            "<system value=\"{NUMBER}\"/>\n  <value value=\"160.1\"/> <system value=\"{PATIENT}\"/><value value=\"X1\"/>"
-        );
-        let json = json!({ "a": { "system": NUMBER, "value": "160.1" }, "b": { "system": PATIENT, "value": "X1" } });
-        for text in [xml, json.to_string(), serde_json::to_string_pretty(&json).unwrap()] {
-            assert_eq!(value_after(&text, NUMBER).as_deref(), Some("160.1"), "{text}");
-            assert_eq!(value_after(&text, PATIENT).as_deref(), Some("X1"), "{text}");
         }
     }
 }
