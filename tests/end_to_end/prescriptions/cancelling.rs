@@ -29,6 +29,7 @@ async fn a_cancellation_is_answered_by_its_code(world: World) {
 
     // With a dispenser it waits, each target for itself, and is done when the prescription comes back.
     let release = releases(&service, &prescription, PHARMACY).await;
+    the_pharmacy_reads_why(&service, &prescription).await;
     let waits = answers(&service, &prescription.cancellation(Some(1), None), 400, "R-0002").await;
     let holder = waits.resources().into_iter().find(|part| part["identifier"][0]["value"] == PHARMACY);
     assert_eq!(holder.unwrap()["telecom"][0]["value"], "01632 960001", "whom to call");
@@ -66,4 +67,20 @@ async fn a_cancellation_is_answered_by_its_code(world: World) {
     request.unwrap()["resource"].as_object_mut().unwrap().remove("groupIdentifier");
     answers(&service, &vague, 400, "R-5888").await;
     hub.closes().await;
+}
+
+/// The first item was cancelled before the release: what is released says so, and why.
+async fn the_pharmacy_reads_why(service: &Client, prescription: &Prescription) {
+    let again = service.post("Task/$release", &prescription.release_by(PHARMACY)).await.is(200);
+    let message = &again.body["parameter"][0]["resource"]["entry"][0]["resource"];
+    let parts = message["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+    let items: Vec<&Value> = parts.filter(|part| part["resourceType"] == "MedicationRequest").collect();
+    let history = |item: &Value| -> Vec<String> {
+        let told = item["extension"].as_array().unwrap().iter().flat_map(|told| told["extension"].as_array()).flatten();
+        told.filter_map(|told| Some(told["valueCoding"]["code"].as_str()?.to_owned())).collect()
+    };
+    assert_eq!(items[0]["statusReason"]["coding"][0]["code"], "0001", "{}", items[0]);
+    assert_eq!(history(items[0]), ["R-0001", "0005"], "cancelled");
+    assert_eq!(items[1]["statusReason"], Value::Null);
+    assert_eq!(history(items[1]), ["0008"], "with the dispenser");
 }

@@ -86,6 +86,7 @@ async fn a_prescription_lives_from_signature_to_claim(world: World) {
     assert_eq!(prescription.stands(&service).await, [("0008".into(), vec!["0001".into(), "0002".into()])]);
 
     let tracked = service.get(&format!("Task?patient:identifier={PATIENT}&business-status=0008")).await.is(200);
+    assert_eq!(tracked.resources()[0]["requester"]["display"], "A SURGERY");
     assert_eq!(tracked.resources().len(), 1);
     assert_eq!(tracked.resources()[0]["status"], "completed");
     let listed = service.get(&format!("RequestGroup?nhsNumber={PATIENT}")).await.is(200);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::codes::{self, Response};
 use super::message::{BAD_SIGNATURE, EPS_REPEATS, ODS, RETURN_REASON, UUID_SYSTEM};
-use super::record::Dispenser;
+use super::record::{Cancelled, Dispenser, ItemOf};
 use super::signature::{ALGORITHM, signed_info};
 use super::table::{ITEM_STATUS, Item};
 use super::tasks::item_identifier;
@@ -104,7 +104,7 @@ pub(super) fn cancellation(
     now: Timestamp,
 ) -> Answer {
     let message = Message::of(asked);
-    let (code, display, status) = response.row();
+    let (_, _, status) = response.row();
     let mut entries = Vec::new();
     for entry in asked.get("entry").and_then(Value::as_array).into_iter().flatten() {
         let mut entry = entry.clone();
@@ -113,20 +113,7 @@ pub(super) fn cancellation(
             Some("MedicationRequest") => {
                 let request = &mut entry["resource"];
                 request["status"] = status.into();
-                let history = json!({
-                    "url": STATUS_HISTORY,
-                    "extension": [
-                        {
-                            "url": "status",
-                            "valueCoding": { "system": codes::STATUS_HISTORY, "code": code, "display": display },
-                        },
-                        { "url": "statusDate", "valueDateTime": now.to_string() },
-                    ],
-                });
-                match request["extension"].as_array_mut() {
-                    Some(extensions) => extensions.push(history),
-                    None => request["extension"] = json!([history]),
-                }
+                add_extension(request, status_history(response, now));
                 if let Some(holder) = holder {
                     request["dispenseRequest"]["performer"] = json!({
                         "extension": [{ "url": PERFORMER, "valueReference": { "reference": urn(id, "dispenser") } }],
@@ -151,6 +138,25 @@ pub(super) fn cancellation(
     });
     let outcome = if response == Response::Cancelled { Outcome::Done } else { Outcome::No };
     Answer { outcome, body }
+}
+
+/// What became of the wish to cancel it, and when.
+fn status_history(response: Response, at: Timestamp) -> Value {
+    let (code, display, _) = response.row();
+    json!({
+        "url": STATUS_HISTORY,
+        "extension": [
+            { "url": "status", "valueCoding": { "system": codes::STATUS_HISTORY, "code": code, "display": display } },
+            { "url": "statusDate", "valueDateTime": at.to_string() },
+        ],
+    })
+}
+
+fn add_extension(resource: &mut Value, extension: Value) {
+    match resource["extension"].as_array_mut() {
+        Some(extensions) => extensions.push(extension),
+        None => resource["extension"] = json!([extension]),
+    }
 }
 
 /// Who has it, as parts of the message.
@@ -217,7 +223,23 @@ pub struct Released {
     pub issue: usize,
     pub of: usize,
     pub bundle_id: Option<String>,
-    pub items: Vec<(String, Item)>,
+    pub items: Vec<ReleasedItem>,
+}
+
+/// An item of it as it stood when it was released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedItem {
+    pub id: String,
+    pub state: Item,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<Cancelled>,
+}
+
+impl ReleasedItem {
+    pub(super) fn of(item: &ItemOf, state: Item) -> Self {
+        let cancelled = item.cancelled.clone().filter(|_| state == Item::Cancelled);
+        Self { id: item.id.clone(), state, cancelled }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -307,8 +329,8 @@ fn released_message(released: &Released, message: Body) -> Value {
             continue;
         }
         let number = request["identifier"][0]["value"].as_str().unwrap_or_default();
-        let state = released.items.iter().find(|(id, _)| id.eq_ignore_ascii_case(number)).map(|(_, state)| *state);
-        let Some(state) = state else { continue };
+        let found = released.items.iter().find(|item| item.id.eq_ignore_ascii_case(number));
+        let Some(ReleasedItem { state, cancelled, .. }) = found else { continue };
         let item = item_identifier(number);
         let told = json!({
             "url": DISPENSING,
@@ -317,13 +339,14 @@ fn released_message(released: &Released, message: Body) -> Value {
                 "valueCoding": { "system": ITEM_STATUS, "code": state.code(), "display": state.display() },
             }],
         });
-        match request["extension"].as_array_mut() {
-            Some(extensions) => extensions.push(told),
-            None => request["extension"] = json!([told]),
-        }
-        if state == Item::Cancelled {
+        if *state == Item::Cancelled {
             request["status"] = "cancelled".into();
         }
+        if let Some(cancelled) = cancelled {
+            request["statusReason"] = cancellation_reason(&cancelled.reason);
+            add_extension(request, status_history(Response::Cancelled, cancelled.at));
+        }
+        add_extension(request, told);
         if released.of > 1 {
             request["intent"] = "reflex-order".into();
             let original = request.pointer("/basedOn/0").filter(|original| original.is_object()).cloned();

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::answer;
 use super::codes::Response;
 use super::message::{self, cancellation_refused};
-use super::record::{self, Cancellation, Issue, Record};
+use super::record::{self, Cancellation, Cancelled, Issue, Record};
 use super::table::{Event, Item, State};
 use super::{keep, record_of, root_of};
 use crate::decide::Stop;
@@ -112,6 +112,7 @@ fn placeholder(update: &message::Update, now: Timestamp) -> Record {
         long_number: None,
         patient: String::new(),
         prescriber: update.wish.by.clone(),
+        prescriber_name: None,
         course: record::Course::Acute,
         kind: None,
         priority: None,
@@ -140,6 +141,7 @@ pub(super) fn apply(record: &mut Record, wish: &Cancellation, now: Timestamp) {
         for (n, state) in issue.items.iter_mut().enumerate() {
             if item.is_none_or(|item| item == n) && state.may(Event::Cancel, Item::Cancelled) {
                 *state = Item::Cancelled;
+                record.items[n].cancelled = Some(Cancelled { reason: wish.reason.clone(), at: now });
             }
         }
         let state = if issue.items.iter().any(|item| item.is_active()) { issue.state } else { State::Cancelled };

@@ -26,6 +26,7 @@ pub(super) fn take_in(draft: &mut Draft, order: &message::Order) -> Result<Answe
         long_number: order.long_number.clone(),
         patient: order.patient.clone(),
         prescriber: order.prescriber.clone(),
+        prescriber_name: order.prescriber_name.clone(),
         course: order.course,
         kind: order.kind.clone(),
         priority: Some(order.priority.code().to_owned()).filter(|_| order.priority != Priority::Routine),

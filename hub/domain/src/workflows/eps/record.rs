@@ -33,6 +33,8 @@ pub struct Record {
     /// ODS code of the prescribing organisation.
     #[serde(rename = "o", default)]
     pub prescriber: String,
+    #[serde(rename = "O", default, skip_serializing_if = "Option::is_none")]
+    pub prescriber_name: Option<String>,
     #[serde(rename = "c")]
     pub course: Course,
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +80,18 @@ pub struct ItemOf {
     /// In how many issues it is.
     #[serde(rename = "r")]
     pub issues: u32,
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<Cancelled>,
+}
+
+/// That a prescriber has cancelled an item, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// Why, as a code of the service.
+    #[serde(rename = "r")]
+    pub reason: String,
+    #[serde(rename = "a")]
+    pub at: Timestamp,
 }
 
 /// One supply of a prescription: the only one, or one of several.

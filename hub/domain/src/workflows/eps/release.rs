@@ -100,7 +100,7 @@ fn released(draft: &Draft, root: Uuid, n: usize) -> answer::Released {
     let record = record_of(draft, root);
     let items = record.map(|record| {
         let items = record.items.iter().zip(&record.issues[n].items);
-        items.map(|(item, state)| (item.id.clone(), *state)).collect()
+        items.map(|(item, state)| answer::ReleasedItem::of(item, *state)).collect()
     });
     answer::Released {
         order: root,

@@ -6,7 +6,7 @@ use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::answer::DISPENSING;
+use super::answer::{DISPENSING, cancellation_reason};
 use super::dispense::dispenses_in;
 use super::message::{EPS_REPEATS, LONG_NUMBER, NHS_NUMBER, NUMBER, ODS, PRESCRIPTION_TYPE, TASK_STATUS, UUID_SYSTEM};
 use super::record::{Course, Issue, Record, Step};
@@ -73,6 +73,9 @@ fn tracked_issue(record: &Record, root: Uuid, n: usize) -> Value {
         "authoredOn": record.prescribed.date(),
         "requester": by_identifier(ODS, &record.prescriber),
     });
+    if let Some(name) = &record.prescriber_name {
+        task["requester"]["display"] = name.as_str().into();
+    }
     if let Some(long) = &record.long_number {
         task["groupIdentifier"] = json!({ "system": LONG_NUMBER, "value": long });
     }
@@ -278,6 +281,9 @@ fn viewed_item(
     request["identifier"] = json!([item_identifier(&item.id)]);
     request["status"] = if state.is_active() { "active" } else { request_status(state) }.into();
     request["intent"] = intent(record).into();
+    if let (Item::Cancelled, Some(cancelled)) = (state, &item.cancelled) {
+        request["statusReason"] = cancellation_reason(&cancelled.reason);
+    }
     request["subject"] = json!({ "reference": patient });
     request["requester"] = json!({ "reference": prescriber });
     let pending = record.pending.iter().any(|wish| wish.item.as_deref() == Some(&item.id));

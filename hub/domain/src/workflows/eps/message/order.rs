@@ -422,6 +422,7 @@ fn item_of(request: &Body, issues: u32) -> ItemOf {
         code: code(medication, SNOMED).unwrap_or_default().to_owned(),
         name: text(&coding["display"]).or_else(|| text(&medication["text"])).unwrap_or_default(),
         issues,
+        cancelled: None,
     }
 }
 
