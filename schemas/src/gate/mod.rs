@@ -53,3 +53,14 @@ pub fn is_resource_type(name: &str) -> bool {
 pub fn known(name: &str) -> bool {
     R4.resource(name).is_some()
 }
+
+/// The element that a key of an object of this type stands for, and the type that it has by this key: `value[x]` and
+/// `Quantity` for the `valueQuantity` of an Observation. Elements nested in a type are a type by their path.
+pub fn member(of: &str, key: &str) -> Option<(&'static str, &'static str)> {
+    R4.member(of, key)
+}
+
+/// Whether our tables define the elements of this type, of data or of resources.
+pub fn defines(name: &str) -> bool {
+    R4.has(name)
+}

@@ -35,31 +35,36 @@ pub(super) enum Primitive {
 pub(super) type Flaw = (IssueType, &'static str);
 
 impl Primitive {
+    const ALL: [(&'static str, Self); 20] = [
+        ("base64Binary", Self::Base64Binary),
+        ("boolean", Self::Boolean),
+        ("canonical", Self::Canonical),
+        ("code", Self::Code),
+        ("date", Self::Date),
+        ("dateTime", Self::DateTime),
+        ("decimal", Self::Decimal),
+        ("id", Self::Id),
+        ("instant", Self::Instant),
+        ("integer", Self::Integer),
+        ("markdown", Self::Markdown),
+        ("oid", Self::Oid),
+        ("positiveInt", Self::PositiveInt),
+        ("string", Self::String),
+        ("time", Self::Time),
+        ("unsignedInt", Self::UnsignedInt),
+        ("uri", Self::Uri),
+        ("url", Self::Url),
+        ("uuid", Self::Uuid),
+        ("xhtml", Self::Xhtml),
+    ];
+
     /// The type that FHIR calls by this name.
     pub(super) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "base64Binary" => Self::Base64Binary,
-            "boolean" => Self::Boolean,
-            "canonical" => Self::Canonical,
-            "code" => Self::Code,
-            "date" => Self::Date,
-            "dateTime" => Self::DateTime,
-            "decimal" => Self::Decimal,
-            "id" => Self::Id,
-            "instant" => Self::Instant,
-            "integer" => Self::Integer,
-            "markdown" => Self::Markdown,
-            "oid" => Self::Oid,
-            "positiveInt" => Self::PositiveInt,
-            "string" => Self::String,
-            "time" => Self::Time,
-            "unsignedInt" => Self::UnsignedInt,
-            "uri" => Self::Uri,
-            "url" => Self::Url,
-            "uuid" => Self::Uuid,
-            "xhtml" => Self::Xhtml,
-            _ => return None,
-        })
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, primitive)| *primitive)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL[self as usize].0
     }
 
     /// What keeps a value from being one of this type.

@@ -112,6 +112,22 @@ impl Tables {
         self.code_sets.get(element.closed_set?)
     }
 
+    /// The element that a key stands for, and the name of its type by this key.
+    pub(super) fn member(&self, of: &str, key: &str) -> Option<(&'static str, &'static str)> {
+        let owner = self.named(of)?;
+        let place = owner.find(key)?;
+        let kind = match place.shape {
+            Shape::Primitive(primitive) => primitive.name(),
+            Shape::Object(id) => self.get(id).name,
+            Shape::Resource => "Resource",
+        };
+        Some((owner.element(place).name, kind))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     fn named(&self, name: &str) -> Option<&Type> {
         self.by_name.get(name).map(|id| self.get(*id))
     }

@@ -6,6 +6,7 @@
 //!
 //! To add a target: a module with its function, a line in [`TARGETS`], and a folder of the same name in `corpus`.
 
+pub mod expression;
 pub mod message;
 pub mod patch;
 pub mod plan;
@@ -24,12 +25,13 @@ pub struct Target {
 }
 
 /// Every way in.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target { name: "resource", play: resource::play },
     Target { name: "search", play: search::play },
     Target { name: "message", play: message::play },
     Target { name: "plan", play: plan::play },
     Target { name: "patch", play: patch::play },
+    Target { name: "expression", play: expression::play },
 ];
 
 impl Target {

@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "the inputs are fixed: whatever does not hold is a fault of this program")]
 
 mod decide;
+mod fhirpath;
 mod gate;
 mod orders;
 mod plan;
@@ -31,7 +32,7 @@ pub struct Subject {
 }
 
 /// All of them, in the order in which an order meets them.
-pub const SUBJECTS: [Subject; 11] = [
+pub const SUBJECTS: [Subject; 13] = [
     Subject { name: "gate-laboratory", prepare: gate::laboratory },
     Subject { name: "gate-prescription", prepare: gate::prescription },
     Subject { name: "decide-submission", prepare: decide::submission },
@@ -43,6 +44,8 @@ pub const SUBJECTS: [Subject; 11] = [
     Subject { name: "serialise-message", prepare: serialise::message },
     Subject { name: "query-index", prepare: query::index },
     Subject { name: "query-read", prepare: query::read },
+    Subject { name: "fhirpath-parse", prepare: fhirpath::parse },
+    Subject { name: "fhirpath-evaluate", prepare: fhirpath::evaluate },
 ];
 
 impl Subject {

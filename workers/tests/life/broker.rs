@@ -82,7 +82,7 @@ async fn granted_work_outlives_the_broker() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Python, WORKER_PYTHON or python3, with what examples/requirements.txt lists"]
+#[ignore = "needs a Python, HUB_TEST_PYTHON or python3, with what examples/requirements.txt lists"]
 async fn python_worker_keeps_the_contract_at_a_broker() {
     let broker = broker().await;
     let mut hub = Hub::at(&broker.url()).await;
@@ -97,7 +97,7 @@ async fn python_worker_keeps_the_contract_at_a_broker() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Python, WORKER_PYTHON or python3, with what examples/requirements.txt lists"]
+#[ignore = "needs a Python, HUB_TEST_PYTHON or python3, with what examples/requirements.txt lists"]
 async fn granted_work_in_python_outlives_the_broker() {
     let broker = broker().await;
     let mut hub = Hub::at(&broker.url()).await;
@@ -118,7 +118,7 @@ async fn granted_work_in_python_outlives_the_broker() {
 }
 
 fn python(broker: &RabbitMq, more: &[&str]) -> Child {
-    let interpreter = std::env::var("WORKER_PYTHON").unwrap_or_else(|_| "python3".into());
+    let interpreter = std::env::var("HUB_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     Command::new(interpreter)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/worker.py"))
         .args(["--url", &broker.url(), "--work", "laboratory", "--performer", PERFORMER])

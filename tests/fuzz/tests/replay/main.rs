@@ -92,4 +92,4 @@ macro_rules! targets {
     };
 }
 
-targets!(resource, search, message, plan, patch);
+targets!(resource, search, message, plan, patch, expression);
