@@ -54,7 +54,7 @@ impl Timestamp {
         (self.0.saturating_sub(earlier.0)).max(0) as f64 / MICROS as f64
     }
 
-    fn date_time(self) -> OffsetDateTime {
+    pub fn date_time(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 

@@ -12,6 +12,7 @@ stories![
     with_strict_references_everything_must_be_here,
     a_stale_update_is_refused,
     a_patch_that_does_not_fit_is_refused,
+    a_fhirpath_patch_that_does_not_fit_is_refused,
     a_step_that_is_not_allowed_is_refused_and_told_what_is,
     what_a_task_is_does_not_change,
     a_bundle_that_cannot_be_taken_says_why,
@@ -145,6 +146,47 @@ async fn a_stale_update_is_refused(world: World) {
     hub.closes().await;
 }
 
+async fn a_fhirpath_patch_that_does_not_fit_is_refused(world: World) {
+    let hub = world.hub().await;
+    let request = hub.submits(referral()).await.request().to_owned();
+    let operation = |kind: &str, path: &str, value: Value| {
+        let parts = json!([
+            { "name": "type", "valueCode": kind }, { "name": "path", "valueString": path },
+            { "name": "name", "valueString": "colour" }, value.with(json!({ "name": "value" })),
+        ]);
+        json!({ "resourceType": "Parameters", "parameter": [{ "name": "operation", "part": parts }] })
+    };
+    let (code, text) = (|code: &str| json!({ "valueCode": code }), json!({ "valueString": "x" }));
+    let place = "Parameters.parameter[0]";
+    for (patch, status, code, path) in [
+        (json!([]), 400, "structure", ""),
+        (json!({ "resourceType": "Task", "status": "draft", "intent": "order" }), 422, "invalid", "Task"),
+        (operation("dance", "ServiceRequest", text.clone()), 400, "value", "Parameters.parameter[0].part[0]"),
+        (operation("delete", "ServiceRequest.frist()", text.clone()), 400, "value", "Parameters.parameter[0].part[1]"),
+        (operation("add", "ServiceRequest", text.clone()), 422, "processing", place),
+        (operation("replace", "ServiceRequest.encounter", text.clone()), 422, "processing", place),
+        (
+            operation("replace", "ServiceRequest.descendants().repeat($this & '.')", text.clone()),
+            422,
+            "processing",
+            place,
+        ),
+        (
+            operation("replace", "ServiceRequest.iif(('a').repeat($this & 'a').empty(), note)", text),
+            422,
+            "too-costly",
+            place,
+        ),
+        (operation("replace", "ServiceRequest.status", code("done")), 422, "code-invalid", "ServiceRequest.status"),
+        (operation("delete", "ServiceRequest.subject", code("x")), 422, "required", "ServiceRequest.subject"),
+        (operation("replace", "ServiceRequest.intent", code("plan")), 422, "business-rule", "ServiceRequest.intent"),
+    ] {
+        hub.fhirpath_patch(&request, &patch).await.refuses(status, code, path);
+    }
+    assert_eq!(hub.reads(&request).await["meta"]["versionId"], "1");
+    hub.closes().await;
+}
+
 async fn a_patch_that_does_not_fit_is_refused(world: World) {
     let hub = world.hub().await;
     let request = hub.submits(referral()).await.request().to_owned();
@@ -166,7 +208,7 @@ async fn a_patch_that_does_not_fit_is_refused(world: World) {
     for (patch, status, code, path) in patches {
         hub.patch(&request, patch).await.refuses(status, code, path);
     }
-    let wrong_type = hub.request(reqwest::Method::PATCH, &request).body("application/fhir+json", "[]");
+    let wrong_type = hub.request(reqwest::Method::PATCH, &request).body("application/xml", "<a/>");
     wrong_type.await.refuses(415, "not-supported", "");
     assert_eq!(hub.reads(&request).await["meta"]["versionId"], "1");
     hub.closes().await;

@@ -14,6 +14,7 @@ stories![
     what_everybody_refuses_ends_the_order,
     what_fails_everywhere_after_a_start_fails_the_order,
     the_refusal_of_the_named_performer_ends_the_step,
+    a_step_is_claimed_and_done_in_fhirs_own_words,
     a_registered_performer_has_a_queue_of_its_own,
     an_unregistered_performer_finds_its_tasks_by_asking,
     a_claim_without_a_sign_of_life_lapses,
@@ -123,6 +124,52 @@ async fn the_refusal_of_the_named_performer_ends_the_step(world: World) {
     hub.patch(&order.step(2), declined).await.is(200);
     assert_eq!(order.is("rejected").await["statusReason"]["text"], "Not our region");
     assert_eq!(order.offers("triage").await.len(), 1, "nobody else was asked for");
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+async fn a_step_is_claimed_and_done_in_fhirs_own_words(world: World) {
+    let hub = world.hub().await;
+    let order = hub.submits(referral()).await;
+    let operation = |kind: &str, path: &str, more: Value| {
+        let parts = json!([{ "name": "type", "valueCode": kind }, { "name": "path", "valueString": path }]);
+        let all: Vec<Value> = [parts, more].iter().flat_map(|parts| parts.as_array().cloned()).flatten().collect();
+        json!({ "name": "operation", "part": all })
+    };
+    let replaces =
+        |path: &str, value: Value| operation("replace", path, json!([value.with(json!({ "name": "value" }))]));
+    let patch = async |operations: Value| {
+        let parameters = json!({ "resourceType": "Parameters", "parameter": operations });
+        hub.fhirpath_patch(&order.step(2), &parameters).await
+    };
+    let owner = json!([
+        { "name": "name", "valueString": "owner" },
+        { "name": "value", "valueReference": { "reference": "Organization/clinic-1" } },
+    ]);
+    let claim = [
+        operation("add", "Task.where(owner.empty())", owner),
+        replaces("Task.status", json!({ "valueCode": "accepted" })),
+    ];
+    patch(json!(claim)).await.is(200);
+    patch(json!(claim)).await.refuses(422, "processing", "Parameters.parameter[0]");
+    patch(json!([replaces("Task.where(status = 'accepted').status", json!({ "valueCode": "in-progress" }))]))
+        .await
+        .is(200);
+    let output = json!([
+        { "name": "name", "valueString": "output" },
+        { "name": "value", "part": [
+            { "name": "type", "valueCodeableConcept": { "text": "outcome" } },
+            { "name": "value", "valueString": "Seen, and to be booked" },
+        ] },
+    ]);
+    let done = [operation("add", "Task", output), replaces("Task.status", json!({ "valueCode": "completed" }))];
+    let task = patch(json!(done)).await.is(200);
+    assert_eq!(task.body["output"][0]["valueString"], "Seen, and to be booked");
+    patch(json!([replaces("Task.status", json!({ "valueCode": "in-progress" }))])).await.refuses(
+        422,
+        "business-rule",
+        "Task.status",
+    );
     order.walked_legally().await;
     hub.closes().await;
 }

@@ -8,12 +8,12 @@ use crate::graph::Graph;
 const MAY_USE: [(&str, &[&str]); 12] = [
     ("schemas", &[]),
     ("hub-fhirpath", &["schemas"]),
-    ("hub-domain", &["schemas"]),
+    ("hub-domain", &["schemas", "hub-fhirpath"]),
     ("hub-storage", &["schemas", "hub-domain"]),
     ("hub-transport", &["schemas"]),
     ("hub-telemetry", &[]),
     // The workers only to run simulated fillers beside the hub.
-    ("hub", &["schemas", "hub-domain", "hub-storage", "hub-transport", "hub-telemetry", "workers"]),
+    ("hub", &["schemas", "hub-domain", "hub-fhirpath", "hub-storage", "hub-transport", "hub-telemetry", "workers"]),
     ("workers", &["schemas", "hub-transport", "hub-telemetry"]),
     ("services", &[]),
     ("fuzz", &["schemas", "hub-domain", "hub-fhirpath"]),

@@ -54,6 +54,11 @@ impl Client {
         self.request(Method::PATCH, path).body(PATCH, operations.to_string())
     }
 
+    /// By a Parameters resource.
+    pub fn fhirpath_patch(&self, path: &str, parameters: &Value) -> Request {
+        self.request(Method::PATCH, path).body(FHIR, parameters.to_string())
+    }
+
     pub fn delete(&self, path: &str) -> Request {
         self.request(Method::DELETE, path)
     }

@@ -34,7 +34,7 @@ pub enum Act {
     },
     Patch {
         key: Key,
-        patch: json_patch::Patch,
+        patch: Patch,
         if_match: Option<u32>,
     },
     Delete {
@@ -45,6 +45,15 @@ pub enum Act {
     Fire(TimerId),
     /// Something that a national service offers.
     Ask(Box<Ask>),
+}
+
+/// What is to be changed of a resource, in one of two languages.
+#[derive(Debug, Clone)]
+pub enum Patch {
+    /// RFC 6902.
+    Json(json_patch::Patch),
+    /// FHIR's own: a Parameters resource whose paths are FHIRPath.
+    FhirPath(hub_fhirpath::Patch),
 }
 
 /// One resource to create.

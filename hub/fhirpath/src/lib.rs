@@ -28,6 +28,7 @@ mod moment;
 mod navigate;
 mod operators;
 mod parse;
+mod patch;
 mod syntax;
 mod units;
 mod value;
@@ -39,8 +40,9 @@ use ::time::OffsetDateTime;
 use serde_json::Value;
 
 pub use functions::names as function_names;
-pub use model::{Member, Model, R4};
+pub use model::{Model, R4};
 pub use moment::{Form, Moment};
+pub use patch::Patch;
 pub use syntax::{Fault, FaultKind};
 pub use value::{Collection, Item, Node, Quantity};
 
@@ -75,6 +77,19 @@ impl Expression {
     pub fn evaluate<'a>(&'a self, context: &[Item<'a>], scope: &Scope<'a>) -> Result<Collection<'a>, Fault> {
         let frame = Frame { this: context, index: None, total: None };
         Evaluation::new(scope, context).eval(&self.root, frame)
+    }
+
+    /// For `a.b`, what `a` gives, and `b`.
+    pub(crate) fn of_last_step<'a>(
+        &'a self,
+        resource: &'a Value,
+        scope: &Scope<'a>,
+    ) -> Option<Result<(Collection<'a>, &'a str), Fault>> {
+        let syntax::Node::Member(focus, name) = &*self.root.node else { return None };
+        let context = [Item::Node(Node::resource(resource))];
+        let Some(focus) = focus else { return Some(Ok((context.to_vec(), name))) };
+        let found = Evaluation::new(scope, &context).eval(focus, Frame { this: &context, index: None, total: None });
+        Some(found.map(|found| (found, &**name)))
     }
 
     /// Whether it is true of a resource; nothing when it gives nothing. Anything else than a Boolean is a fault.

@@ -1,6 +1,6 @@
 //! What a release of FHIR says about types: which elements they have, and what is a kind of what.
 
-use schemas::gate;
+use schemas::gate::{self, Member};
 
 /// The definitions of a release, as far as expressions ask for them.
 pub trait Model: Sync {
@@ -12,29 +12,13 @@ pub trait Model: Sync {
     fn is_resource(&self, name: &str) -> bool;
 }
 
-/// An element by one of its keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    /// As the definition names it: `status`, `value[x]`.
-    pub element: &'static str,
-    /// Its type by this key. Elements nested in a type are named by their path, `Task.input`.
-    pub kind: &'static str,
-}
-
-impl Member {
-    /// `value` of a choice `value[x]`.
-    pub fn choice(self) -> Option<&'static str> {
-        self.element.strip_suffix("[x]")
-    }
-}
-
 /// FHIR R4, by the tables of the gate. Of a type that they lack an element is taken for what its JSON looks like.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct R4;
 
 impl Model for R4 {
     fn member(&self, of: &str, key: &str) -> Option<Member> {
-        gate::member(of, key).map(|(element, kind)| Member { element, kind })
+        gate::member(of, key)
     }
 
     fn defines(&self, name: &str) -> bool {

@@ -54,10 +54,27 @@ pub fn known(name: &str) -> bool {
     R4.resource(name).is_some()
 }
 
-/// The element that a key of an object of this type stands for, and the type that it has by this key: `value[x]` and
-/// `Quantity` for the `valueQuantity` of an Observation. Elements nested in a type are a type by their path.
-pub fn member(of: &str, key: &str) -> Option<(&'static str, &'static str)> {
+/// The element that a key of an object of this type stands for.
+pub fn member(of: &str, key: &str) -> Option<Member> {
     R4.member(of, key)
+}
+
+/// An element by one of its keys: `value[x]` by `valueQuantity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// As the definition names it: `status`, `value[x]`.
+    pub element: &'static str,
+    /// Its type by this key. What is nested in a type is named by its path, `Task.input`.
+    pub kind: &'static str,
+    /// Whether it is a list.
+    pub many: bool,
+}
+
+impl Member {
+    /// `value` of a choice `value[x]`.
+    pub fn choice(self) -> Option<&'static str> {
+        self.element.strip_suffix("[x]")
+    }
 }
 
 /// Whether our tables define the elements of this type, of data or of resources.

@@ -1,5 +1,6 @@
 //! The official definitions, as the gate looks them up.
 
+use super::Member;
 use super::primitive::Primitive;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -112,8 +113,7 @@ impl Tables {
         self.code_sets.get(element.closed_set?)
     }
 
-    /// The element that a key stands for, and the name of its type by this key.
-    pub(super) fn member(&self, of: &str, key: &str) -> Option<(&'static str, &'static str)> {
+    pub(super) fn member(&self, of: &str, key: &str) -> Option<Member> {
         let owner = self.named(of)?;
         let place = owner.find(key)?;
         let kind = match place.shape {
@@ -121,7 +121,8 @@ impl Tables {
             Shape::Object(id) => self.get(id).name,
             Shape::Resource => "Resource",
         };
-        Some((owner.element(place).name, kind))
+        let element = owner.element(place);
+        Some(Member { element: element.name, kind, many: element.many })
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -1,9 +1,9 @@
-//! A JSON Patch.
+//! A JSON Patch, or where an object came, a FHIRPath Patch.
 
-use hub_domain::command::Act;
-use json_patch::Patch;
+use hub_domain::command::{Act, Patch};
 use schemas::gate::{self, Limits};
 use schemas::resource::{Key, Kind};
+use serde_json::Value;
 
 use crate::registry::Registry;
 use crate::resource::faults_are_told;
@@ -11,7 +11,16 @@ use crate::resource::faults_are_told;
 /// On a Task that is under way, one that is not, a request and a Patient.
 pub fn play(bytes: &[u8]) {
     let Ok(value) = gate::parse_json(bytes, &Limits::default()) else { return };
-    let Ok(patch) = serde_json::from_value::<Patch>(value) else { return };
+    let patch = match value {
+        Value::Object(parameters) => match hub_fhirpath::Patch::read(&parameters) {
+            Ok(patch) => Patch::FhirPath(patch),
+            Err(faults) => return faults_are_told(&faults),
+        },
+        operations => match serde_json::from_value(operations) {
+            Ok(patch) => Patch::Json(patch),
+            Err(_) => return,
+        },
+    };
     let id = |order: u32, step: &str| format!("00000000-0000-000{order}-0000-000000000000{step}");
     let keys = [
         Key::task(id(1, ".0")),

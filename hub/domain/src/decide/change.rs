@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::draft::{Draft, repeated};
 use super::task::{self, Wish};
 use super::{Moment, Stop, request, submit, task_id};
-use crate::command::{Caller, Command, Role};
+use crate::command::{Caller, Command, Patch, Role};
 use crate::decision::{Decision, EntryOutcome};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Scene;
@@ -45,7 +45,7 @@ pub(super) fn patch(
     scene: &Scene,
     command: &Command,
     key: &Key,
-    patch: &json_patch::Patch,
+    patch: &Patch,
     if_match: Option<u32>,
     moment: &Moment,
 ) -> Result<Decision, Stop> {
@@ -57,7 +57,7 @@ pub(super) fn patch(
     let before = before.clone();
     workflows::check_own(&draft, root)?;
     check_version(&before, if_match, moment)?;
-    let body = super::patch::apply(&before.body, patch)?;
+    let body = super::patch::apply(&before.body, patch, moment.now)?;
     let invalid = |faults| Refusal::new(RefusalKind::Unprocessable, faults);
     gate::check(&body, Some(key.kind.name())).map_err(invalid)?;
     if body.get("id") != before.body.get("id") {

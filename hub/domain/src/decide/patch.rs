@@ -1,12 +1,15 @@
-//! A JSON Patch is applied to a copy, and no further than can be afforded: a few bytes that copy what was copied would
-//! grow to any size, and what is moved into itself by turns would nest to any depth.
+//! A patch is applied to a copy. A JSON Patch goes no further than can be afforded: a few bytes that copy what was copied
+//! would grow to any size, and what is moved into itself by turns would nest to any depth. A FHIRPath Patch copies
+//! nothing, and its paths have their own limits.
 
-use json_patch::{Patch, PatchErrorKind, PatchOperation};
+use json_patch::{PatchErrorKind, PatchOperation};
 use schemas::gate::Limits;
 use schemas::outcome::IssueType;
 use schemas::resource::Body;
+use schemas::time::Timestamp;
 use serde_json::Value;
 
+use crate::command::Patch;
 use crate::refusal::{Refusal, RefusalKind};
 
 /// What the copies and moves of one patch may carry, all together.
@@ -14,9 +17,18 @@ const CARRIED_LIMIT_BYTES: usize = 1 << 20;
 /// Counted for each value beside its text.
 const VALUE_BYTES: usize = 8;
 
-/// The body as the patch leaves it. Operations are applied one by one and never undone: when one fails, the copy is
-/// dropped.
-pub(super) fn apply(before: &Body, patch: &Patch) -> Result<Body, Refusal> {
+/// The body as the patch leaves it.
+pub(super) fn apply(before: &Body, patch: &Patch, now: Timestamp) -> Result<Body, Refusal> {
+    match patch {
+        Patch::Json(patch) => apply_json(before, patch),
+        Patch::FhirPath(patch) => {
+            patch.apply(before, now.date_time()).map_err(|issue| Refusal::new(RefusalKind::Unprocessable, vec![issue]))
+        }
+    }
+}
+
+/// Operations are applied one by one and never undone: when one fails, the copy is dropped.
+fn apply_json(before: &Body, patch: &json_patch::Patch) -> Result<Body, Refusal> {
     let mut value = Value::Object(before.clone());
     let mut carried = Allowance { bytes: CARRIED_LIMIT_BYTES };
     for (number, operation) in patch.iter().enumerate() {
@@ -86,8 +98,8 @@ mod tests {
 
     fn patched(operations: Value) -> Result<Value, Refusal> {
         let before = json!({ "resourceType": "Task", "status": "requested", "note": [{ "text": "x" }] });
-        let patch: Patch = serde_json::from_value(operations).unwrap();
-        apply(before.as_object().unwrap(), &patch).map(Value::Object)
+        let patch = Patch::Json(serde_json::from_value(operations).unwrap());
+        apply(before.as_object().unwrap(), &patch, Timestamp(0)).map(Value::Object)
     }
 
     #[test]

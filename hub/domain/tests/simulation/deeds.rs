@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hub_domain::command::{Act, Caller, Command, Repeat, Role};
+use hub_domain::command::{Act, Caller, Command, Patch, Repeat, Role};
 use hub_domain::decision::TimerId;
 use schemas::message::{Act as Reported, StatusReport};
 use schemas::resource::{Key, Kind, Resource};
@@ -203,7 +203,7 @@ impl World {
             let mut operations = vec![json!({ "op": "replace", "path": "/status", "value": to })];
             let named = owner.map(|who| json!({ "op": "add", "path": "/owner", "value": { "reference": who } }));
             operations.extend(named);
-            Act::Patch { key, patch: serde_json::from_value(operations.into()).unwrap(), if_match }
+            Act::Patch { key, patch: Patch::Json(serde_json::from_value(operations.into()).unwrap()), if_match }
         } else {
             let mut body = task.body.clone().into_body();
             body.insert("status".into(), to.into());

@@ -93,7 +93,7 @@ fn check_version(version: Option<&str>, status: StatusCode) -> Result<(), No> {
 }
 
 pub(super) const RESOURCE_TYPES: [&str; 2] = ["application/fhir+json", "application/json"];
-pub(super) const PATCH_TYPES: [&str; 1] = ["application/json-patch+json"];
+pub(super) const PATCH_TYPES: [&str; 3] = ["application/json-patch+json", "application/fhir+json", "application/json"];
 pub(super) const FORM_TYPES: [&str; 1] = ["application/x-www-form-urlencoded"];
 
 /// Refuses those who accept nothing that is spoken here.

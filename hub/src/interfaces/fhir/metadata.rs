@@ -113,7 +113,7 @@ fn head(base: &str, description: &str) -> Value {
 
 fn statement(base: &str, open: bool) -> Value {
     let mut statement = head(base, "A broker of orders, Tasks and their fulfilment");
-    statement["patchFormat"] = json!(["application/json-patch+json"]);
+    statement["patchFormat"] = json!(["application/json-patch+json", "application/fhir+json"]);
     statement["rest"] = json!([{
         "mode": "server",
         "security": security(open),

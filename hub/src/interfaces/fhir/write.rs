@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use hub_domain::command::{Act, Caller, Command, Entry, Repeat, Role};
+use hub_domain::command::{Act, Caller, Command, Entry, Patch, Repeat, Role};
 use hub_domain::decision::{EntryOutcome, ReplyEntry};
 use schemas::outcome::{Issue, IssueType, operation_outcome};
 use schemas::resource::{Key, Kind};
@@ -75,7 +75,7 @@ pub(super) async fn patch(
     let if_match = content::if_match(&headers)?;
     let bytes = content::bytes(&service, body).await?;
     let repeat = content::repeat(&headers, caller.name(), &format!("patch {key}"), &bytes)?;
-    let patch = read_patch(&bytes)?;
+    let patch = read_patch(&headers, &bytes)?;
     let done = execute(&service, caller, repeat, Act::Patch { key, patch, if_match }).await?;
     respond(&service, &headers, done).await
 }
@@ -83,7 +83,12 @@ pub(super) async fn patch(
 /// Most operations of one patch: each may copy the whole resource.
 const PATCH_OPERATIONS_LIMIT: usize = 1_000;
 
-fn read_patch(bytes: &[u8]) -> Result<json_patch::Patch, No> {
+/// A Parameters resource is a FHIRPath Patch, anything else a JSON Patch.
+fn read_patch(headers: &HeaderMap, bytes: &[u8]) -> Result<Patch, No> {
+    if content::demand_type(headers, &RESOURCE_TYPES).is_ok() {
+        let parameters = content::resource(bytes, "Parameters")?;
+        return hub_fhirpath::Patch::read(&parameters).map(Patch::FhirPath).map_err(No::bad_request);
+    }
     let value = schemas::gate::parse_json(bytes, &schemas::gate::Limits::default()).map_err(No::bad_request)?;
     let wrong = |text: String| No::bad_request(vec![Issue::error(IssueType::Structure, "", text)]);
     let patch: json_patch::Patch = serde_json::from_value(value)
@@ -91,7 +96,7 @@ fn read_patch(bytes: &[u8]) -> Result<json_patch::Patch, No> {
     if patch.len() > PATCH_OPERATIONS_LIMIT {
         return Err(wrong(format!("a patch has at most {PATCH_OPERATIONS_LIMIT} operations")));
     }
-    Ok(patch)
+    Ok(Patch::Json(patch))
 }
 
 pub(super) async fn delete(
