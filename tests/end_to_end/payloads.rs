@@ -1,7 +1,11 @@
-//! Real payloads: every R4 request and Task of the collected examples is stored, or refused for a reason named here.
+//! Real payloads: every example of a type that is kept is stored, or refused for a reason named here; and what is stored is
+//! found by all that it says.
 
 use std::path::{Path, PathBuf};
 
+use hub_domain::query::{IndexValue, Param, ParamType, index};
+use schemas::resource::{Key, Kind, Resource};
+use schemas::time::Timestamp;
 use serde_json::Value;
 use tests::{Hub, World, say_once, stories};
 
@@ -39,6 +43,7 @@ async fn every_example_is_stored_or_refused_for_a_reason(world: World) {
     let stored = rows.iter().filter(|row| row.contains("| stored")).count();
     // Once for all combinations, unless one of them tells another story.
     say_once(&format!("\nreal payloads: {stored} of {} stored\n{}", rows.len(), rows.join("\n")));
+    finds_all_by_what_they_say(&hub).await;
     let unnamed: Vec<&String> = rows.iter().filter(|row| row.contains("| REFUSED")).collect();
     assert!(unnamed.is_empty(), "{unnamed:#?}");
     assert_eq!(stored + REFUSED.len(), rows.len(), "each that is named is refused");
@@ -46,8 +51,60 @@ async fn every_example_is_stored_or_refused_for_a_reason(world: World) {
 }
 
 fn is_wanted(path: &Path) -> bool {
-    let name = name(path);
-    ["ServiceRequest-", "MedicationRequest-", "Task-"].iter().any(|kind| name.starts_with(kind))
+    name(path).split('-').next().and_then(Kind::parse).is_some_and(|kind| kind != Kind::BUNDLE)
+}
+
+/// Of everything that is stored, each value of each search parameter finds it: the query is made from the resource.
+async fn finds_all_by_what_they_say(hub: &Hub) {
+    let (mut asked, mut lost) = (0, Vec::new());
+    for kind in Kind::ALL {
+        for body in hub.finds(&format!("{kind}?_count=200")).await {
+            let id = body["id"].as_str().unwrap().to_owned();
+            let stored = Resource::new(Key::new(*kind, &id), 1, Timestamp(0), body.as_object().unwrap().clone());
+            for (param, value) in index(&stored) {
+                for question in questions(param, &value) {
+                    asked += 1;
+                    let found = hub.finds(&format!("{kind}?{question}&_count=200")).await;
+                    if !found.iter().any(|body| body["id"] == id.as_str()) {
+                        lost.push(format!("{kind}/{id} is not found by {question}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(lost.is_empty(), "{} of {asked}: {lost:#?}", lost.len());
+    assert!(asked > 2_000, "{asked} questions");
+}
+
+/// The year 10,000.
+const END_OF_THE_CALENDAR: Timestamp = Timestamp(253_402_300_800_000_000);
+
+/// The ways to ask for a value, as a query has them.
+fn questions(param: &Param, value: &IndexValue) -> Vec<String> {
+    let name = param.name;
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('|', "\\|").replace(',', "\\,");
+    let token = |system: &Option<String>, code: &str| {
+        let system = system.as_deref().map_or(String::new(), escaped);
+        format!("{system}|{}", escaped(code))
+    };
+    let encode = |text: String| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let asked = |modifier: &str, value: String| format!("{name}{modifier}={}", encode(value));
+    match value {
+        IndexValue::Token { code, .. } if param.kind == ParamType::Uri => vec![asked("", escaped(code))],
+        IndexValue::Token { system, code } => {
+            vec![asked("", escaped(code)), asked("", token(system, code)), asked(":missing", "false".into())]
+        }
+        IndexValue::Reference(to) => vec![asked("", escaped(to)), asked(":missing", "false".into())],
+        IndexValue::ReferenceIdentifier { system, value } => vec![asked(":identifier", token(system, value))],
+        IndexValue::Date { low, high } => {
+            let prefixed = |prefix: &str, at: &Timestamp| asked("", format!("{prefix}{at}"));
+            let mut questions = vec![prefixed("ge", low), prefixed("le", high)];
+            // A Period without an end goes on to the end of the calendar: nothing is later.
+            let later = Timestamp(high.0 + 1_000_000);
+            questions.extend((later < END_OF_THE_CALENDAR).then(|| prefixed("lt", &later)));
+            questions
+        }
+    }
 }
 
 fn name(path: &Path) -> &str {

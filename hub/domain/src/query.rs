@@ -1,12 +1,19 @@
-//! Search parameters, as a table: a further one is one row here, and `/metadata` follows by itself.
+//! Search parameters: FHIR's own, from the table of its definitions (`tables/search.tsv`). A type of resource that is kept
+//! has them all, and `/metadata` follows by itself.
 //!
-//! From a row come both sides: the values by which a resource is found ([`index`]), and the reading of a query.
+//! From a row come both sides: the values by which a resource is found ([`index`]), extracted by the published expression,
+//! and the reading of a query.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use hub_fhirpath::{Collection, Expression, Item, Node, Scope};
 use schemas::ids::Target;
 use schemas::resource::{Body, Kind, Resource};
 use schemas::time::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,118 +21,128 @@ pub enum ParamType {
     Token,
     Reference,
     Date,
+    Uri,
 }
 
-/// One search parameter of some types.
-#[derive(Debug, PartialEq, Eq)]
+/// One search parameter of a type.
+#[derive(Debug)]
 pub struct Param {
-    pub kinds: &'static [&'static str],
+    pub of: Kind,
     pub name: &'static str,
     pub kind: ParamType,
-    /// The element, dotted; lists are walked.
-    pub path: &'static str,
-    /// For references: the types it may point to, so that a bare id can be looked for.
-    pub targets: &'static [&'static str],
+    /// What a database keeps values by: parameters of one element share them. It is stored, so it stays.
+    pub element: &'static str,
+    pub expression: Expression,
+    /// For references: the types that a bare id may be of.
+    pub targets: Vec<&'static str>,
+    /// For references: the only type that counts, though the element may point elsewhere.
+    pub only: Option<&'static str>,
+    /// Of a date: whether it may be a Period or a Timing, as long as it likes.
+    pub is_range: bool,
+    /// The names with which the paths of the expression begin: without one of them there is nothing to extract. None of a
+    /// condition, which is false then.
+    begins: Vec<&'static str>,
 }
 
-const TASK: &[&str] = &["Task"];
-const SERVICE: &[&str] = &["ServiceRequest"];
-const MEDICATION: &[&str] = &["MedicationRequest"];
-const REQUESTS: &[&str] = &["ServiceRequest", "MedicationRequest"];
-const IDENTIFIED: &[&str] = &[
-    "Task",
-    "ServiceRequest",
-    "MedicationRequest",
-    "Patient",
-    "Practitioner",
-    "Organization",
-    "PractitionerRole",
-    "Location",
-    "HealthcareService",
-];
-const OWNERS: &[&str] = &[
-    "Organization",
-    "Practitioner",
-    "PractitionerRole",
-    "CareTeam",
-    "HealthcareService",
-    "Patient",
-    "Device",
-    "RelatedPerson",
-];
-const REQUESTERS: &[&str] = &["Organization", "Practitioner", "PractitionerRole", "Patient", "Device", "RelatedPerson"];
-const FOCUSES: &[&str] = &["ServiceRequest", "MedicationRequest", "Task"];
-
-const fn param(
-    kinds: &'static [&'static str],
-    name: &'static str,
-    kind: ParamType,
-    path: &'static str,
-    targets: &'static [&'static str],
-) -> Param {
-    Param { kinds, name, kind, path, targets }
+/// There is one of each name of a type.
+impl PartialEq for Param {
+    fn eq(&self, other: &Self) -> bool {
+        self.of == other.of && self.name == other.name
+    }
 }
 
-/// All search parameters but `_id` and `_lastUpdated`, which every type has.
-pub const PARAMS: &[Param] = &[
-    param(IDENTIFIED, "identifier", ParamType::Token, "identifier", &[]),
-    param(TASK, "status", ParamType::Token, "status", &[]),
-    param(TASK, "business-status", ParamType::Token, "businessStatus", &[]),
-    param(TASK, "code", ParamType::Token, "code", &[]),
-    param(TASK, "intent", ParamType::Token, "intent", &[]),
-    param(TASK, "priority", ParamType::Token, "priority", &[]),
-    param(TASK, "group-identifier", ParamType::Token, "groupIdentifier", &[]),
-    param(TASK, "performer", ParamType::Token, "performerType", &[]),
-    param(TASK, "focus", ParamType::Reference, "focus", FOCUSES),
-    param(TASK, "based-on", ParamType::Reference, "basedOn", FOCUSES),
-    param(TASK, "part-of", ParamType::Reference, "partOf", TASK),
-    param(TASK, "owner", ParamType::Reference, "owner", OWNERS),
-    param(TASK, "requester", ParamType::Reference, "requester", REQUESTERS),
-    param(TASK, "subject", ParamType::Reference, "for", &["Patient", "Group"]),
-    param(TASK, "patient", ParamType::Reference, "for", &["Patient"]),
-    param(TASK, "encounter", ParamType::Reference, "encounter", &["Encounter"]),
-    param(TASK, "authored-on", ParamType::Date, "authoredOn", &[]),
-    param(TASK, "modified", ParamType::Date, "lastModified", &[]),
-    param(REQUESTS, "status", ParamType::Token, "status", &[]),
-    param(REQUESTS, "intent", ParamType::Token, "intent", &[]),
-    param(REQUESTS, "priority", ParamType::Token, "priority", &[]),
-    param(REQUESTS, "subject", ParamType::Reference, "subject", &["Patient", "Group", "Location", "Device"]),
-    param(REQUESTS, "patient", ParamType::Reference, "subject", &["Patient"]),
-    param(REQUESTS, "requester", ParamType::Reference, "requester", REQUESTERS),
-    param(REQUESTS, "encounter", ParamType::Reference, "encounter", &["Encounter"]),
-    param(SERVICE, "code", ParamType::Token, "code", &[]),
-    param(SERVICE, "category", ParamType::Token, "category", &[]),
-    param(SERVICE, "requisition", ParamType::Token, "requisition", &[]),
-    param(SERVICE, "performer", ParamType::Reference, "performer", OWNERS),
-    param(SERVICE, "based-on", ParamType::Reference, "basedOn", REQUESTS),
-    param(SERVICE, "replaces", ParamType::Reference, "replaces", SERVICE),
-    param(SERVICE, "authored", ParamType::Date, "authoredOn", &[]),
-    param(MEDICATION, "code", ParamType::Token, "medicationCodeableConcept", &[]),
-    param(MEDICATION, "category", ParamType::Token, "category", &[]),
-    param(MEDICATION, "group-identifier", ParamType::Token, "groupIdentifier", &[]),
-    param(MEDICATION, "intended-dispenser", ParamType::Reference, "dispenseRequest.performer", &["Organization"]),
-    param(MEDICATION, "intended-performer", ParamType::Reference, "performer", OWNERS),
-    param(MEDICATION, "authoredon", ParamType::Date, "authoredOn", &[]),
+/// What a bare id is most likely of, where FHIR lets a reference point to anything.
+const LIKELY: [(&str, &[&str]); 3] = [
+    ("focus", &["ServiceRequest", "MedicationRequest", "Task"]),
+    ("based-on", &["ServiceRequest", "MedicationRequest", "Task"]),
+    ("subject", &["Patient", "Group"]),
 ];
+
+/// Parameters that R4 has not, in the columns of the table: the items of a prescription are asked for as the requests of
+/// a requisition are.
+const OWN: [&str; 1] =
+    ["MedicationRequest\tgroup-identifier\ttoken\tgroupIdentifier\tMedicationRequest.groupIdentifier"];
+
+static PARAMS: LazyLock<HashMap<&'static str, Vec<Param>>> = LazyLock::new(|| {
+    let mut params: HashMap<&str, Vec<Param>> = HashMap::new();
+    let published = include_str!("../tables/search.tsv").lines().filter(|line| !line.starts_with('#'));
+    for line in published.chain(OWN) {
+        let (kind, rest) = line.split_once('\t').unwrap_or((line, ""));
+        if let Some(of) = Kind::parse(kind) {
+            // Not a failure that can happen to a user: the table is in the binary, and every test reads it.
+            let param = Param::read(of, rest).unwrap_or_else(|| panic!("the table of search parameters: {line}"));
+            params.entry(of.name()).or_default().push(param);
+        }
+    }
+    params
+});
 
 impl Param {
+    /// `name  kind  element  expression  targets`
+    fn read(of: Kind, line: &'static str) -> Option<Self> {
+        let mut columns = line.split('\t');
+        let (name, kind, element, text) = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
+        let targets: Vec<&str> = columns.next().map(|targets| targets.split(' ').collect()).unwrap_or_default();
+        let likely = || LIKELY.iter().find(|(known, _)| *known == name).map(|(_, targets)| targets.to_vec());
+        let any = || Kind::ALL.iter().map(|kind| kind.name()).collect();
+        let targets = if targets.is_empty() { likely().unwrap_or_else(any) } else { targets };
+        let kind = match kind {
+            "token" => (ParamType::Token, false),
+            "reference" => (ParamType::Reference, false),
+            "uri" => (ParamType::Uri, false),
+            "date" => (ParamType::Date, false),
+            "range" => (ParamType::Date, true),
+            _ => return None,
+        };
+        // `resolve()` knows nothing of a logical reference, by which patients are found too: the type is looked at here.
+        let only = text.strip_suffix(')').and_then(|text| text.split_once(".where(resolve() is "));
+        let (text, only) = only.map_or((text, None), |(path, only)| (path, Some(only)));
+        let begin = |part: &'static str| {
+            let path = part.trim_start_matches('(').strip_prefix(of.name())?.strip_prefix('.')?;
+            path.split(|c: char| !c.is_ascii_alphanumeric()).next()
+        };
+        let is_condition = text.contains(".exists()");
+        Some(Self {
+            of,
+            name,
+            kind: kind.0,
+            element,
+            expression: Expression::parse(text).ok()?,
+            targets,
+            only,
+            is_range: kind.1,
+            begins: if is_condition { Vec::new() } else { text.split(" | ").map(begin).collect::<Option<_>>()? },
+        })
+    }
+
     /// The code system of an element of type code, which the element itself does not name.
     pub fn implied_system(&self) -> Option<&'static str> {
-        let task = self.kinds.contains(&"Task");
-        match self.path {
+        let task = self.of == Kind::TASK;
+        match self.element {
             "status" if task => Some("http://hl7.org/fhir/task-status"),
-            "status" if self.kinds.contains(&"ServiceRequest") => Some("http://hl7.org/fhir/request-status"),
+            "status" if self.of == Kind::SERVICE_REQUEST => Some("http://hl7.org/fhir/request-status"),
             "intent" if task => Some("http://hl7.org/fhir/task-intent"),
             "intent" => Some("http://hl7.org/fhir/request-intent"),
             "priority" => Some("http://hl7.org/fhir/request-priority"),
             _ => None,
         }
     }
+
+    /// What the parameter is about in a resource.
+    pub fn found<'a>(&'a self, body: &'a Body) -> Collection<'a> {
+        let is_there = |name: &str| body.contains_key(name) || body.keys().any(|key| key.starts_with(name));
+        if !self.begins.is_empty() && !self.begins.iter().any(|name| is_there(name)) {
+            return Vec::new();
+        }
+        let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
+        // None of the table asks what it cannot: a test asks each of every example.
+        self.expression.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap_or_default()
+    }
 }
 
 /// The parameters of a type, in the order of the table.
 pub fn params(kind: Kind) -> impl Iterator<Item = &'static Param> {
-    PARAMS.iter().filter(move |p| p.kinds.contains(&kind.name()))
+    PARAMS.get(kind.name()).into_iter().flatten()
 }
 
 pub fn find(kind: Kind, name: &str) -> Option<&'static Param> {
@@ -164,25 +181,29 @@ pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
     Uuid::from_bytes(digest)
 }
 
-/// Every value by which `resource` is found, with its parameter.
+/// Every value by which `resource` is found, with its parameter. A resource is found once by a value, however often it
+/// carries it.
 pub fn index(resource: &Resource) -> Vec<(&'static Param, IndexValue)> {
     let mut rows = Vec::new();
     for param in params(resource.key.kind) {
-        for value in at(&resource.body, param.path) {
-            let from = rows.len();
-            match param.kind {
-                ParamType::Token => tokens(value, &mut |v| rows.push((param, v))),
-                ParamType::Reference => references(param, value, &mut |v| rows.push((param, v))),
-                ParamType::Date => {
-                    if let Some((low, high)) = value.as_str().and_then(Timestamp::range) {
-                        rows.push((param, IndexValue::Date { low, high }));
-                    }
+        let from = rows.len();
+        for item in param.found(&resource.body) {
+            let mut push = |value| {
+                let row = (param, value);
+                if !rows[from..].contains(&row) {
+                    rows.push(row);
                 }
-            }
-            // A resource is found once by a value, however often it carries it.
-            for i in (from..rows.len()).rev() {
-                if rows[..i].contains(&rows[i]) {
-                    rows.remove(i);
+            };
+            match param.kind {
+                ParamType::Token => tokens(&item, &mut push),
+                ParamType::Reference => references(param, &item, &mut push),
+                ParamType::Uri => {
+                    uri(&item).into_iter().for_each(|code| push(IndexValue::Token { system: None, code }))
+                }
+                ParamType::Date => {
+                    if let Some((low, high)) = range(&item) {
+                        push(IndexValue::Date { low, high });
+                    }
                 }
             }
         }
@@ -190,59 +211,111 @@ pub fn index(resource: &Resource) -> Vec<(&'static Param, IndexValue)> {
     rows
 }
 
-/// The values at a dotted path, lists unfolded.
-fn at<'a>(body: &'a Body, path: &str) -> Vec<&'a Value> {
-    let mut names = path.split('.');
-    let first = names.next().and_then(|name| body.get(name));
-    let mut values: Vec<&Value> = first.into_iter().collect();
-    unfold(&mut values);
-    for name in names {
-        values = values.iter().filter_map(|value| value.get(name)).collect();
-        unfold(&mut values);
-    }
-    values
-}
-
-fn unfold(values: &mut Vec<&Value>) {
-    if values.iter().any(|value| value.is_array()) {
-        *values = values
-            .iter()
-            .flat_map(|value| match value {
-                Value::Array(items) => items.iter().collect(),
-                single => vec![*single],
-            })
-            .collect();
+/// What is stored of an item, whatever its type.
+fn stored<'a>(item: &Item<'a>) -> Option<(&'a Value, &'a str)> {
+    match item {
+        Item::Node(node) => Some((node.value?, node.kind)),
+        _ => None,
     }
 }
 
-/// A code, an Identifier, a Coding or a CodeableConcept as tokens.
-fn tokens(value: &Value, push: &mut impl FnMut(IndexValue)) {
-    if let Some(code) = value.as_str() {
-        push(IndexValue::Token { system: None, code: code.to_owned() });
-    } else if let Some(codings) = value.get("coding").and_then(Value::as_array) {
-        codings.iter().for_each(|coding| tokens(coding, push));
-    } else if let Some(code) = value.get("code").or_else(|| value.get("value")).and_then(Value::as_str) {
-        let system = value.get("system").and_then(Value::as_str).map(str::to_owned);
-        push(IndexValue::Token { system, code: code.to_owned() });
+/// A code, a Boolean, an Identifier, a Coding, a CodeableConcept or a ContactPoint as tokens.
+fn tokens(item: &Item, push: &mut impl FnMut(IndexValue)) {
+    let plain = |code: String| IndexValue::Token { system: None, code };
+    let Some((value, kind)) = stored(item) else {
+        if let Item::Boolean(value) = item {
+            push(plain(value.to_string()));
+        }
+        return;
+    };
+    match value {
+        Value::String(code) => push(plain(code.clone())),
+        Value::Bool(value) => push(plain(value.to_string())),
+        Value::Object(object) => match object.get("coding").and_then(Value::as_array) {
+            Some(codings) => codings.iter().filter_map(Value::as_object).filter_map(token).for_each(push),
+            // Its system is the kind of device, and nobody's code system: FHIR searches by how it is used.
+            None if kind == "ContactPoint" => {
+                if let Some(code) = text(object, "value") {
+                    push(IndexValue::Token { system: text(object, "use"), code });
+                }
+            }
+            None => token(object).into_iter().for_each(push),
+        },
+        _ => {}
     }
 }
 
-fn references(param: &Param, value: &Value, push: &mut impl FnMut(IndexValue)) {
+/// A Coding or an Identifier.
+fn token(object: &Map<String, Value>) -> Option<IndexValue> {
+    let code = text(object, "code").or_else(|| text(object, "value"))?;
+    Some(IndexValue::Token { system: text(object, "system"), code })
+}
+
+fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
+    object.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn uri(item: &Item) -> Option<String> {
+    stored(item)?.0.as_str().map(str::to_owned)
+}
+
+/// A Reference, or the canonical URL of a definition, with its version and without.
+fn references(param: &Param, item: &Item, push: &mut impl FnMut(IndexValue)) {
+    let Some((value, _)) = stored(item) else { return };
+    if let Some(url) = value.as_str() {
+        push(IndexValue::Reference(url.to_owned()));
+        if let Some((bare, _)) = url.split_once('|') {
+            push(IndexValue::Reference(bare.to_owned()));
+        }
+    }
     if let Some(text) = value.get("reference").and_then(Value::as_str) {
         match Target::parse(text) {
-            // `patient` finds only what points to a Patient, though the element may point elsewhere.
-            Target::Relative { kind, id, .. } if param.name != "patient" || kind == "Patient" => {
+            Target::Relative { kind, id, .. } if param.only.is_none_or(|only| only == kind) => {
                 push(IndexValue::Reference(format!("{kind}/{id}")));
             }
             Target::Absolute(url) => push(IndexValue::Reference(url.to_owned())),
             _ => {}
         }
     }
-    if let Some(identifier) = value.get("identifier")
-        && let Some(code) = identifier.get("value").and_then(Value::as_str)
+    let named_type = value.get("type").and_then(Value::as_str);
+    if let Some(identifier) = value.get("identifier").and_then(Value::as_object)
+        && let Some(value) = text(identifier, "value")
+        && param.only.is_none_or(|only| named_type.is_none_or(|kind| kind == only))
     {
-        let system = identifier.get("system").and_then(Value::as_str).map(str::to_owned);
-        push(IndexValue::ReferenceIdentifier { system, value: code.to_owned() });
+        push(IndexValue::ReferenceIdentifier { system: text(identifier, "system"), value });
+    }
+}
+
+/// Where a Period has no start or no end.
+const FIRST: Timestamp = Timestamp(-62_135_596_800_000_000);
+const LAST: Timestamp = Timestamp(253_402_300_799_999_999);
+
+/// The first and the last instant that a date, a Period or a Timing may mean.
+fn range(item: &Item) -> Option<(Timestamp, Timestamp)> {
+    let (value, kind) = stored(item)?;
+    let of = |value: &Value| value.as_str().and_then(Timestamp::range);
+    match (value, kind) {
+        (Value::String(_), _) => of(value),
+        (Value::Object(period), "Period") => period_range(period),
+        (Value::Object(timing), "Timing") => {
+            let events = timing.get("event").and_then(Value::as_array).into_iter().flatten().filter_map(of);
+            let events = events.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+            let bounds = || timing.get("repeat")?.get("boundsPeriod")?.as_object();
+            events.or_else(|| period_range(bounds()?))
+        }
+        _ => None,
+    }
+}
+
+fn period_range(period: &Map<String, Value>) -> Option<(Timestamp, Timestamp)> {
+    let end = |name: &str| period.get(name).and_then(Value::as_str).and_then(Timestamp::range);
+    match (end("start"), end("end")) {
+        (None, None) => None,
+        (start, last) => {
+            let (low, high) = (start.map_or(FIRST, |start| start.0), last.map_or(LAST, |last| last.1));
+            // One that ends before it begins means all between.
+            Some((low.min(high), low.max(high)))
+        }
     }
 }
 

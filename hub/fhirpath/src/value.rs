@@ -49,6 +49,12 @@ impl<'a> Node<'a> {
         Self { value: Some(value), companion: None, kind: kind_of(value).unwrap_or_default() }
     }
 
+    /// A whole resource that is held as its members.
+    pub fn body(members: &'a Map<String, Value>) -> Self {
+        let kind = members.get("resourceType").and_then(Value::as_str);
+        Self { value: None, companion: Some(members), kind: kind.unwrap_or_default() }
+    }
+
     /// A resource of which nothing but its type is known.
     pub fn of_type(kind: &'a str) -> Self {
         Self { value: None, companion: None, kind }

@@ -100,7 +100,8 @@ impl Index {
 /// The column of `task` or `resource` that holds the first value of a parameter; the others get index rows.
 pub(crate) fn column(kind: Kind, param: &Param) -> Option<&'static str> {
     if kind != Kind::TASK {
-        return ["status", "priority"].into_iter().find(|name| *name == param.name);
+        let names = if kind.is_request() { &["status", "priority"][..] } else { &["status"] };
+        return names.iter().copied().find(|name| *name == param.element);
     }
     match param.name {
         "status" => Some("status"),
@@ -131,12 +132,12 @@ fn root_of_task(id: &str) -> Option<Uuid> {
 /// A value that nearly all resources of a type have: an index row of it would lead to all of them.
 pub(crate) fn is_usual(kind: Kind, param: &Param, code: &str) -> bool {
     // A Task of the whole is an order, and its work items are filler orders.
-    param.path == "intent" && (code == "order" || kind == Kind::TASK && code == "filler-order")
+    param.element == "intent" && (code == "order" || kind == Kind::TASK && code == "filler-order")
 }
 
 /// Whether an identifier may be the one that the hub gives to a Task, whose value is the Task's id.
 pub(crate) fn is_own_identifier(kind: Kind, param: &Param, system: Option<&str>, value: &str) -> bool {
-    let is_ours = kind == Kind::TASK && param.path == "identifier" && system.is_none_or(|s| s == TASK_IDENTIFIER);
+    let is_ours = kind == Kind::TASK && param.element == "identifier" && system.is_none_or(|s| s == TASK_IDENTIFIER);
     is_ours && root_of_task(value).is_some()
 }
 

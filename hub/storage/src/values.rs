@@ -25,12 +25,12 @@ pub(crate) fn key(value: &str) -> Option<Cow<'_, str>> {
 
 /// A value of a parameter, as it is searched for. Two parameters of one element (`subject`, `patient`) share theirs.
 pub(crate) fn digest(kind: Kind, param: &Param, value: &str) -> Uuid {
-    query::digest(kind, [param.path, ""], value)
+    query::digest(kind, [param.element, ""], value)
 }
 
 /// One of a logical reference's identifier, as `:identifier` searches for it.
 pub(crate) fn digest_identifier(kind: Kind, param: &Param, value: &str) -> Uuid {
-    query::digest(kind, [param.path, ":identifier"], value)
+    query::digest(kind, [param.element, ":identifier"], value)
 }
 
 /// What stands for the system of a value; 0 for none.
@@ -42,7 +42,7 @@ pub(crate) fn system(system: Option<&str>) -> i64 {
 
 /// The number of a date's element, so that a new row in the table of parameters moves none.
 pub(crate) fn param(kind: Kind, param: &Param) -> i32 {
-    let hash = fnv64(format!("{kind}.{}", param.path).as_bytes());
+    let hash = fnv64(format!("{kind}.{}", param.element).as_bytes());
     ((hash >> 32) ^ hash) as u32 as i32
 }
 
@@ -64,7 +64,7 @@ mod tests {
         let mut seen = HashMap::new();
         for kind in Kind::ALL {
             for p in params(*kind) {
-                let element = format!("{kind}.{}", p.path);
+                let element = format!("{kind}.{}", p.element);
                 assert_eq!(*seen.entry(param(*kind, p)).or_insert_with(|| element.clone()), element);
             }
         }

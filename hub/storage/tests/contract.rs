@@ -94,6 +94,8 @@ contract! {
         a_task_is_found_by_what_its_id_tells,
         a_task_is_found_by_when_it_was_modified,
         every_parameter_of_a_request_finds_it,
+        every_parameter_of_a_patient_finds_it,
+        a_period_is_found_by_any_moment_of_it,
         values_systems_and_modifiers_mean_what_fhir_says,
         dates_compare_as_ranges,
         an_update_moves_a_task_between_searches,

@@ -31,20 +31,27 @@ fn is_found(kind: Kind, param: &Param, value: &str) {
         ParamType::Token => token(value),
         ParamType::Reference => (json!({ "reference": value }), reference(param, value)),
         ParamType::Date => (value.into(), date(value)),
+        ParamType::Uri => (value.into(), Some(IndexValue::Token { system: None, code: value.to_owned() })),
     };
-    let resource = Resource::new(Key::new(kind, "1"), 1, Timestamp(0), carrying(param.path, element));
+    // Of one element only, whose name is its path.
+    if param.is_range || param.element.contains(|c: char| !c.is_ascii_alphanumeric() && c != '.') {
+        return;
+    }
+    let resource = Resource::new(Key::new(kind, "1"), 1, Timestamp(0), carrying(kind, param.element, element));
     let rows = index(&resource);
     let found = rows.iter().filter(|(row, _)| *row == param).map(|(_, value)| value);
     assert_eq!(found.collect::<Vec<_>>(), wanted.iter().collect::<Vec<_>>(), "{} of a {kind}", param.name);
 }
 
 /// A body with this value at a dotted path.
-fn carrying(path: &str, value: Value) -> Body {
+fn carrying(kind: Kind, path: &str, value: Value) -> Body {
     let (mut names, mut body) = (path.rsplit('.'), Body::new());
     if let Some(last) = names.next() {
         body.insert(last.to_owned(), value);
     }
-    names.fold(body, |inner, name| Body::from_iter([(name.to_owned(), Value::Object(inner))]))
+    let mut body = names.fold(body, |inner, name| Body::from_iter([(name.to_owned(), Value::Object(inner))]));
+    body.insert("resourceType".into(), kind.name().into());
+    body
 }
 
 fn token(value: &str) -> (Value, Option<IndexValue>) {
@@ -62,8 +69,7 @@ fn reference(param: &Param, value: &str) -> Option<IndexValue> {
             // A key reads what a reference writes.
             let key = Key::of_reference(value);
             assert_eq!(key.map(|key| key.to_string()), Kind::parse(kind).map(|_| format!("{kind}/{id}")));
-            let patients_only = param.name == "patient" && kind != "Patient";
-            (!patients_only).then(|| IndexValue::Reference(format!("{kind}/{id}")))
+            param.only.is_none_or(|only| only == kind).then(|| IndexValue::Reference(format!("{kind}/{id}")))
         }
         Target::Absolute(url) => Some(IndexValue::Reference(url.to_owned())),
         Target::Contained(_) | Target::Urn(_) | Target::Other(_) => None,

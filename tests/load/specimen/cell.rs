@@ -165,8 +165,8 @@ impl Reader {
                 IndexValue::ReferenceIdentifier { value, .. } => (":identifier", value),
                 IndexValue::Date { .. } => continue,
             };
-            let element = [param.path.to_owned(), part.to_owned()];
-            let digest = query::digest(kind, [param.path, part], &text);
+            let element = [param.element.to_owned(), part.to_owned()];
+            let digest = query::digest(kind, [param.element, part], &text);
             self.digests.insert(digest, Origin { kind: kind.name().to_owned(), element, text });
         }
         Ok(())

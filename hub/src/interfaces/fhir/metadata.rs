@@ -130,7 +130,7 @@ fn statement(base: &str, open: bool) -> Value {
 }
 
 /// The day of this release: a CapabilityStatement must say when it was last changed.
-const BUILT: &str = "2026-11-22";
+const BUILT: &str = "2026-11-23";
 
 fn resource(kind: Kind) -> Value {
     let codes =
@@ -140,6 +140,7 @@ fn resource(kind: Kind) -> Value {
             ParamType::Token => "token",
             ParamType::Reference => "reference",
             ParamType::Date => "date",
+            ParamType::Uri => "uri",
         };
         json!({ "name": param.name, "type": kind })
     });

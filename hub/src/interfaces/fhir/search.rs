@@ -169,6 +169,11 @@ impl<'a> Reader<'a> {
             (ParamType::Reference, Some(target)) if param.targets.contains(&target) => {
                 self.references(name, value, param, Some(target));
             }
+            (ParamType::Uri, None) => {
+                let exact = |code: String| TokenMatch { system: SystemMatch::Any, code: Some(code) };
+                let any: Vec<TokenMatch> = split(value).into_iter().map(exact).collect();
+                self.filter(name, any.len(), Filter::Token { param, any });
+            }
             (ParamType::Date, None) => match date(value) {
                 Some(when) => self.query.filters.push(Filter::Date { param, when }),
                 None => self.fault(name, DATE),

@@ -11,7 +11,7 @@ use crate::values;
 
 /// A range of a date wider than this is coarse, and indexed apart.
 const COARSE_US: i64 = 1_000_000;
-/// No FHIR date means more than a year.
+/// No FHIR date means more than a year. A Period may be as long as it likes.
 const WIDEST_US: i64 = 366 * 86_400 * 1_000_000;
 /// Of `_lastUpdated`: so near to the newest that reading on from there is the shortest way.
 const RECENT_US: i64 = 3_600 * 1_000_000;
@@ -70,7 +70,8 @@ pub(super) fn by_date(kind: Kind, param: &Param, when: &DateMatch) -> Option<(u8
     }
     if let (Some(low), Prefix::Gt | Prefix::Ge) = (low, when.prefix) {
         // What began before, and means a time so long that it reaches beyond.
-        let mut coarse = arm(Some(low - WIDEST_US), Some(low));
+        let from = (!param.is_range).then(|| low - WIDEST_US);
+        let mut coarse = arm(from, Some(low));
         coarse.conditions.push(Is::Literal(if modified {
             "modified_high - modified > 1000000"
         } else {

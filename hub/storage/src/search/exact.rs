@@ -3,7 +3,6 @@
 use hub_domain::query::{DateMatch, Filter, IndexValue, Param, Prefix, SystemMatch, TokenMatch, index};
 use schemas::resource::Resource;
 use schemas::time::Timestamp;
-use serde_json::Value;
 
 pub(super) fn matches(resource: &Resource, filters: &[Filter]) -> bool {
     let values = index(resource);
@@ -31,7 +30,12 @@ pub(super) fn matches(resource: &Resource, filters: &[Filter]) -> bool {
             IndexValue::Date { low, high } => date(when, *low, *high),
             _ => false,
         }),
-        Filter::Missing { param, missing } => is_missing(resource, param) == *missing,
+        // What has no value to be found by may stand there all the same: a text without a code.
+        Filter::Missing { param, missing } => {
+            let stands =
+                if param.only.is_some() { any(param, &|_| true) } else { !param.found(&resource.body).is_empty() };
+            stands != *missing
+        }
     })
 }
 
@@ -55,17 +59,4 @@ fn date(when: &DateMatch, low: Timestamp, high: Timestamp) -> bool {
         Prefix::Sa => low > when.high,
         Prefix::Eb => high < when.low,
     }
-}
-
-/// Whether nothing stands at the parameter's path.
-fn is_missing(resource: &Resource, param: &Param) -> bool {
-    fn stands(value: &Value, mut path: std::str::Split<'_, char>) -> bool {
-        match value {
-            Value::Array(items) => items.iter().any(|item| stands(item, path.clone())),
-            value => path.next().is_none_or(|name| value.get(name).is_some_and(|value| stands(value, path))),
-        }
-    }
-    let mut path = param.path.split('.');
-    let first = path.next().and_then(|name| resource.body.get(name));
-    !first.is_some_and(|value| stands(value, path))
 }

@@ -224,7 +224,7 @@ impl Statement {
         match filter {
             Filter::Id(ids) => Some(self.one_of("r.id", ids.iter().map(String::as_str))),
             Filter::LastUpdated(when) => Some(self.date(when, "r.updated", "r.updated")),
-            Filter::Date { param, when } if param.path == "authoredOn" => {
+            Filter::Date { param, when } if param.element == "authoredOn" => {
                 Some(self.date(when, "r.authored", "r.authored_high"))
             }
             Filter::Date { param, when } if column(kind, param) == Some("modified") => {
@@ -341,7 +341,7 @@ pub(super) fn equals(kind: Kind, param: &Param, column: &'static str, to: &str) 
 pub(super) fn is_exact(query: &Query) -> bool {
     query.filters.iter().all(|filter| match filter {
         Filter::Id(_) | Filter::LastUpdated(_) => true,
-        Filter::Date { param, .. } => param.path == "authoredOn" || column(query.kind, param) == Some("modified"),
+        Filter::Date { param, .. } => param.element == "authoredOn" || column(query.kind, param) == Some("modified"),
         Filter::Missing { .. } => false,
         Filter::Reference { param, any } => {
             let of_patient = |to: &String| to.starts_with("Patient/") || to.contains("://");

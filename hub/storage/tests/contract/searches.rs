@@ -33,7 +33,8 @@ fn full_task() -> Value {
         "requester": { "reference": "Practitioner/dr" },
         "for": { "reference": "Patient/ada", "identifier": { "system": "urn:nhs", "value": "999" } },
         "encounter": { "reference": "Encounter/e1" },
-        "authoredOn": "2026-03-04T10:00:00Z", "lastModified": "2026-03-05T10:00:00.123Z"
+        "authoredOn": "2026-03-04T10:00:00Z", "lastModified": "2026-03-05T10:00:00.123Z",
+        "executionPeriod": { "start": "2026-03-04" }
     })
 }
 
@@ -97,7 +98,8 @@ async fn every_parameter_finds(place: &Place, kind: Kind, full: Value, plain: Va
         assert!(found(registry, query_of(kind, none)).await.is_empty(), "{wrong:?}");
     }
     for param in params(kind) {
-        if param.kind == ParamType::Date || !matches!(param.name, "status" | "intent") {
+        // Every request and Task has these, and every patient is dead or not.
+        if param.kind == ParamType::Date || !matches!(param.name, "status" | "intent" | "deceased") {
             let present = query_of(kind, vec![missing(kind, param.name, false)]);
             assert_eq!(found(registry, present).await, ["full"], "{}", param.name);
             let absent = query_of(kind, vec![missing(kind, param.name, true)]);
@@ -213,9 +215,54 @@ pub(crate) async fn every_parameter_of_a_request_finds_it(place: Place) {
         "encounter": { "reference": "Encounter/e1" }, "code": coded("urn:c", "fbc"),
         "category": [coded("urn:k", "lab")], "requisition": { "system": "urn:g", "value": "G-1" },
         "performer": [{ "reference": "Organization/lab" }], "basedOn": [{ "reference": "ServiceRequest/r0" }],
-        "replaces": [{ "reference": "ServiceRequest/r-1" }], "authoredOn": "2026-03"
+        "replaces": [{ "reference": "ServiceRequest/r-1" }], "authoredOn": "2026-03",
+        "occurrenceTiming": { "event": ["2026-03-09", "2026-04-01T10:00:00Z"] },
+        "performerType": coded("urn:p", "lab"), "bodySite": [coded("urn:s", "arm")],
+        "specimen": [{ "reference": "Specimen/s1" }], "instantiatesUri": ["http://protocols.example/fbc"],
+        "instantiatesCanonical": ["http://plans.example/fbc|2"]
     });
     every_parameter_finds(&place, Kind::SERVICE_REQUEST, service, json!({ "status": "draft", "intent": "plan" })).await;
+}
+
+pub(crate) async fn every_parameter_of_a_patient_finds_it(place: Place) {
+    let kind = Kind::parse("Patient").unwrap();
+    let patient = json!({
+        "identifier": [{ "system": "urn:nhs", "value": "9990548609" }], "active": false, "gender": "female",
+        "birthDate": "2026-03-01", "deceasedDateTime": "2026-03-04",
+        "address": [{ "use": "home" }], "communication": [{ "language": coded("urn:l", "de") }],
+        "telecom": [{ "system": "phone", "use": "home", "value": "1" }, { "system": "email", "value": "a@b.example" }],
+        "generalPractitioner": [{ "reference": "Practitioner/dr" }],
+        "managingOrganization": { "reference": "Organization/surgery" },
+        "link": [{ "other": { "reference": "Patient/old" }, "type": "replaces" }],
+    });
+    every_parameter_finds(&place, kind, patient, json!({})).await;
+}
+
+/// However long it is, and whether it begins or ends at all.
+pub(crate) async fn a_period_is_found_by_any_moment_of_it(place: Place) {
+    let registry = &*place.registry;
+    let kind = Kind::parse("Encounter").unwrap();
+    let periods = [
+        ("long", json!({ "start": "1990", "end": "2040-06" })),
+        ("begun", json!({ "start": "2026-03-04T10:00:00Z" })),
+        ("ended", json!({ "end": "2020" })),
+        ("day", json!({ "start": "2026-03-04T09:00:00Z", "end": "2026-03-04T12:00:00Z" })),
+    ];
+    for (n, (id, period)) in periods.into_iter().enumerate() {
+        create(registry, n as u128 + 1, Key::new(kind, id), json!({ "status": "finished", "period": period })).await;
+    }
+    for (prefix, value, expected) in [
+        (Prefix::Ge, "2026-03-05", vec!["begun", "long"]),
+        (Prefix::Gt, "2050", vec!["begun"]),
+        (Prefix::Le, "2021", vec!["ended", "long"]),
+        (Prefix::Eq, "2026-03-04", vec!["day"]),
+        (Prefix::Sa, "2026-03-03", vec!["begun", "day"]),
+        (Prefix::Eb, "2030", vec!["day", "ended"]),
+    ] {
+        let mut ids = found(registry, query_of(kind, vec![date(kind, "date", prefix, value)])).await;
+        ids.sort();
+        assert_eq!(ids, expected, "{prefix:?} {value}");
+    }
 }
 
 async fn finds(place: &Place, filters: Vec<Filter>) -> Vec<String> {
