@@ -107,7 +107,8 @@ impl Param {
             name,
             kind: kind.0,
             element,
-            expression: Expression::parse(text).ok()?,
+            // It is asked of this type only, which need not be said again each time.
+            expression: Expression::parse(&text.replace(&format!("{of}."), "")).ok()?,
             targets,
             only,
             is_range: kind.1,
@@ -130,7 +131,7 @@ impl Param {
 
     /// What the parameter is about in a resource.
     pub fn found<'a>(&'a self, body: &'a Body) -> Collection<'a> {
-        let is_there = |name: &str| body.contains_key(name) || body.keys().any(|key| key.starts_with(name));
+        let is_there = |name: &str| body.keys().any(|key| key.starts_with(name));
         if !self.begins.is_empty() && !self.begins.iter().any(|name| is_there(name)) {
             return Vec::new();
         }

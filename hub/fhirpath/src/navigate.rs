@@ -11,8 +11,8 @@ pub(crate) fn members<'a>(model: &dyn Model, node: Node<'a>, name: &str, into: &
     if name == "resourceType" {
         return;
     }
-    if let Some((key, kind)) = named(model, object, node.kind, name) {
-        elements(object, key, kind, into);
+    if let Some((key, value, kind)) = named(model, object, node.kind, name) {
+        elements(object, key, value, kind, into);
     }
 }
 
@@ -25,33 +25,34 @@ pub(crate) fn children<'a>(model: &dyn Model, node: Node<'a>, into: &mut Collect
         let comes_with_it = name.len() < key.len() && object.contains_key(name);
         if key != "resourceType" && !comes_with_it {
             let kind = model.member(node.kind, name).map_or_else(|| guessed(model, name), |member| member.kind);
-            elements(object, name, kind, into);
+            elements(object, name, object.get(name), kind, into);
         }
     }
 }
 
-/// The key by which the element is there, and its type by that key.
-fn named<'a>(model: &dyn Model, object: &'a Map<String, Value>, of: &str, name: &str) -> Option<(&'a str, &'a str)> {
-    if let Some((key, _)) = object.get_key_value(name) {
+/// An element by its key, its value if it has one, and its type by that key.
+type Found<'a> = (&'a str, Option<&'a Value>, &'a str);
+
+fn named<'a>(model: &dyn Model, object: &'a Map<String, Value>, of: &str, name: &str) -> Option<Found<'a>> {
+    if let Some((key, value)) = object.get_key_value(name) {
         return match model.member(of, name) {
             // One of a choice is called by the choice's name only.
             Some(member) if member.choice().is_some() => None,
-            Some(member) => Some((key, member.kind)),
-            None => Some((key, guessed(model, name))),
+            Some(member) => Some((key, Some(value), member.kind)),
+            None => Some((key, Some(value), guessed(model, name))),
         };
     }
     object.keys().find_map(|key| {
         let bare = key.strip_prefix('_').unwrap_or(key);
         let suffix = bare.strip_prefix(name)?;
-        match model.member(of, bare) {
-            Some(member) if suffix.is_empty() => Some((bare, member.kind)).filter(|_| member.choice().is_none()),
-            Some(member) => (member.choice() == Some(name)).then_some((bare, member.kind)),
-            None if suffix.is_empty() => Some((bare, "")),
+        let kind = match model.member(of, bare) {
+            Some(member) if suffix.is_empty() => member.choice().is_none().then_some(member.kind),
+            Some(member) => (member.choice() == Some(name)).then_some(member.kind),
+            None if suffix.is_empty() => Some(""),
             None if model.defines(of) => None,
-            None => suffixed(model, suffix)
-                .filter(|_| suffix.starts_with(|c: char| c.is_ascii_uppercase()))
-                .map(|kind| (bare, kind)),
-        }
+            None => suffixed(model, suffix).filter(|_| suffix.starts_with(|c: char| c.is_ascii_uppercase())),
+        };
+        Some((bare, object.get(bare), kind?))
     })
 }
 
@@ -62,9 +63,15 @@ fn guessed(model: &dyn Model, name: &str) -> &'static str {
 }
 
 /// The values under a key, each with what stands beside it.
-fn elements<'a>(object: &'a Map<String, Value>, key: &str, kind: &'a str, into: &mut Collection<'a>) {
-    let value = object.get(key);
-    let beside = object.iter().find(|(other, _)| other.strip_prefix('_') == Some(key)).map(|(_, beside)| beside);
+fn elements<'a>(
+    object: &'a Map<String, Value>,
+    key: &str,
+    value: Option<&'a Value>,
+    kind: &'a str,
+    into: &mut Collection<'a>,
+) {
+    let is_beside = |other: &str| other.as_bytes().first() == Some(&b'_') && other[1..] == *key;
+    let beside = object.iter().find(|(other, _)| is_beside(other)).map(|(_, beside)| beside);
     let companion = |n: usize| match beside {
         Some(Value::Array(all)) => all.get(n)?.as_object(),
         Some(Value::Object(one)) if n == 0 => Some(one),

@@ -63,11 +63,12 @@ impl<'a> Node<'a> {
     /// An element, of the type that its definition gives it.
     pub(crate) fn new(value: Option<&'a Value>, companion: Option<&'a Map<String, Value>>, kind: &'a str) -> Self {
         // Only a resource says its type itself. Of what no definition is known, JSON says the least.
-        let own = value.and_then(kind_of).unwrap_or(match value {
-            Some(Value::String(_)) if kind.is_empty() => "string",
-            Some(Value::Bool(_)) if kind.is_empty() => "boolean",
+        let own = match (kind, value) {
+            ("Resource" | "", Some(value @ Value::Object(_))) => kind_of(value).unwrap_or(kind),
+            ("", Some(Value::String(_))) => "string",
+            ("", Some(Value::Bool(_))) => "boolean",
             _ => kind,
-        });
+        };
         Self { value, companion, kind: own }
     }
 
