@@ -9,6 +9,7 @@ use tests::{Client, World, stories};
 stories![
     tasks_are_found_by_each_of_their_parameters,
     requests_are_found_by_each_of_their_parameters,
+    what_matches_point_to_and_what_points_to_them_comes_along,
     what_is_unknown_is_refused_or_said_to_be_ignored,
     tasks_come_in_the_order_that_was_asked_for,
     a_search_may_be_posted,
@@ -130,6 +131,73 @@ async fn requests_are_found_by_each_of_their_parameters(world: World) {
         ["group-identifier=RX-1", "authoredon=2026", "intended-dispenser=shop", "status=active", "patient=rosa"]
     {
         assert_eq!(found(&hub, &format!("MedicationRequest?{search}")).await, id(item.request()), "{search}");
+    }
+    hub.closes().await;
+}
+
+/// What a search finds, and what comes with it.
+async fn found_with(hub: &Client, search: &str) -> [BTreeSet<String>; 2] {
+    let page = hub.get(search).await.is(200);
+    let of_mode = |mode: &str| {
+        let entries = page.body["entry"].as_array().into_iter().flatten();
+        let of_mode = entries.filter(|entry| entry["search"]["mode"] == mode).map(|entry| &entry["resource"]);
+        let name = |resource: &Value| format!("{}/{}", resource["resourceType"], resource["id"]).replace('"', "");
+        of_mode.map(name).collect()
+    };
+    [of_mode("match"), of_mode("include")]
+}
+
+async fn what_matches_point_to_and_what_points_to_them_comes_along(world: World) {
+    let hub = world.hub().await;
+    let clinic = hub.post("Organization", &json!({ "resourceType": "Organization", "name": "A clinic" })).await.is(201);
+    let patient = json!({ "resourceType": "Patient", "managingOrganization": { "reference": clinic.reference() } });
+    let patient = hub.post("Patient", &patient).await.is(201).reference();
+    hub.submits(referral()).await;
+    let order = hub.submits(laboratory().with(json!({ "subject": { "reference": patient } }))).await;
+    let (request, whole) = (order.request().to_owned(), order.fulfilment.clone());
+    let set = |names: &[&String]| -> BTreeSet<String> { names.iter().map(|name| (*name).clone()).collect() };
+    let id = |reference: &str| reference.split('/').nth(1).unwrap().to_owned();
+
+    let of_task = format!("Task?_id={}", id(&whole));
+    assert_eq!(found_with(&hub, &format!("{of_task}&_include=Task:focus")).await, [set(&[&whole]), set(&[&request])]);
+    let both = format!("{of_task}&_include=Task:focus&_include=Task:patient:Patient");
+    assert_eq!(found_with(&hub, &both).await, [set(&[&whole]), set(&[&request, &patient])]);
+    let other_type = format!("{of_task}&_include=Task:focus:MedicationRequest");
+    assert_eq!(found_with(&hub, &other_type).await, [set(&[&whole]), set(&[])]);
+    let all = format!("{of_task}&_include=Task:*&_include:iterate=Patient:organization");
+    let clinic = clinic.reference();
+    assert_eq!(found_with(&hub, &all).await, [set(&[&whole]), set(&[&request, &patient, &clinic])]);
+
+    // Back: the Tasks of a request, and of a patient's requests.
+    let steps: BTreeSet<String> = hub
+        .finds(&format!("Task?part-of={whole}"))
+        .await
+        .iter()
+        .map(|task| format!("Task/{}", task["id"].as_str().unwrap()))
+        .collect();
+    assert_eq!(steps.len(), 3);
+    let of_request = format!("ServiceRequest?_id={}&_revinclude=Task:focus", id(&request));
+    let [matched, came] = found_with(&hub, &of_request).await;
+    assert_eq!(matched, set(&[&request]));
+    assert!(came.contains(&whole));
+    let whole_story = format!(
+        "Patient?_id={}&_revinclude=ServiceRequest:subject&_revinclude:iterate=Task:focus&_revinclude:iterate=Task:part-of",
+        id(&patient)
+    );
+    let [matched, came] = found_with(&hub, &whole_story).await;
+    assert_eq!(matched, set(&[&patient]));
+    assert!(came.is_superset(&steps) && came.contains(&request) && came.contains(&whole), "{came:?}");
+    assert_eq!(hub.get(&whole_story).await.is(200).body["total"], 1, "only matches count");
+
+    for wrong in [
+        "_include=Task",
+        "_include=Task:status",
+        "_include=Nothing:focus",
+        "_include=Task:focus:Nothing",
+        "_revinclude=Task:*",
+        "_include:often=Task:focus",
+    ] {
+        hub.get(&format!("Task?{wrong}")).await.refuses(400, "not-supported", wrong.split('=').next().unwrap());
     }
     hub.closes().await;
 }

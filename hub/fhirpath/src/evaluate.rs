@@ -140,9 +140,7 @@ impl<'a, 's> Evaluation<'a, 's> {
         }
         let text = match name {
             "context" => return Ok(self.context.to_vec()),
-            "resource" | "rootResource" => {
-                return Ok(scope.resource.or_else(|| self.root()).map(Item::Node).into_iter().collect());
-            }
+            "resource" | "rootResource" => return Ok(self.resource().map(Item::Node).into_iter().collect()),
             "sct" => "http://snomed.info/sct".into(),
             "loinc" => "http://loinc.org".into(),
             "ucum" => "http://unitsofmeasure.org".into(),
@@ -156,16 +154,13 @@ impl<'a, 's> Evaluation<'a, 's> {
         Ok(vec![Item::string(text)])
     }
 
-    fn root(&self) -> Option<Node<'a>> {
-        match self.context {
+    /// The resource that is asked, or whose part is: contained ones are looked for in it.
+    pub(crate) fn resource(&self) -> Option<Node<'a>> {
+        let root = match self.context {
             [Item::Node(node)] => Some(*node),
             _ => None,
-        }
-    }
-
-    /// The resource that contained resources are looked for in.
-    pub(crate) fn resource(&self) -> Option<Node<'a>> {
-        self.scope.resource.or_else(|| self.root())
+        };
+        self.scope.resource.or(root)
     }
 
     fn of_type(&mut self, at: usize, input: Collection<'a>, test: TypeTest, of: &TypeName) -> Outcome<'a> {
@@ -218,7 +213,6 @@ impl<'a, 's> Evaluation<'a, 's> {
         if let Some(decided) = self.decided(at, operator, &left)? {
             return Ok(decided);
         }
-        // The right side of a union may name what the left side has changed nothing of.
         let right = self.eval(sides[1], frame)?;
         operators::binary(self, at, operator, left, right)
     }

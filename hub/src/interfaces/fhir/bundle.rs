@@ -168,8 +168,9 @@ impl Writer {
         self.head["total"] = total.into();
     }
 
-    pub(super) fn matched(&mut self, base: &str, stored: &Stored) {
-        self.entry(&format!("{base}/{}", stored.key), Some(&stored.body), &json!({ "search": { "mode": "match" } }));
+    /// By a search, as a match or with one.
+    pub(super) fn found(&mut self, base: &str, stored: &Stored, mode: &str) {
+        self.entry(&format!("{base}/{}", stored.key), Some(&stored.body), &json!({ "search": { "mode": mode } }));
     }
 
     pub(super) fn outcome(&mut self, outcome: &Value) {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::answer;
 use super::content::{base_url, origin};
+use super::include;
 use crate::service::Service;
 
 pub(super) async fn read(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
@@ -145,6 +146,7 @@ fn resource(kind: Kind) -> Value {
         json!({ "name": param.name, "type": kind })
     });
     let common = [json!({ "name": "_id", "type": "token" }), json!({ "name": "_lastUpdated", "type": "date" })];
+    let [includes, revincludes] = include::offered(kind);
     json!({
         "type": kind.name(),
         "interaction": codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>(),
@@ -156,6 +158,8 @@ fn resource(kind: Kind) -> Value {
         "conditionalUpdate": false,
         "conditionalDelete": "not-supported",
         "referencePolicy": ["literal", "logical", "local"],
+        "searchInclude": includes,
+        "searchRevInclude": revincludes,
         "searchParam": common.into_iter().chain(own).collect::<Vec<_>>(),
     })
 }

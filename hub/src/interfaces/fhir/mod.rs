@@ -7,6 +7,7 @@ mod content;
 mod eps;
 mod erp;
 mod gatekeeper;
+mod include;
 mod messaging;
 mod metadata;
 mod order_status;

@@ -17,6 +17,7 @@ use schemas::time::Timestamp;
 use super::answer::{self, No};
 use super::bundle::Writer;
 use super::content::{self, FORM_TYPES};
+use super::include::{self, Include};
 use crate::service::Service;
 
 /// Most values of one parameter, joined by commas.
@@ -56,8 +57,9 @@ async fn search(
     let base = content::base_url(service, headers);
     let mut reader = Reader::new(service, kind, &base);
     parameters.iter().for_each(|(name, value)| reader.parameter(name, value));
-    let (query, ignored) = reader.finish(content::is_lenient(headers))?;
+    let (query, wishes, ignored) = reader.finish(content::is_lenient(headers))?;
     let page = service.registry.search(&query).await?;
+    let included = include::included(service, &wishes, &page.entries).await?;
     let understood: Vec<String> = parameters
         .iter()
         .filter(|(name, _)| !ignored.iter().any(|issue| issue.path == *name) && name != "_page" && name != "_count")
@@ -73,7 +75,8 @@ async fn search(
         None if query.page.is_none() => bundle.total(page.entries.len()),
         None => {}
     }
-    page.entries.iter().for_each(|stored| bundle.matched(&base, stored));
+    page.entries.iter().for_each(|stored| bundle.found(&base, stored, "match"));
+    included.iter().for_each(|stored| bundle.found(&base, stored, "include"));
     if !ignored.is_empty() {
         bundle.outcome(&operation_outcome(&ignored));
     }
@@ -85,6 +88,7 @@ pub(super) struct Reader<'a> {
     base: &'a str,
     count_limit: u32,
     query: Query,
+    wishes: Vec<Include>,
     faults: Vec<Issue>,
     unknown: Vec<Issue>,
 }
@@ -93,16 +97,20 @@ impl<'a> Reader<'a> {
     pub(super) fn new(service: &Service, kind: Kind, base: &'a str) -> Self {
         let query =
             Query { kind, filters: Vec::new(), sort: Vec::new(), count: service.config.page_entries, page: None };
-        Self { base, count_limit: service.config.page_entries_limit, query, faults: Vec::new(), unknown: Vec::new() }
+        let count_limit = service.config.page_entries_limit;
+        Self { base, count_limit, query, wishes: Vec::new(), faults: Vec::new(), unknown: Vec::new() }
     }
 
     /// The query, and what was ignored because the caller said that it may be.
-    fn finish(mut self, lenient: bool) -> Result<(Query, Vec<Issue>), No> {
+    fn finish(mut self, lenient: bool) -> Result<(Query, Vec<Include>, Vec<Issue>), No> {
         if !lenient {
             let refused = |issue: Issue| Issue { severity: Severity::Error, ..issue };
             self.faults.extend(self.unknown.drain(..).map(refused));
         }
-        if self.faults.is_empty() { Ok((self.query, self.unknown)) } else { Err(No::bad_request(self.faults)) }
+        if !self.faults.is_empty() {
+            return Err(No::bad_request(self.faults));
+        }
+        Ok((self.query, self.wishes, self.unknown))
     }
 
     fn fault(&mut self, name: &str, text: impl Into<String>) {
@@ -114,6 +122,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn parameter(&mut self, name: &str, value: &str) {
+        match Include::read(name, value) {
+            None => self.of_search(name, value),
+            Some(Ok(wish)) => self.wishes.push(wish),
+            Some(Err(text)) => self.unknown(name, text),
+        }
+    }
+
+    fn of_search(&mut self, name: &str, value: &str) {
         match name {
             "_count" => match value.parse::<u32>() {
                 Ok(count) => self.query.count = count.clamp(1, self.count_limit),

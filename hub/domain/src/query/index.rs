@@ -1,0 +1,181 @@
+//! The values by which a resource is found, extracted by the published expressions.
+
+use hub_fhirpath::Item;
+use schemas::ids::Target;
+use schemas::resource::{Kind, Resource};
+use schemas::time::Timestamp;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::params::{Param, ParamType, params};
+
+/// One value by which a resource is found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IndexValue {
+    Token {
+        system: Option<String>,
+        code: String,
+    },
+    /// `Type/id`, or the URL as it stands.
+    Reference(String),
+    /// The identifier of a logical reference: found by `:identifier`.
+    ReferenceIdentifier {
+        system: Option<String>,
+        value: String,
+    },
+    Date {
+        low: Timestamp,
+        high: Timestamp,
+    },
+}
+
+/// What a registry keeps of a value to find it by: as short as any other, and not that of the same value of another
+/// element. `element` is its path, with `:identifier` behind it for a logical reference. It is stored, so it stays.
+pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
+    let mut sum = Sha256::new();
+    for part in [kind.name(), ".", element[0], element[1], "=", value] {
+        sum.update(part.as_bytes());
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&sum.finalize()[..16]);
+    Uuid::from_bytes(digest)
+}
+
+/// Every value by which `resource` is found, with its parameter. A resource is found once by a value, however often it
+/// carries it.
+pub fn index(resource: &Resource) -> Vec<(&'static Param, IndexValue)> {
+    let mut rows = Vec::new();
+    for param in params(resource.key.kind) {
+        let from = rows.len();
+        for item in param.found(&resource.body) {
+            let mut push = |value| {
+                let row = (param, value);
+                if !rows[from..].contains(&row) {
+                    rows.push(row);
+                }
+            };
+            match param.kind {
+                ParamType::Token => tokens(&item, &mut push),
+                ParamType::Reference => references(param, &item, &mut push),
+                ParamType::Uri => {
+                    uri(&item).into_iter().for_each(|code| push(IndexValue::Token { system: None, code }))
+                }
+                ParamType::Date => {
+                    if let Some((low, high)) = range(&item) {
+                        push(IndexValue::Date { low, high });
+                    }
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// What is stored of an item, whatever its type.
+fn stored<'a>(item: &Item<'a>) -> Option<(&'a Value, &'a str)> {
+    match item {
+        Item::Node(node) => Some((node.value?, node.kind)),
+        _ => None,
+    }
+}
+
+/// A code, a Boolean, an Identifier, a Coding, a CodeableConcept or a ContactPoint as tokens.
+fn tokens(item: &Item, push: &mut impl FnMut(IndexValue)) {
+    let plain = |code: String| IndexValue::Token { system: None, code };
+    let Some((value, kind)) = stored(item) else {
+        if let Item::Boolean(value) = item {
+            push(plain(value.to_string()));
+        }
+        return;
+    };
+    match value {
+        Value::String(code) => push(plain(code.clone())),
+        Value::Bool(value) => push(plain(value.to_string())),
+        Value::Object(object) => match object.get("coding").and_then(Value::as_array) {
+            Some(codings) => codings.iter().filter_map(Value::as_object).filter_map(token).for_each(push),
+            // Its system is the kind of device, and nobody's code system: FHIR searches by how it is used.
+            None if kind == "ContactPoint" => {
+                if let Some(code) = text(object, "value") {
+                    push(IndexValue::Token { system: text(object, "use"), code });
+                }
+            }
+            None => token(object).into_iter().for_each(push),
+        },
+        _ => {}
+    }
+}
+
+/// A Coding or an Identifier.
+fn token(object: &Map<String, Value>) -> Option<IndexValue> {
+    let code = text(object, "code").or_else(|| text(object, "value"))?;
+    Some(IndexValue::Token { system: text(object, "system"), code })
+}
+
+fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
+    object.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn uri(item: &Item) -> Option<String> {
+    stored(item)?.0.as_str().map(str::to_owned)
+}
+
+/// A Reference, or the canonical URL of a definition, with its version and without.
+fn references(param: &Param, item: &Item, push: &mut impl FnMut(IndexValue)) {
+    let Some((value, _)) = stored(item) else { return };
+    if let Some(url) = value.as_str() {
+        push(IndexValue::Reference(url.to_owned()));
+        if let Some((bare, _)) = url.split_once('|') {
+            push(IndexValue::Reference(bare.to_owned()));
+        }
+    }
+    if let Some(text) = value.get("reference").and_then(Value::as_str) {
+        match Target::parse(text) {
+            Target::Relative { kind, id, .. } if param.only.is_none_or(|only| only == kind) => {
+                push(IndexValue::Reference(format!("{kind}/{id}")));
+            }
+            Target::Absolute(url) => push(IndexValue::Reference(url.to_owned())),
+            _ => {}
+        }
+    }
+    let named_type = value.get("type").and_then(Value::as_str);
+    if let Some(identifier) = value.get("identifier").and_then(Value::as_object)
+        && let Some(value) = text(identifier, "value")
+        && param.only.is_none_or(|only| named_type.is_none_or(|kind| kind == only))
+    {
+        push(IndexValue::ReferenceIdentifier { system: text(identifier, "system"), value });
+    }
+}
+
+/// Where a Period has no start or no end.
+const FIRST: Timestamp = Timestamp(-62_135_596_800_000_000);
+const LAST: Timestamp = Timestamp(253_402_300_799_999_999);
+
+/// The first and the last instant that a date, a Period or a Timing may mean.
+fn range(item: &Item) -> Option<(Timestamp, Timestamp)> {
+    let (value, kind) = stored(item)?;
+    let of = |value: &Value| value.as_str().and_then(Timestamp::range);
+    match (value, kind) {
+        (Value::String(_), _) => of(value),
+        (Value::Object(period), "Period") => period_range(period),
+        (Value::Object(timing), "Timing") => {
+            let events = timing.get("event").and_then(Value::as_array).into_iter().flatten().filter_map(of);
+            let events = events.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+            let bounds = || timing.get("repeat")?.get("boundsPeriod")?.as_object();
+            events.or_else(|| period_range(bounds()?))
+        }
+        _ => None,
+    }
+}
+
+fn period_range(period: &Map<String, Value>) -> Option<(Timestamp, Timestamp)> {
+    let end = |name: &str| period.get(name).and_then(Value::as_str).and_then(Timestamp::range);
+    match (end("start"), end("end")) {
+        (None, None) => None,
+        (start, last) => {
+            let (low, high) = (start.map_or(FIRST, |start| start.0), last.map_or(LAST, |last| last.1));
+            // One that ends before it begins means all between.
+            Some((low.min(high), low.max(high)))
+        }
+    }
+}
