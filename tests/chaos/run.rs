@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tests::Programs;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::checker::{self, Verdict};
 use crate::clients::{CLIENTS, Clients};
@@ -18,6 +18,8 @@ use crate::strays::Strays;
 
 /// Longer than the slowest way out of any harm: a retry of 30 s, a lease, an outbox row that a dead hub held.
 const SETTLING_LIMIT: Duration = Duration::from_secs(180);
+/// Whoever began something has its end by then, or never.
+const CLIENTS_LIMIT: Duration = Duration::from_secs(120);
 /// Where something is to be found, a run that does find nothing is no worse for it.
 const SABOTAGED_LIMIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -46,14 +48,21 @@ pub(crate) async fn judged(plan: Plan) -> Result<bool> {
     let listener = tokio::spawn(async move { listening.listen().await });
     let (open, is_open) = watch::channel(true);
     let clients = Clients::new(stage.clients.clone(), diary.clone(), is_open);
-    let at_work = tokio::spawn(clients.run(seed, plan.orders_per_second));
+    let mut at_work = tokio::spawn(clients.run(seed, plan.orders_per_second));
     println!("{:4.0} s: all is up, and harm begins", begun.elapsed().as_secs_f64());
 
     schedule::harm(stage.clone(), strays, seed, plan.duration).await?;
     println!("{:4.0} s: nothing is harmed any more, and nothing new is begun", begun.elapsed().as_secs_f64());
     let _ = open.send(false);
     listener.abort();
-    at_work.await?;
+    let Ok(ended) = timeout(CLIENTS_LIMIT, &mut at_work).await else {
+        // A hub that breaks its promises may answer somebody never: that is found, too.
+        at_work.abort();
+        println!("clients still wait for what they began {} s ago", CLIENTS_LIMIT.as_secs());
+        println!("what is left of it is in {}", folder.keep().display());
+        return Ok(false);
+    };
+    ended?;
     stage.is_ready().await;
     let limit = if plan.fault.is_some() { SABOTAGED_LIMIT } else { SETTLING_LIMIT };
     let verdict = settled(&stage, &path, Instant::now() + limit).await?;
