@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tests::Programs;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -56,14 +56,11 @@ pub(crate) async fn judged(plan: Plan) -> Result<bool> {
     let _ = open.send(false);
     listener.abort();
     let Ok(ended) = timeout(CLIENTS_LIMIT, &mut at_work).await else {
-        // Their diary is not whole, so nothing can be judged: of a hub that breaks a promise it is no find either.
+        // A hub that breaks its promises may answer somebody never: that is found, too.
         at_work.abort();
-        let left = folder.keep();
-        bail!(
-            "clients still wait, {} s after the harm; what is left is in {}",
-            CLIENTS_LIMIT.as_secs(),
-            left.display()
-        );
+        println!("clients still wait for what they began {} s ago", CLIENTS_LIMIT.as_secs());
+        println!("what is left of it is in {}", folder.keep().display());
+        return Ok(false);
     };
     ended?;
     stage.is_ready().await;
