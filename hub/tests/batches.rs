@@ -100,7 +100,8 @@ fn submission() -> Command {
         "subject": { "reference": "Patient/1" },
     });
     let body = body.as_object().unwrap().clone();
-    let repeat = Repeat { key: "local create ServiceRequest k".into(), fingerprint: "f".into() };
+    let repeat =
+        Repeat { key: "local create ServiceRequest k".into(), fingerprint: "f".into(), called: "Idempotency-Key" };
     let path = String::new();
     let entry = Entry { kind: Kind::SERVICE_REQUEST, body, full_url: None, if_none_exist: None, path };
     Command {

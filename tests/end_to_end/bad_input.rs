@@ -208,6 +208,16 @@ async fn a_patch_that_does_not_fit_is_refused(world: World) {
     for (patch, status, code, path) in patches {
         hub.patch(&request, patch).await.refuses(status, code, path);
     }
+    let merges = [
+        (json!([]), 400, "structure", ""),
+        (json!({ "colour": 1 }), 422, "structure", "ServiceRequest.colour"),
+        (json!({ "subject": null }), 422, "required", "ServiceRequest.subject"),
+        (json!({ "id": "other" }), 422, "business-rule", "ServiceRequest.id"),
+        (json!({ "resourceType": "Task" }), 422, "invalid", "Task"),
+    ];
+    for (patch, status, code, path) in merges {
+        hub.merge_patch(&request, &patch).await.refuses(status, code, path);
+    }
     let wrong_type = hub.request(reqwest::Method::PATCH, &request).body("application/xml", "<a/>");
     wrong_type.await.refuses(415, "not-supported", "");
     assert_eq!(hub.reads(&request).await["meta"]["versionId"], "1");

@@ -15,6 +15,7 @@ stories![
     what_fails_everywhere_after_a_start_fails_the_order,
     the_refusal_of_the_named_performer_ends_the_step,
     a_step_is_claimed_and_done_in_fhirs_own_words,
+    a_step_is_claimed_and_done_by_what_changes,
     a_registered_performer_has_a_queue_of_its_own,
     an_unregistered_performer_finds_its_tasks_by_asking,
     a_claim_without_a_sign_of_life_lapses,
@@ -124,6 +125,26 @@ async fn the_refusal_of_the_named_performer_ends_the_step(world: World) {
     hub.patch(&order.step(2), declined).await.is(200);
     assert_eq!(order.is("rejected").await["statusReason"]["text"], "Not our region");
     assert_eq!(order.offers("triage").await.len(), 1, "nobody else was asked for");
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+/// By the few elements that become others, as fhirpy sends them: plain JSON.
+async fn a_step_is_claimed_and_done_by_what_changes(world: World) {
+    let hub = world.hub().await;
+    let order = hub.submits(referral()).await;
+    let changes = async |elements: Value| {
+        let patch = hub.request(reqwest::Method::PATCH, &order.step(2)).body("application/json", elements.to_string());
+        patch.await.is(200).body
+    };
+    let owner = json!({ "reference": "Organization/clinic-1" });
+    changes(json!({ "status": "accepted", "owner": owner, "businessStatus": { "text": "On the desk" } })).await;
+    let begun = changes(json!({ "status": "in-progress", "businessStatus": null })).await;
+    assert_eq!((&begun["owner"], begun.get("businessStatus")), (&owner, None), "what is not named stays, null goes");
+    let back = hub.merge_patch(&order.step(2), &json!({ "status": "ready" })).await.is(200).body;
+    assert_eq!((&back["status"], back.get("owner")), (&json!("ready"), None), "the rules are those of any change");
+    let skips = hub.merge_patch(&order.step(2), &json!({ "status": "completed", "owner": owner })).await;
+    skips.refuses(422, "business-rule", "Task.status");
     order.walked_legally().await;
     hub.closes().await;
 }

@@ -17,6 +17,7 @@ mod doctor;
 mod erezept;
 mod erezept_payloads;
 mod fencing;
+mod foreign;
 mod fulfilment;
 mod outages;
 mod overload;

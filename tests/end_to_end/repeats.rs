@@ -71,6 +71,9 @@ async fn of_thirty_two_who_want_the_only_one_one_creates_it(world: World) {
     assert_eq!(hub.finds("ServiceRequest").await.len(), 2, "without the condition a number repeats legally");
     let several = hub.post("ServiceRequest", &laboratory()).header("if-none-exist", condition).await;
     several.refuses(412, "multiple-matches", "");
+    let misplaced = hub.post(&format!("ServiceRequest?{condition}"), &laboratory()).await;
+    assert!(misplaced.refuses(400, "not-supported", "").says().contains("If-None-Exist"), "it is not ignored");
+    assert_eq!(hub.finds("ServiceRequest").await.len(), 2);
     hub.closes().await;
 }
 

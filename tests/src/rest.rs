@@ -12,6 +12,7 @@ use crate::wait::eventually;
 
 const FHIR: &str = "application/fhir+json";
 const PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// Somebody who calls a hub. A clone is the same caller.
 #[derive(Clone)]
@@ -57,6 +58,11 @@ impl Client {
     /// By a Parameters resource.
     pub fn fhirpath_patch(&self, path: &str, parameters: &Value) -> Request {
         self.request(Method::PATCH, path).body(FHIR, parameters.to_string())
+    }
+
+    /// By the elements that become others.
+    pub fn merge_patch(&self, path: &str, elements: &Value) -> Request {
+        self.request(Method::PATCH, path).body(MERGE_PATCH, elements.to_string())
     }
 
     pub fn delete(&self, path: &str) -> Request {

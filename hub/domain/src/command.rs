@@ -47,13 +47,15 @@ pub enum Act {
     Ask(Box<Ask>),
 }
 
-/// What is to be changed of a resource, in one of two languages.
+/// What is to be changed of a resource, in one of three languages.
 #[derive(Debug, Clone)]
 pub enum Patch {
     /// RFC 6902.
     Json(json_patch::Patch),
     /// FHIR's own: a Parameters resource whose paths are FHIRPath.
     FhirPath(hub_fhirpath::Patch),
+    /// RFC 7386: the elements that become others, null for those that go.
+    Merge(Body),
 }
 
 /// One resource to create.
@@ -76,6 +78,8 @@ pub struct Repeat {
     pub key: String,
     /// Hash of the body.
     pub fingerprint: String,
+    /// What the caller calls its key, for a refusal.
+    pub called: &'static str,
 }
 
 impl Repeat {

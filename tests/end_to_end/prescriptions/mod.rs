@@ -246,13 +246,18 @@ async fn what_a_pharmacy_pushes_is_kept_once(world: World) {
     let mut ends = prescription.status_update(0, "Collected");
     ends["status"] = "in-progress".into();
     ends["lastModified"] = "2090-01-01T00:00:00Z".into();
+    ends["owner"]["identifier"]["value"] = "fa 565".into();
     let reply = pushes(&status_updates(&[ends])).await.is(400);
     assert!(
         reply.text.contains("no possible follow up action") && reply.text.contains("Invalid lastModified"),
         "{}",
         reply.text
     );
+    assert!(reply.text.contains("Received invalid ODS codes."), "{}", reply.text);
     service.post("", &both).await.is(400);
     pushes(&json!({ "resourceType": "Bundle", "type": "batch" })).await.is(400);
+    let nothing = json!({ "resourceType": "Bundle", "type": "transaction" });
+    let reply = pushes(&nothing).await.is(200);
+    assert_eq!(reply.body, json!({ "resourceType": "Bundle", "type": "transaction-response" }));
     hub.closes().await;
 }

@@ -131,7 +131,8 @@ async fn a_message_that_comes_again_is_answered_alike(world: World) {
     }
     let mut forged = order.clone();
     forged["entry"][0]["resource"]["sender"]["display"] = "SOMEBODY ELSE".into();
-    service.post("$process-message", &forged).await.is(400);
+    let reply = service.post("$process-message", &forged).await.refuses(400, "business-rule", "");
+    assert_eq!(reply.says(), "this message id was used before, with another body");
 
     let id = uuid::Uuid::new_v4().to_string();
     let ask = async || {
@@ -142,6 +143,8 @@ async fn a_message_that_comes_again_is_answered_alike(world: World) {
     assert_eq!(passed(&first.body).len(), 1);
     assert_eq!((first.header("x-request-id"), first.header("x-correlation-id")), (id.as_str(), "a thread"));
     assert_eq!(ask().await.body, first.body, "a lost answer comes again");
+    let other = service.post("Task/$release", &nominated_release(OTHER)).header("x-request-id", &id).await;
+    assert_eq!(other.refuses(400, "business-rule", "").says(), "this X-Request-ID was used before, with another body");
     let none = service.post("Task/$release", &nominated_release(PHARMACY)).await.is(200);
     assert_eq!(code_of(&none), "NO_MORE_PRESCRIPTIONS");
 

@@ -1,4 +1,4 @@
-//! A JSON Patch, or where an object came, a FHIRPath Patch.
+//! A JSON Patch; where an object came, a FHIRPath Patch or a Merge Patch.
 
 use hub_domain::command::{Act, Patch};
 use schemas::gate::{self, Limits};
@@ -12,6 +12,7 @@ use crate::resource::faults_are_told;
 pub fn play(bytes: &[u8]) {
     let Ok(value) = gate::parse_json(bytes, &Limits::default()) else { return };
     let patch = match value {
+        Value::Object(body) if body.get("resourceType").is_none_or(|kind| kind != "Parameters") => Patch::Merge(body),
         Value::Object(parameters) => match hub_fhirpath::Patch::read(&parameters) {
             Ok(patch) => Patch::FhirPath(patch),
             Err(faults) => return faults_are_told(&faults),

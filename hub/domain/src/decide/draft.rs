@@ -151,7 +151,7 @@ pub(crate) fn repeated(scene: &Scene, command: &Command) -> Result<Option<Decisi
         return Ok(None);
     };
     if receipt.fingerprint != repeat.fingerprint {
-        let text = "this Idempotency-Key was used before, with another body";
+        let text = format!("this {} was used before, with another body", repeat.called);
         return Err(Refusal::rule("", text).into());
     }
     let reply: Reply = serde_json::from_str(&receipt.answer).unwrap_or_default();

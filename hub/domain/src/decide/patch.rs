@@ -1,6 +1,6 @@
 //! A patch is applied to a copy. A JSON Patch goes no further than can be afforded: a few bytes that copy what was copied
 //! would grow to any size, and what is moved into itself by turns would nest to any depth. A FHIRPath Patch copies
-//! nothing, and its paths have their own limits.
+//! nothing, and its paths have their own limits. A Merge Patch makes no more of a resource than both are together.
 
 use json_patch::{PatchErrorKind, PatchOperation};
 use schemas::gate::Limits;
@@ -23,6 +23,30 @@ pub(super) fn apply(before: &Body, patch: &Patch, now: Timestamp) -> Result<Body
         Patch::Json(patch) => apply_json(before, patch),
         Patch::FhirPath(patch) => {
             patch.apply(before, now.date_time()).map_err(|issue| Refusal::new(RefusalKind::Unprocessable, vec![issue]))
+        }
+        Patch::Merge(patch) => {
+            let mut body = before.clone();
+            merge(&mut body, patch);
+            Ok(body)
+        }
+    }
+}
+
+/// What is null goes, objects are merged, anything else (a list too) is replaced.
+fn merge(into: &mut Body, patch: &Body) {
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(into.shift_remove(name)),
+            Value::Object(inner) => {
+                let place = into.entry(name.as_str()).or_insert(Value::Null);
+                if !place.is_object() {
+                    *place = Value::Object(Body::new());
+                }
+                if let Value::Object(place) = place {
+                    merge(place, inner);
+                }
+            }
+            _ => drop(into.insert(name.clone(), value.clone())),
         }
     }
 }
@@ -129,6 +153,15 @@ mod tests {
         ]);
         let often: Vec<&Value> = std::iter::repeat_n(bury.as_array().unwrap(), 100).flatten().collect();
         assert_eq!(patched(json!(often)).unwrap_err().issues[0].code, IssueType::TooCostly);
+    }
+
+    #[test]
+    fn what_a_merge_does_not_name_stays() {
+        let before = json!({ "a": { "b": 1.50, "c": [1, 2] }, "d": "x", "e": true });
+        let patch = json!({ "a": { "b": null, "c": [3], "f": { "g": null, "h": 1 } }, "d": { "i": null }, "j": null });
+        let merged =
+            apply(before.as_object().unwrap(), &Patch::Merge(patch.as_object().unwrap().clone()), Timestamp(0));
+        assert_eq!(Value::Object(merged.unwrap()), json!({ "a": { "c": [3], "f": { "h": 1 } }, "d": {}, "e": true }));
     }
 
     #[test]

@@ -88,8 +88,10 @@ pub(super) fn decide(scene: &Scene, command: &Command, entries: &[Entry], moment
         return Ok(decision);
     }
     let is_there = |n| scene.heads.contains_key(&id_of(command, n));
-    if command.repeat.is_some() && (0..entries.len()).any(is_there) {
-        let text = "this Idempotency-Key was used before, and its answer is not kept any more";
+    if let Some(repeat) = &command.repeat
+        && (0..entries.len()).any(is_there)
+    {
+        let text = format!("this {} was used before, and its answer is not kept any more", repeat.called);
         return Err(Refusal::conflict(text).into());
     }
     let found = found_already(scene, entries)?;

@@ -78,6 +78,10 @@ pub(crate) fn lane(ask: &Ask) -> Uuid {
 
 pub(crate) fn decide(draft: &mut Draft, ask: &Ask) -> Result<Answer, Stop> {
     let now = draft.now();
+    if ask.entries.is_empty() {
+        // Nothing was told, and nothing created.
+        return Ok(bundle(Outcome::Done, Vec::new()));
+    }
     let faults: Vec<Vec<String>> = ask.entries.iter().map(|entry| faults_of(entry, now)).collect();
     if faults.iter().any(|faults| !faults.is_empty()) {
         let told = ask.entries.iter().zip(faults).map(|(entry, faults)| match faults.is_empty() {
@@ -116,7 +120,10 @@ const NOT_COMMITTED: &str = "Data not committed due to issues in other entries."
 const NO_ISSUES: &str = "No issues detected during validation.";
 
 fn bundle(outcome: Outcome, entries: Vec<Value>) -> Answer {
-    let body = json!({ "resourceType": "Bundle", "type": "transaction-response", "entry": entries });
+    let mut body = json!({ "resourceType": "Bundle", "type": "transaction-response" });
+    if !entries.is_empty() {
+        body["entry"] = entries.into();
+    }
     Answer { outcome, body }
 }
 
@@ -180,6 +187,10 @@ fn faults_of(entry: &Value, now: Timestamp) -> Vec<String> {
     }
     if !number(task).is_some_and(|number| is_prescription_number(number) && has_right_check_character(number)) {
         faults.push("Prescription ID is invalid.".into());
+    }
+    let pharmacy = part(task, "owner.identifier.value").unwrap_or_default();
+    if !pharmacy.bytes().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit()) {
+        faults.push("Received invalid ODS codes.".into());
     }
     if task["resourceType"] != "Task" {
         faults.push("Resource's resourceType is not 'Task'.".into());

@@ -78,7 +78,7 @@ impl World {
         let mut wish = self.wished(Act::Submit(entries.clone()), Caller::Local, Matter::New, told);
         if keyed {
             let key = format!("key {}", self.submissions.len());
-            let repeat = Repeat { key, fingerprint: "body".into() };
+            let repeat = Repeat { key, fingerprint: "body".into(), called: "Idempotency-Key" };
             wish.command.id = repeat.command_id();
             wish.command.repeat = Some(repeat.clone());
             self.submissions.push(Kept { repeat, entries, reply: None });

@@ -118,7 +118,7 @@ async fn batch(
 ) -> Response {
     let base = content::base_url(service, headers);
     let run = entries.into_iter().enumerate().map(|(n, entry)| {
-        let repeat = repeat.map(|r| Repeat { key: format!("{} entry {n}", r.key), fingerprint: r.fingerprint.clone() });
+        let repeat = repeat.map(|r| Repeat { key: format!("{} entry {n}", r.key), ..r.clone() });
         execute(service, caller.clone(), repeat, Act::Submit(vec![entry]))
     });
     let results = futures_util::future::join_all(run).await;

@@ -93,7 +93,9 @@ fn check_version(version: Option<&str>, status: StatusCode) -> Result<(), No> {
 }
 
 pub(super) const RESOURCE_TYPES: [&str; 2] = ["application/fhir+json", "application/json"];
-pub(super) const PATCH_TYPES: [&str; 3] = ["application/json-patch+json", "application/fhir+json", "application/json"];
+pub(super) const JSON_PATCH: &str = "application/json-patch+json";
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(super) const PATCH_TYPES: [&str; 4] = [JSON_PATCH, "application/fhir+json", MERGE_PATCH, "application/json"];
 pub(super) const FORM_TYPES: [&str; 1] = ["application/x-www-form-urlencoded"];
 
 /// Refuses those who accept nothing that is spoken here.
@@ -159,18 +161,18 @@ pub(super) fn repeat(headers: &HeaderMap, caller: &str, interaction: &str, body:
         let text = "Idempotency-Key is 1 to 255 printable ASCII characters";
         return Err(No::new(StatusCode::BAD_REQUEST, IssueType::Value, text));
     };
-    Ok(Some(repeated(caller, interaction, key, body)))
+    Ok(Some(repeated(caller, interaction, "Idempotency-Key", key, body)))
 }
 
-fn repeated(caller: &str, interaction: &str, key: &str, body: &[u8]) -> Repeat {
+fn repeated(caller: &str, interaction: &str, called: &'static str, key: &str, body: &[u8]) -> Repeat {
     let digest = Sha256::digest(body);
     let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Repeat { key: format!("{caller} {interaction} {key}"), fingerprint }
+    Repeat { key: format!("{caller} {interaction} {key}"), fingerprint, called }
 }
 
-/// By the id of a message.
-pub(super) fn repeat_of(caller: &Caller, interaction: &str, id: &str, body: &[u8]) -> Repeat {
-    repeated(caller.name(), interaction, &id.to_ascii_lowercase(), body)
+/// By an id that means the same in letters of any case: of a message, or of a request.
+pub(super) fn repeat_of(caller: &Caller, interaction: &str, called: &'static str, id: &str, body: &[u8]) -> Repeat {
+    repeated(caller.name(), interaction, called, &id.to_ascii_lowercase(), body)
 }
 
 /// `X-Request-ID`, where a service says that it means the same request; else `Idempotency-Key`.
@@ -184,7 +186,7 @@ pub(super) fn repeat_by_request_id(
     let id = id.to_str().ok().filter(|id| uuid::Uuid::try_parse(id).is_ok());
     let text = "X-Request-ID is a UUID, and the same one when a request is sent again";
     let id = id.ok_or_else(|| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text))?;
-    Ok(Some(repeat_of(caller, interaction, id, body)))
+    Ok(Some(repeat_of(caller, interaction, "X-Request-ID", id, body)))
 }
 
 /// `If-None-Exist: identifier=system|value`: the one condition by which the hub can promise that there is one.

@@ -49,7 +49,7 @@ pub(super) async fn process(
     let ask = read?;
     // One message, one answer: whoever sends it again hears that of the first time.
     let repeat = match message.id() {
-        Some(id) => Some(content::repeat_of(&caller, &format!("message {code}"), id, &bytes)),
+        Some(id) => Some(content::repeat_of(&caller, &format!("message {code}"), "message id", id, &bytes)),
         None => content::repeat(&headers, caller.name(), &format!("message {code}"), &bytes)?,
     };
     let answer = ask_service(&service, caller, repeat, ask).await?;

@@ -114,7 +114,8 @@ fn head(base: &str, description: &str) -> Value {
 
 fn statement(base: &str, open: bool) -> Value {
     let mut statement = head(base, "A broker of orders, Tasks and their fulfilment");
-    statement["patchFormat"] = json!(["application/json-patch+json", "application/fhir+json"]);
+    statement["patchFormat"] =
+        json!(["application/json-patch+json", "application/fhir+json", "application/merge-patch+json"]);
     statement["rest"] = json!([{
         "mode": "server",
         "security": security(open),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::command::{Act, Caller, Command, Entry, Patch, Repeat, Role};
@@ -12,6 +12,7 @@ use hub_domain::decision::{EntryOutcome, ReplyEntry};
 use schemas::outcome::{Issue, IssueType, operation_outcome};
 use schemas::resource::{Key, Kind};
 use schemas::time::Timestamp;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::answer::{self, No};
@@ -23,11 +24,13 @@ pub(super) async fn create(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, No> {
     let kind = content::kind(&kind)?;
     demand_role(&caller, Role::Placer)?;
+    demand_no_condition(query.as_deref())?;
     content::demand_type(&headers, &RESOURCE_TYPES)?;
     let bytes = content::bytes(&service, body).await?;
     let repeat = content::repeat(&headers, caller.name(), &format!("create {kind}"), &bytes)?;
@@ -37,6 +40,16 @@ pub(super) async fn create(
     let entry = Entry { kind, body, full_url: None, if_none_exist, path: String::new() };
     let done = execute(&service, caller, repeat, Act::Submit(vec![entry])).await?;
     respond(&service, &headers, done).await
+}
+
+/// A condition that stands where it is not looked for would be ignored, and what is there already made once more.
+fn demand_no_condition(query: Option<&str>) -> Result<(), No> {
+    let parameters = content::form(query.unwrap_or_default());
+    if parameters.iter().all(|(name, _)| matches!(name.as_str(), "_format" | "_pretty")) {
+        return Ok(());
+    }
+    let text = "a create has no parameters: its condition stands in the header If-None-Exist";
+    Err(No::new(StatusCode::BAD_REQUEST, IssueType::NotSupported, text))
 }
 
 pub(super) async fn update(
@@ -83,20 +96,34 @@ pub(super) async fn patch(
 /// Most operations of one patch: each may copy the whole resource.
 const PATCH_OPERATIONS_LIMIT: usize = 1_000;
 
-/// A Parameters resource is a FHIRPath Patch, anything else a JSON Patch.
+/// A list of operations is a JSON Patch, a Parameters resource a FHIRPath Patch. Anything else that comes as plain JSON is
+/// a Merge Patch: so do clients send it that know nothing else.
 fn read_patch(headers: &HeaderMap, bytes: &[u8]) -> Result<Patch, No> {
-    if content::demand_type(headers, &RESOURCE_TYPES).is_ok() {
-        let parameters = content::resource(bytes, "Parameters")?;
-        return hub_fhirpath::Patch::read(&parameters).map(Patch::FhirPath).map_err(No::bad_request);
-    }
-    let value = schemas::gate::parse_json(bytes, &schemas::gate::Limits::default()).map_err(No::bad_request)?;
+    let is_one_of = |types: &[&str]| content::demand_type(headers, types).is_ok();
     let wrong = |text: String| No::bad_request(vec![Issue::error(IssueType::Structure, "", text)]);
-    let patch: json_patch::Patch = serde_json::from_value(value)
-        .map_err(|_| wrong("a JSON Patch (RFC 6902) is a list of operations: op, path, and value or from".into()))?;
-    if patch.len() > PATCH_OPERATIONS_LIMIT {
-        return Err(wrong(format!("a patch has at most {PATCH_OPERATIONS_LIMIT} operations")));
+    let value = || schemas::gate::parse_json(bytes, &schemas::gate::Limits::default()).map_err(No::bad_request);
+    if is_one_of(&[content::JSON_PATCH]) {
+        let patch: json_patch::Patch = serde_json::from_value(value()?).map_err(|_| {
+            wrong("a JSON Patch (RFC 6902) is a list of operations: op, path, and value or from".into())
+        })?;
+        if patch.len() > PATCH_OPERATIONS_LIMIT {
+            return Err(wrong(format!("a patch has at most {PATCH_OPERATIONS_LIMIT} operations")));
+        }
+        return Ok(Patch::Json(patch));
     }
-    Ok(Patch::Json(patch))
+    if is_one_of(&[content::MERGE_PATCH, "application/json"]) {
+        match value()? {
+            Value::Object(body) if body.get("resourceType").is_none_or(|kind| kind != "Parameters") => {
+                return Ok(Patch::Merge(body));
+            }
+            Value::Object(_) => {}
+            _ => {
+                return Err(wrong("a Merge Patch (RFC 7386) is an object with the elements that become others".into()));
+            }
+        }
+    }
+    let parameters = content::resource(bytes, "Parameters")?;
+    hub_fhirpath::Patch::read(&parameters).map(Patch::FhirPath).map_err(No::bad_request)
 }
 
 pub(super) async fn delete(
