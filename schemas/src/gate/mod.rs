@@ -18,6 +18,7 @@ mod parse;
 mod path;
 mod primitive;
 mod references;
+mod release;
 mod structure;
 mod tables;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod tests;
 pub use parse::{Limits, parse, parse_json};
 pub use path::Path;
 pub use references::{references, references_mut};
+pub use release::former;
 
 use crate::outcome::Issue;
 use serde_json::{Map, Value};

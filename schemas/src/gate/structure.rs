@@ -4,6 +4,7 @@ use super::DEEPEST;
 use super::faults::Faults;
 use super::path::Path;
 use super::primitive::Primitive;
+use super::release::{former, stu3_profiles};
 use super::tables::{Element, Kind, Place, Shape, Tables, Type};
 use crate::outcome::Issue;
 use crate::outcome::IssueType::{CodeInvalid, Invalid, NotSupported, Required, Structure};
@@ -67,12 +68,17 @@ impl<'t> Walk<'t> {
             Some(_) => return self.faults.add(Structure, &here, "must be a string in quotes"),
             None => return self.faults.add(Required, &here, "this element is missing"),
         };
+        for n in stu3_profiles(resource) {
+            let text = "this profile is of FHIR STU3; this base speaks R4";
+            self.faults.add(NotSupported, &path.name("meta").name("profile").index(n), text);
+        }
         if let Some(known) = self.tables.resource(name) {
             self.object(known, resource, path, scope);
         } else if let Some(any) = self.tables.any_resource().filter(|_| self.tables.is_resource_type(name)) {
             self.object(any, resource, path, scope);
         } else {
-            self.faults.add(NotSupported, &here, "FHIR has no resource of this type");
+            let text = former(name).unwrap_or_else(|| "FHIR has no resource of this type".to_owned());
+            self.faults.add(NotSupported, &here, text);
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) fn kind(name: &str) -> Result<Kind, No> {
         let text = if gate::is_resource_type(name) {
             format!("{name} is not kept by this hub; /metadata lists what is")
         } else {
-            "there is no such resource type in FHIR R4".to_owned()
+            gate::former(name).unwrap_or_else(|| "there is no such resource type in FHIR R4".to_owned())
         };
         No::new(StatusCode::NOT_FOUND, IssueType::NotSupported, text)
     };

@@ -15,6 +15,23 @@ fn a_type_that_fhir_does_not_have_is_refused() {
 }
 
 #[test]
+fn what_is_of_stu3_is_refused_as_such() {
+    let told = |text: &str| {
+        let resource = parse(text.as_bytes(), &Limits::default()).expect("it is JSON");
+        let issue = check(&resource, None).expect_err("it should be refused").remove(0);
+        (issue.code, issue.path, issue.text)
+    };
+    let (code, path, text) = told(r#"{"resourceType":"ReferralRequest","status":"active"}"#);
+    assert_eq!((code, path.as_str()), (NotSupported, "resourceType"));
+    assert!(text.contains("of FHIR STU3") && text.contains("ServiceRequest"), "{text}");
+    let stu3 = r#""meta":{"profile":["http://a.example/R4/T","https://fhir.nhs.uk/STU3/StructureDefinition/T-1"]}"#;
+    let (code, path, text) = told(&task(stu3));
+    assert_eq!((code, path.as_str()), (NotSupported, "Task.meta.profile[1]"));
+    assert!(text.contains("FHIR STU3"), "{text}");
+    accepted(&task(r#""instantiatesUri":"https://a.example/STU3/T""#));
+}
+
+#[test]
 fn a_type_beyond_our_tables_is_held_against_what_all_resources_share() {
     assert!(is_resource_type("Account") && !known("Account") && known("Task"));
     accepted(r#"{"resourceType":"Account","id":"a","status":"active","_name":{"id":"b"},"owner":{"reference":"X/1"}}"#);
