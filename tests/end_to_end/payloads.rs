@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hub_domain::query::{IndexValue, Param, ParamType, index};
+use hub_domain::query::{Amount, IndexValue, Param, ParamType, codes_called, composed, index, params};
 use schemas::resource::{Key, Kind, Resource};
 use schemas::time::Timestamp;
 use serde_json::Value;
@@ -80,13 +80,12 @@ async fn finds_all_by_what_they_say(hub: &Hub) {
         for body in hub.finds(&format!("{kind}?_count=200")).await {
             let id = body["id"].as_str().unwrap().to_owned();
             let stored = Resource::new(Key::new(*kind, &id), 1, Timestamp(0), body.as_object().unwrap().clone());
-            for (param, value) in index(&stored) {
-                for question in questions(param, &value) {
-                    asked += 1;
-                    let found = hub.finds(&format!("{kind}?{question}&_count=200")).await;
-                    if !found.iter().any(|body| body["id"] == id.as_str()) {
-                        lost.push(format!("{kind}/{id} is not found by {question}"));
-                    }
+            let of_values = index(&stored).into_iter().flat_map(|(param, value)| questions(param, &value));
+            for question in of_values.chain(params(*kind).flat_map(|param| questions_of_all(param, &stored))) {
+                asked += 1;
+                let found = hub.finds(&format!("{kind}?{question}&_count=200")).await;
+                if !found.iter().any(|body| body["id"] == id.as_str()) {
+                    lost.push(format!("{kind}/{id} is not found by {question}"));
                 }
             }
         }
@@ -98,17 +97,80 @@ async fn finds_all_by_what_they_say(hub: &Hub) {
 /// The year 10,000.
 const END_OF_THE_CALENDAR: Timestamp = Timestamp(253_402_300_800_000_000);
 
+fn escaped(text: &str) -> String {
+    ['\\', '|', ',', '$'].iter().fold(text.to_owned(), |text, sign| text.replace(*sign, &format!("\\{sign}")))
+}
+
+fn token(system: &Option<String>, code: &str) -> String {
+    format!("{}|{}", system.as_deref().map_or(String::new(), escaped), escaped(code))
+}
+
+fn asked(param: &Param, modifier: &str, value: &str) -> String {
+    let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    format!("{}{modifier}={value}", param.name)
+}
+
+/// A number of a unit, or of what is called so, as it stands.
+fn amounts(amount: &Amount) -> Vec<String> {
+    let Some(value) = amount.low.or(amount.high) else { return Vec::new() };
+    let named = |name: &String| format!("{value}||{}", escaped(name));
+    match (&amount.unit.system, &amount.unit.code, &amount.unit.name) {
+        (Some(system), Some(code), _) => {
+            vec![format!("{value}|{}|{}", escaped(system), escaped(code)), value.to_string()]
+        }
+        (_, code, name) => code.iter().chain(name).map(named).chain([value.to_string()]).collect(),
+    }
+}
+
+/// What a value is as a part of a composite.
+fn part(value: &IndexValue) -> String {
+    match value {
+        IndexValue::Token { system: Some(system), code } => token(&Some(system.clone()), code),
+        IndexValue::Token { code, .. } => escaped(code),
+        IndexValue::Reference(to) | IndexValue::Text(to) => escaped(to),
+        IndexValue::ReferenceIdentifier { value, .. } => escaped(value),
+        IndexValue::Date { low, .. } => format!("ge{low}"),
+        IndexValue::Amount(amount) => amounts(amount).swap_remove(0),
+    }
+}
+
+/// The ways to ask for what is no value of its own: parts that belong together, and what is written beside a code.
+fn questions_of_all(param: &Param, stored: &Resource) -> Vec<String> {
+    let together = |parts: Vec<Vec<IndexValue>>| {
+        let parts = parts.iter().map(|values| values.first().map(part)).collect::<Option<Vec<_>>>()?;
+        Some(asked(param, "", &parts.join("$")))
+    };
+    match param.kind {
+        ParamType::Composite => composed(param, &stored.body).into_iter().filter_map(together).collect(),
+        ParamType::Token => {
+            codes_called(param, &stored.body).iter().map(|text| asked(param, ":text", &escaped(text))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The ways to ask for a value, as a query has them.
 fn questions(param: &Param, value: &IndexValue) -> Vec<String> {
-    let name = param.name;
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace('|', "\\|").replace(',', "\\,");
-    let token = |system: &Option<String>, code: &str| {
-        let system = system.as_deref().map_or(String::new(), escaped);
-        format!("{system}|{}", escaped(code))
-    };
-    let encode = |text: String| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let asked = |modifier: &str, value: String| format!("{name}{modifier}={}", encode(value));
+    let asked = |modifier: &str, value: String| asked(param, modifier, &value);
     match value {
+        IndexValue::Text(text) => {
+            let beginning: String = text.chars().take(5).collect();
+            let rest: String = text.chars().skip(3).collect();
+            let mut questions = vec![
+                asked("", escaped(text)),
+                asked("", escaped(&beginning.to_uppercase())),
+                asked(":exact", escaped(text)),
+            ];
+            questions.extend((!rest.is_empty()).then(|| asked(":contains", escaped(&rest))));
+            questions
+        }
+        IndexValue::Amount(amount) if amount.low == amount.high => {
+            let exactly = amounts(amount);
+            let as_much =
+                ["", "ge", "le", "ap"].into_iter().flat_map(|prefix| exactly.iter().map(move |it| (prefix, it)));
+            as_much.map(|(prefix, amount)| asked("", format!("{prefix}{amount}"))).collect()
+        }
+        IndexValue::Amount(amount) => amounts(amount).into_iter().map(|it| asked("", format!("ap{it}"))).collect(),
         IndexValue::Token { code, .. } if param.kind == ParamType::Uri => vec![asked("", escaped(code))],
         IndexValue::Token { system, code } => {
             vec![asked("", escaped(code)), asked("", token(system, code)), asked(":missing", "false".into())]

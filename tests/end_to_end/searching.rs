@@ -9,6 +9,7 @@ use tests::{Client, World, stories};
 stories![
     tasks_are_found_by_each_of_their_parameters,
     requests_are_found_by_each_of_their_parameters,
+    names_amounts_and_what_belongs_together_are_found,
     what_matches_point_to_and_what_points_to_them_comes_along,
     what_is_unknown_is_refused_or_said_to_be_ignored,
     tasks_come_in_the_order_that_was_asked_for,
@@ -132,6 +133,79 @@ async fn requests_are_found_by_each_of_their_parameters(world: World) {
     {
         assert_eq!(found(&hub, &format!("MedicationRequest?{search}")).await, id(item.request()), "{search}");
     }
+    hub.closes().await;
+}
+
+async fn names_amounts_and_what_belongs_together_are_found(world: World) {
+    let hub = world.hub().await;
+    let patient = json!({
+        "resourceType": "Patient",
+        "meta": { "tag": [{ "system": "urn:tags", "code": "vip" }], "profile": ["http://profiles.example/p"] },
+        "name": [{ "family": "Müller, gen. Lüd", "given": ["Ada"] }],
+        "identifier": [{ "type": { "coding": [{ "system": "urn:types", "code": "MR" }] }, "value": "7" }],
+        "maritalStatus": { "text": "Married" },
+    });
+    let patient = hub.post("Patient", &patient).await.is(201).body["id"].as_str().unwrap().to_owned();
+    hub.post("Patient", &json!({ "resourceType": "Patient", "name": [{ "text": "Nobody" }] })).await.is(201);
+    for search in [
+        "name=muller",
+        "name=ADA",
+        r"family:exact=M%C3%BCller\, gen. L%C3%BCd",
+        "family:contains=gen.",
+        "given=nobody,ada",
+        "_tag=urn:tags|vip",
+        "_profile=http://profiles.example/p",
+        "_profile:below=http://profiles.example",
+        "_profile:above=http://profiles.example/p/q",
+        "identifier:of-type=urn:types|MR|7",
+        "name:missing=false&family:missing=false",
+    ] {
+        assert_eq!(found(&hub, &format!("Patient?{search}")).await, BTreeSet::from([patient.clone()]), "{search}");
+    }
+    let concept =
+        |code: &str, text: &str| json!({ "coding": [{ "system": "http://loinc.org", "code": code }], "text": text });
+    let amount = |value: u32| json!({ "value": value, "system": "http://unitsofmeasure.org", "code": "mm[Hg]" });
+    let pressure = json!({
+        "resourceType": "Observation", "status": "final", "code": concept("85354-9", "Blood pressure"),
+        "component": [
+            { "code": concept("8480-6", "Systolic"), "valueQuantity": amount(140) },
+            { "code": concept("8462-4", "Diastolic"), "valueQuantity": amount(90) },
+        ],
+    });
+    let pressure = hub.post("Observation", &pressure).await.is(201).body["id"].as_str().unwrap().to_owned();
+    let of = "component-code-value-quantity=http://loinc.org|8480-6$";
+    for (search, finds) in [
+        (format!("{of}gt130"), true),
+        (format!("{of}140|http://unitsofmeasure.org|mm[Hg]"), true),
+        (format!("{of}ap18.7|http://unitsofmeasure.org|kPa"), true),
+        (format!("{of}90"), false),
+        ("component-value-quantity=lt100".to_owned(), true),
+        ("combo-value-quantity=ge140||mm[Hg]".to_owned(), true),
+        ("combo-value-quantity=ge141".to_owned(), false),
+        ("code:text=blood".to_owned(), true),
+        ("code:text=pressure".to_owned(), false),
+        ("_lastUpdated=ap2026".to_owned(), true),
+    ] {
+        let expected = if finds { BTreeSet::from([pressure.clone()]) } else { BTreeSet::new() };
+        assert_eq!(found(&hub, &format!("Observation?{search}")).await, expected, "{search}");
+    }
+    for (kind, wrong, name) in [
+        ("Observation", "value-quantity=much", "value-quantity"),
+        ("Observation", "value-quantity=5|mg", "value-quantity"),
+        ("Observation", "code-value-quantity=x", "code-value-quantity"),
+        ("Observation", "code-value-quantity=x$y", "code-value-quantity"),
+        ("Observation", "code-value-quantity=x$5$6", "code-value-quantity"),
+        ("Patient", "identifier:of-type=urn:types|MR", "identifier:of-type"),
+        ("Patient", "name=", "name"),
+    ] {
+        hub.get(&format!("{kind}?{wrong}")).await.refuses(400, "value", name);
+    }
+    hub.get("Patient?name:below=a").await.refuses(400, "not-supported", "name:below");
+    hub.get("Observation?code-value-quantity:missing=true").await.refuses(
+        400,
+        "not-supported",
+        "code-value-quantity:missing",
+    );
     hub.closes().await;
 }
 
@@ -351,6 +425,12 @@ fn value_for(param: &Value) -> &'static str {
     match param["type"].as_str().unwrap() {
         "date" => "2026-01-01",
         "reference" => "Patient/x",
+        "number" | "quantity" => "5",
+        "composite" => match param["name"].as_str().unwrap() {
+            name if name.ends_with("-date") => "x$2026",
+            name if name.ends_with("-quantity") => "x$5",
+            _ => "x$x",
+        },
         _ => "x",
     }
 }

@@ -16,17 +16,21 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 STRUCTURES = HERE / "../../../schemas/definitions/r4.tsv"
-KINDS = ["token", "reference", "date", "uri"]
+KINDS = ["token", "reference", "date", "uri", "string", "number", "quantity", "composite"]
 
 HEADER = """\
 # The search parameters of FHIR R4. From the package hl7.fhir.r4.core 4.0.1 (HL7, CC0).
 # Written by search.py: change that, not this.
-# Type, name, kind (a date is `range` where it may be a Period or a Timing), element, expression, types that a reference may point to
+# Type (Resource: every one), name, kind (a date is `range` where it may be a Period or a Timing), element, expression,
+# and of a reference the types that it may point to; of a composite its parts: a parameter of the type, and where the
+# part's value is from what the expression gives.
 # The element is what the database keeps values by: two parameters of one element share them. A name, once released, stays.
 """
 
-# Of which the values are whole resources, or nothing that is stored.
-LEFT_OUT = {("Bundle", "composition"), ("Bundle", "message")}
+# Of which the values are whole resources, or nothing that is stored; and what every type has in columns of its own.
+LEFT_OUT = {("Bundle", "composition"), ("Bundle", "message"), ("Resource", "_id"), ("Resource", "_lastUpdated")}
+# Which sounds are alike, no standard says.
+LEFT_OUT |= {(kind, "phonetic") for kind in ("Organization", "Patient", "Person", "Practitioner", "RelatedPerson")}
 
 
 def resources(folder):
@@ -57,13 +61,28 @@ def element_of(kind, expression):
     """`Task.for.where(resolve() is Patient)` is of `for`, `(X.medication as Reference)` of `medicationReference`."""
     parts = []
     for part in expression.split(" | "):
-        part = part[1:-1] if part.startswith("(") else part
+        part = part[1:-1] if part.startswith("(") and part.endswith(")") else part
+        part = re.sub(r"^\((.+) as (\w+)\)\.", lambda cast: f"{cast[1]}{cast[2]}.", part)
         part = re.sub(r"\.where\(resolve\(\) is \w+\)$", "", part)
         part = part.removeprefix(f"{kind}.")
         cast = re.fullmatch(r"([\w.]+)(?: as (\w+)|\.as\((\w+)\))", part)
         suffix = (cast[2] or cast[3]) if cast else ""
         parts.append(cast[1] + suffix[0].upper() + suffix[1:] if cast else part)
     return "|".join(parts)
+
+
+# Composites that name for each of their parts the parameter of the other.
+SWAPPED = {"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"}
+
+
+def parts_of(parameter, names):
+    """`code code $ value-quantity value.as(Quantity)`"""
+    parts = parameter["component"]
+    named = [names[part["definition"]] for part in parts]
+    named = named[::-1] if parameter["url"] in SWAPPED else named
+    # The definitions write a type in capitals that is none.
+    path = lambda part: part["expression"].replace("DateTime", "dateTime")
+    return " $ ".join(f"{name} {path(part)}" for name, part in zip(named, parts))
 
 
 def types_at(types, kind, expression):
@@ -84,16 +103,20 @@ def types_at(types, kind, expression):
 def main(folder):
     types = structures()
     rows = {}
-    for parameter in resources(folder):
+    parameters = list(resources(folder))
+    names = {parameter["url"]: parameter["code"] for parameter in parameters}
+    for parameter in parameters:
         for kind in parameter.get("base", []):
-            if "resourceType" not in types.get(kind, {}) or parameter["type"] not in KINDS:
+            known = kind == "Resource" or "resourceType" in types.get(kind, {})
+            if not known or parameter["type"] not in KINDS or (kind, parameter["code"]) in LEFT_OUT:
                 continue
-            if (kind, parameter["code"]) in LEFT_OUT:
-                continue
-            of_type = re.compile(rf"\(?{kind}\.")
+            # A composite may begin with the resource itself.
+            of_type = re.compile(rf"\(?{kind}(\.|$)")
             parts = [part for part in parameter.get("expression", "").split(" | ") if of_type.match(part)]
             if not parts:
                 continue
+            # What is searched by is the value of an extension.
+            parts = [f"{part}.value" if part.endswith("')") and ".extension(" in part else part for part in parts]
             expression = " | ".join(parts)
             way = parameter["type"]
             if way == "date" and types_at(types, kind, expression) & {"Period", "Timing"}:
@@ -102,6 +125,8 @@ def main(folder):
             targets = [only[1]] if only else parameter.get("target", [])
             # So many stand for any.
             targets = [] if len(targets) > 30 else targets
+            if way == "composite":
+                targets = [parts_of(parameter, names)]
             element = element_of(kind, expression)
             # A second one of a name comes from an extension of the standard.
             row = (kind, parameter["code"], way, element, expression, " ".join(targets))

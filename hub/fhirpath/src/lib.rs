@@ -43,8 +43,10 @@ pub use functions::names as function_names;
 pub use model::{Model, R4};
 pub use moment::{Form, Moment};
 pub use patch::Patch;
+pub use rust_decimal::Decimal;
 pub use syntax::{Fault, FaultKind};
-pub use value::{Collection, Item, Node, Quantity};
+pub use units::Measure;
+pub use value::{Collection, Item, Node, Quantity, decimal};
 
 use evaluate::{Evaluation, Frame};
 

@@ -10,7 +10,7 @@ pub(crate) type Dimensions = [i8; 9];
 
 /// So many of the base units: a fraction, so that sixty times a sixtieth is one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Measure {
+pub struct Measure {
     pub(crate) above: Decimal,
     pub(crate) below: Decimal,
     pub(crate) dimensions: Dimensions,
@@ -146,7 +146,7 @@ pub(crate) fn measure(unit: &str) -> Option<Measure> {
         "year" => Some(Measure::of(Decimal::from(12), MONTHS)),
         _ => {
             let unit = unit_of_word(unit).map_or(unit, |(unit, _)| unit);
-            Terms { rest: unit, depth: 0 }.whole()
+            Measure::of_unit(unit)
         }
     }
 }
@@ -257,12 +257,22 @@ fn ten(mantissa: i64, power: i32) -> Option<Decimal> {
 }
 
 impl Measure {
+    /// Of a unit of UCUM, by its code; none for one that is not known here.
+    pub fn of_unit(code: &str) -> Option<Self> {
+        Terms { rest: code, depth: 0 }.whole()
+    }
+
+    /// What the base units are called together. Amounts can be compared where it is the same.
+    pub fn base_name(&self) -> String {
+        base_name(&self.dimensions)
+    }
+
     fn of(factor: Decimal, dimensions: Dimensions) -> Self {
         Self { above: factor, below: Decimal::ONE, dimensions }
     }
 
     /// So many of these in base units.
-    pub(crate) fn base(&self, value: Decimal) -> Option<Decimal> {
+    pub fn base(&self, value: Decimal) -> Option<Decimal> {
         value.checked_mul(self.above)?.checked_div(self.below)
     }
 

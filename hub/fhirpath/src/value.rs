@@ -157,7 +157,7 @@ fn number_value(text: &str, kind: &str) -> Option<Item<'static>> {
 }
 
 /// Also `1.5e3`, which JSON may have.
-pub(crate) fn decimal(text: &str) -> Option<Decimal> {
+pub fn decimal(text: &str) -> Option<Decimal> {
     let plain = Decimal::from_str_exact(text).ok();
     plain.or_else(|| Decimal::from_scientific(text).ok()).or_else(|| text.parse().ok())
 }

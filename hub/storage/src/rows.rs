@@ -6,6 +6,7 @@ use hub_domain::decision::Write;
 use hub_domain::query::{self, IndexValue, Param};
 use hub_domain::registry::{Method, Stored, Trouble};
 use schemas::ids::{TASK_IDENTIFIER, TaskId};
+use schemas::order::ACTIONABLE;
 use schemas::resource::{Key, Kind, Resource};
 use schemas::task::{Priority, TaskStatus};
 use schemas::time::Timestamp;
@@ -75,7 +76,9 @@ pub(crate) struct Current {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     pub(crate) tokens: BTreeSet<TokenRow>,
-    pub(crate) dates: BTreeSet<DateRow>,
+    pub(crate) dates: BTreeSet<RangeRow>,
+    /// Beginnings of texts, and numbers.
+    pub(crate) values: BTreeSet<RangeRow>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +88,7 @@ pub(crate) struct TokenRow {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct DateRow {
+pub(crate) struct RangeRow {
     pub(crate) param: i32,
     pub(crate) low: i64,
     pub(crate) high: i64,
@@ -131,8 +134,13 @@ fn root_of_task(id: &str) -> Option<Uuid> {
 
 /// A value that nearly all resources of a type have: an index row of it would lead to all of them.
 pub(crate) fn is_usual(kind: Kind, param: &Param, code: &str) -> bool {
-    // A Task of the whole is an order, and its work items are filler orders.
-    param.element == "intent" && (code == "order" || kind == Kind::TASK && code == "filler-order")
+    match param.element {
+        // A Task of the whole is an order, and its work items are filler orders.
+        "intent" => code == "order" || kind == Kind::TASK && code == "filler-order",
+        // What a placer sends to be acted upon says so.
+        "meta.tag" => code == ACTIONABLE.1 && kind.is_request(),
+        _ => false,
+    }
 }
 
 /// Whether an identifier may be the one that the hub gives to a Task, whose value is the Task's id.
@@ -198,8 +206,16 @@ impl Current {
                 (self.modified, self.modified_high) = (Some(low.0), Some(high.0));
             }
             IndexValue::Date { low, high } => {
-                self.index.dates.insert(DateRow { param: values::param(kind, param), low: low.0, high: high.0 });
+                self.index.dates.insert(RangeRow { param: values::param(kind, param), low: low.0, high: high.0 });
             }
+            IndexValue::Text(text) => {
+                self.index.values.extend(values::beginning(&text).map(|(low, high)| RangeRow {
+                    param: values::param(kind, param),
+                    low,
+                    high,
+                }));
+            }
+            IndexValue::Amount(amount) => self.index.values.extend(values::amounts(kind, param, &amount)),
         }
     }
 
@@ -232,9 +248,11 @@ impl Index {
 #[derive(Default)]
 pub(crate) struct IndexChanges {
     pub(crate) tokens: Vec<(i64, TokenRow)>,
-    pub(crate) dates: Vec<(i64, DateRow)>,
+    pub(crate) dates: Vec<(i64, RangeRow)>,
+    pub(crate) values: Vec<(i64, RangeRow)>,
     pub(crate) tokens_gone: Vec<(i64, TokenRow)>,
-    pub(crate) dates_gone: Vec<(i64, DateRow)>,
+    pub(crate) dates_gone: Vec<(i64, RangeRow)>,
+    pub(crate) values_gone: Vec<(i64, RangeRow)>,
 }
 
 impl IndexChanges {
@@ -244,10 +262,19 @@ impl IndexChanges {
 
     /// Only what differs.
     pub(crate) fn replace(&mut self, seq: i64, before: &Index, after: &Index) {
-        self.tokens.extend(after.tokens.difference(&before.tokens).map(|row| (seq, *row)));
-        self.dates.extend(after.dates.difference(&before.dates).map(|row| (seq, *row)));
-        self.tokens_gone.extend(before.tokens.difference(&after.tokens).map(|row| (seq, *row)));
-        self.dates_gone.extend(before.dates.difference(&after.dates).map(|row| (seq, *row)));
+        fn less<'r, T: Copy + Ord>(
+            seq: i64,
+            of: &'r BTreeSet<T>,
+            than: &'r BTreeSet<T>,
+        ) -> impl Iterator<Item = (i64, T)> {
+            of.difference(than).map(move |row| (seq, *row))
+        }
+        self.tokens.extend(less(seq, &after.tokens, &before.tokens));
+        self.dates.extend(less(seq, &after.dates, &before.dates));
+        self.values.extend(less(seq, &after.values, &before.values));
+        self.tokens_gone.extend(less(seq, &before.tokens, &after.tokens));
+        self.dates_gone.extend(less(seq, &before.dates, &after.dates));
+        self.values_gone.extend(less(seq, &before.values, &after.values));
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use hub_domain::query::{self, Param};
+use hub_domain::query::{self, Amount, Param, fold, place_of};
 use schemas::resource::Kind;
 use uuid::Uuid;
+
+use crate::rows::RangeRow;
 
 /// Longer values are kept by their beginning and a hash: a B-tree's entry has a limit.
 const VALUE_BYTES_MAX: usize = 400;
@@ -40,10 +42,62 @@ pub(crate) fn system(system: Option<&str>) -> i64 {
     named.map_or(0, |system| query::digest(Kind::TASK, ["", ":system"], system).as_u64_pair().0.max(1) as i64)
 }
 
-/// The number of a date's element, so that a new row in the table of parameters moves none.
+/// The number of an element, so that a new row in the table of parameters moves none.
 pub(crate) fn param(kind: Kind, param: &Param) -> i32 {
-    let hash = fnv64(format!("{kind}.{}", param.element).as_bytes());
+    param_apart(kind, param, "")
+}
+
+/// The same of what is kept apart from the rest of an element's values.
+fn param_apart(kind: Kind, param: &Param, apart: &str) -> i32 {
+    let hash = fnv64(format!("{kind}.{}{apart}", param.element).as_bytes());
     ((hash >> 32) ^ hash) as u32 as i32
+}
+
+/// How a text begins, as two numbers in the order of texts; none of an empty one.
+pub(crate) fn beginning(text: &str) -> Option<(i64, i64)> {
+    let folded = fold(text);
+    let [low, high] = text_key(&folded);
+    (!folded.is_empty()).then_some((low, high))
+}
+
+/// The beginning of a text as numbers in the same order, eight bytes each.
+pub(crate) fn text_key<const N: usize>(text: &str) -> [i64; N] {
+    let mut key = [i64::MIN; N];
+    for (number, bytes) in key.iter_mut().zip(text.as_bytes().chunks(8)) {
+        *number = word(bytes, 0);
+    }
+    key
+}
+
+/// Up to eight bytes as a number, with `filler` for those that are not there.
+pub(crate) fn word(bytes: &[u8], filler: u8) -> i64 {
+    let mut word = [filler; 8];
+    word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    (u64::from_be_bytes(word) ^ (1 << 63)) as i64
+}
+
+/// The rows of an amount: as it stands, and in base units where its unit is known.
+pub(crate) fn amounts(kind: Kind, param: &Param, amount: &Amount) -> impl Iterator<Item = RangeRow> {
+    let as_it_stands = RangeRow::of(amount, |wide| amount_param(kind, param, None, wide));
+    let in_base = amount.in_base_units();
+    let in_base =
+        in_base.map(|(amount, unit)| RangeRow::of(&amount, |wide| amount_param(kind, param, Some(&unit), wide)));
+    [as_it_stands].into_iter().chain(in_base)
+}
+
+impl RangeRow {
+    fn of(amount: &Amount, param: impl Fn(bool) -> i32) -> Self {
+        let low = amount.low.map_or(i64::MIN, place_of);
+        let high = amount.high.map_or(i64::MAX, place_of);
+        Self { param: param(low != high), low, high }
+    }
+}
+
+/// Numbers of a unit are apart from those of any; and what may be several is apart from what is one, since to find it one
+/// has to look as far back as it reaches.
+pub(crate) fn amount_param(kind: Kind, param: &Param, unit: Option<&str>, wide: bool) -> i32 {
+    let wide = if wide { ":wide" } else { "" };
+    param_apart(kind, param, &format!(":{}{wide}", unit.unwrap_or_default()))
 }
 
 /// FNV-1a, stable for ever: it is stored.

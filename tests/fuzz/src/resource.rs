@@ -97,6 +97,10 @@ fn is_found(entry: &Entry) {
             }
             IndexValue::Reference(text) => storable(text),
             IndexValue::Date { low, high } => assert!(low <= high, "a date ends before it begins"),
+            IndexValue::Text(_) => {}
+            IndexValue::Amount(amount) => {
+                assert!(amount.low.is_some() || amount.high.is_some(), "an amount may be anything");
+            }
         }
     }
     for param in params(entry.kind).filter(|param| param.kind == ParamType::Date && !param.is_range) {

@@ -4,7 +4,9 @@
 //! escapes are HTTP's and live with the interface, which this package does not know. What can be held here is that both
 //! sides of a row agree: a resource that carries a value is found by that value.
 
-use hub_domain::query::{IndexValue, Param, ParamType, find, index, params};
+use hub_domain::query::{
+    Amount, AmountMatch, IndexValue, Param, ParamType, Prefix, Unit, UnitMatch, find, index, params,
+};
 use schemas::ids::Target;
 use schemas::resource::{Body, Key, Kind, Resource};
 use schemas::time::Timestamp;
@@ -32,6 +34,10 @@ fn is_found(kind: Kind, param: &Param, value: &str) {
         ParamType::Reference => (json!({ "reference": value }), reference(param, value)),
         ParamType::Date => (value.into(), date(value)),
         ParamType::Uri => (value.into(), Some(IndexValue::Token { system: None, code: value.to_owned() })),
+        ParamType::String => (value.into(), Some(IndexValue::Text(value.to_owned()))),
+        ParamType::Number | ParamType::Quantity => return number(value),
+        // Found by the values of its parts.
+        ParamType::Composite => return,
     };
     // Of one element only, whose name is its path.
     if param.is_range || param.element.contains(|c: char| !c.is_ascii_alphanumeric() && c != '.') {
@@ -74,6 +80,17 @@ fn reference(param: &Param, value: &str) -> Option<IndexValue> {
         Target::Absolute(url) => Some(IndexValue::Reference(url.to_owned())),
         Target::Contained(_) | Target::Urn(_) | Target::Other(_) => None,
     }
+}
+
+/// A number that is asked for finds itself.
+fn number(value: &str) {
+    let (prefix, number) = Prefix::split(value);
+    let Some(wanted) = AmountMatch::read(prefix, number, UnitMatch::Any) else { return };
+    assert!(wanted.low <= wanted.value && wanted.value <= wanted.high, "{value:?}");
+    let itself = Amount { low: Some(wanted.value), high: Some(wanted.value), unit: Unit::default() };
+    let is_other = matches!(prefix, Prefix::Ne | Prefix::Gt | Prefix::Lt | Prefix::Sa | Prefix::Eb);
+    // One of so many digits that its last one counts nothing means itself alone, to before which there is nothing.
+    assert!(wanted.holds(&itself) != is_other || wanted.low == wanted.high, "{value:?}");
 }
 
 /// The range of a date: what it means begins before it ends, and its first instant lies in it when written out.

@@ -163,7 +163,8 @@ impl Reader {
                 IndexValue::Token { code, .. } => ("", code),
                 IndexValue::Reference(to) => ("", to),
                 IndexValue::ReferenceIdentifier { value, .. } => (":identifier", value),
-                IndexValue::Date { .. } => continue,
+                // Those are kept as numbers, not by digests.
+                IndexValue::Date { .. } | IndexValue::Text(_) | IndexValue::Amount(_) => continue,
             };
             let element = [param.element.to_owned(), part.to_owned()];
             let digest = query::digest(kind, [param.element, part], &text);

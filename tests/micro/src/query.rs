@@ -46,7 +46,8 @@ fn filter(name: &str, value: &str) -> Option<Filter> {
             Target::Relative { kind, id, .. } => Some(Filter::Reference { param, any: vec![format!("{kind}/{id}")] }),
             _ => None,
         },
-        ParamType::Uri => None,
+        // No worklist asks by these.
+        ParamType::Uri | ParamType::String | ParamType::Number | ParamType::Quantity | ParamType::Composite => None,
         ParamType::Date => {
             let (low, high) = Timestamp::range(value)?;
             Some(Filter::Date { param, when: DateMatch { prefix: Prefix::Eq, low, high } })

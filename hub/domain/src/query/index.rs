@@ -2,13 +2,16 @@
 
 use hub_fhirpath::Item;
 use schemas::ids::Target;
-use schemas::resource::{Kind, Resource};
+use schemas::resource::{Body, Kind, Resource};
 use schemas::time::Timestamp;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::TypedIdentifier;
+use super::amount::{Amount, amount};
 use super::params::{Param, ParamType, params};
+use super::text::{beside_code, texts};
 
 /// One value by which a resource is found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +31,9 @@ pub enum IndexValue {
         low: Timestamp,
         high: Timestamp,
     },
+    /// As it stands.
+    Text(String),
+    Amount(Amount),
 }
 
 /// What a registry keeps of a value to find it by: as short as any other, and not that of the same value of another
@@ -46,30 +52,72 @@ pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
 /// carries it.
 pub fn index(resource: &Resource) -> Vec<(&'static Param, IndexValue)> {
     let mut rows = Vec::new();
-    for param in params(resource.key.kind) {
+    // A composite is found by the values of its parts, which are parameters too.
+    for param in params(resource.key.kind).filter(|param| param.kind != ParamType::Composite) {
         let from = rows.len();
-        for item in param.found(&resource.body) {
-            let mut push = |value| {
-                let row = (param, value);
-                if !rows[from..].contains(&row) {
-                    rows.push(row);
-                }
-            };
-            match param.kind {
-                ParamType::Token => tokens(&item, &mut push),
-                ParamType::Reference => references(param, &item, &mut push),
-                ParamType::Uri => {
-                    uri(&item).into_iter().for_each(|code| push(IndexValue::Token { system: None, code }))
-                }
-                ParamType::Date => {
-                    if let Some((low, high)) = range(&item) {
-                        push(IndexValue::Date { low, high });
-                    }
-                }
+        extract(param, &param.found(&resource.body), &mut |value| {
+            let row = (param, value);
+            if !rows[from..].contains(&row) {
+                rows.push(row);
             }
-        }
+        });
     }
     rows
+}
+
+/// The values of one parameter.
+pub fn values(param: &Param, body: &Body) -> Vec<IndexValue> {
+    let mut values = Vec::new();
+    extract(param, &param.found(body), &mut |value| values.push(value));
+    values
+}
+
+/// The values of a composite: of each element that it is about, those of each of its parts.
+pub fn composed(param: &Param, body: &Body) -> Vec<Vec<Vec<IndexValue>>> {
+    let values = |(param, items): (&'static Param, Vec<Item>)| {
+        let mut values = Vec::new();
+        extract(param, &items, &mut |value| values.push(value));
+        values
+    };
+    param.composed(body).map(|parts| param.parts().zip(parts).map(values).collect()).collect()
+}
+
+/// What is written beside the codes of a token: found by `:text`.
+pub fn codes_called(param: &Param, body: &Body) -> Vec<String> {
+    let mut called = Vec::new();
+    param.found(body).iter().for_each(|item| beside_code(item, &mut |text| called.push(text.to_owned())));
+    called
+}
+
+/// The identifiers of a token, each with its kind: found by `:of-type`.
+pub fn typed(param: &Param, body: &Body) -> Vec<TypedIdentifier> {
+    let mut identifiers = Vec::new();
+    for item in param.found(body) {
+        let Some((Value::Object(identifier), "Identifier")) = stored(&item) else { continue };
+        let codings = identifier.get("type").and_then(|kind| kind.get("coding")).and_then(Value::as_array);
+        for coding in codings.into_iter().flatten().filter_map(Value::as_object) {
+            let of = |object, name| text(object, name).unwrap_or_default();
+            let (system, code, value) = (of(coding, "system"), of(coding, "code"), of(identifier, "value"));
+            identifiers.push(TypedIdentifier { system, code, value });
+        }
+    }
+    identifiers
+}
+
+fn extract(param: &Param, items: &[Item], push: &mut impl FnMut(IndexValue)) {
+    for item in items {
+        match param.kind {
+            ParamType::Token => tokens(item, push),
+            ParamType::Reference => references(param, item, push),
+            ParamType::Uri => uris(item, push),
+            ParamType::Date => range(item).into_iter().for_each(|(low, high)| push(IndexValue::Date { low, high })),
+            ParamType::String => texts(item, &mut |text| push(IndexValue::Text(text.to_owned()))),
+            ParamType::Number | ParamType::Quantity => {
+                amount(item).map(IndexValue::Amount).into_iter().for_each(&mut *push)
+            }
+            ParamType::Composite => {}
+        }
+    }
 }
 
 /// What is stored of an item, whatever its type.
@@ -116,8 +164,13 @@ fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
     object.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn uri(item: &Item) -> Option<String> {
-    stored(item)?.0.as_str().map(str::to_owned)
+/// A URI; the canonical URL of a definition with its version and without.
+fn uris(item: &Item, push: &mut impl FnMut(IndexValue)) {
+    let Some((Value::String(uri), kind)) = stored(item) else { return };
+    let bare = uri.split_once('|').filter(|_| kind == "canonical").map(|(bare, _)| bare);
+    for uri in bare.into_iter().chain([uri.as_str()]) {
+        push(IndexValue::Token { system: None, code: uri.to_owned() });
+    }
 }
 
 /// A Reference, or the canonical URL of a definition, with its version and without.

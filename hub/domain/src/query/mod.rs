@@ -1,10 +1,14 @@
 //! Search: what may be asked ([`params()`]), by which values a resource is found ([`index()`]), and a query that was read.
 
+mod amount;
 mod index;
 mod params;
+mod text;
 
-pub use index::{IndexValue, digest, index};
+pub use amount::{Amount, AmountMatch, Unit, UnitMatch, place_of};
+pub use index::{IndexValue, codes_called, composed, digest, index, typed, values};
 pub use params::{Param, ParamType, find, params};
+pub use text::{TextMatch, fold};
 
 use schemas::resource::Kind;
 use schemas::time::Timestamp;
@@ -45,6 +49,37 @@ pub enum Filter {
         param: &'static Param,
         when: DateMatch,
     },
+    /// Of a string: `name=ann`, `name:exact=Ann`, `name:contains=nn`.
+    Text {
+        param: &'static Param,
+        how: TextMatch,
+        any: Vec<String>,
+    },
+    /// Of a number or a quantity.
+    Amount {
+        param: &'static Param,
+        any: Vec<AmountMatch>,
+    },
+    /// Of a composite: the filters of its parts, in their order, that hold of one and the same element.
+    Composite {
+        param: &'static Param,
+        any: Vec<Vec<Filter>>,
+    },
+    /// `code:text=haem`: how what is written beside a code begins.
+    CodeText {
+        param: &'static Param,
+        any: Vec<String>,
+    },
+    /// `identifier:of-type=system|code|value`
+    OfType {
+        param: &'static Param,
+        any: Vec<TypedIdentifier>,
+    },
+    /// `url:below=http://example.org/plans`: this URI, and what lies below it.
+    Below {
+        param: &'static Param,
+        any: Vec<String>,
+    },
     /// `param:missing=true|false`
     Missing {
         param: &'static Param,
@@ -69,6 +104,21 @@ pub enum SystemMatch {
     Is(String),
 }
 
+/// An identifier, and what kind of identifier it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedIdentifier {
+    pub system: String,
+    pub code: String,
+    pub value: String,
+}
+
+impl TypedIdentifier {
+    /// The same of any kind and system.
+    pub fn value_match(&self) -> TokenMatch {
+        TokenMatch { system: SystemMatch::Any, code: Some(self.value.clone()) }
+    }
+}
+
 /// A date value: the range it means, and how the resource's range must lie to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateMatch {
@@ -89,6 +139,28 @@ pub enum Prefix {
     Sa,
     /// ends before
     Eb,
+    /// about the same: of a date, what it means is a tenth wider of the time that lies between it and now
+    Ap,
+}
+
+impl Prefix {
+    const ALL: [(&str, Self); 9] = [
+        ("eq", Self::Eq),
+        ("ne", Self::Ne),
+        ("gt", Self::Gt),
+        ("lt", Self::Lt),
+        ("ge", Self::Ge),
+        ("le", Self::Le),
+        ("sa", Self::Sa),
+        ("eb", Self::Eb),
+        ("ap", Self::Ap),
+    ];
+
+    /// The prefix of a value, and what follows it.
+    pub fn split(text: &str) -> (Self, &str) {
+        let known = Self::ALL.iter().find_map(|(name, prefix)| Some((*prefix, text.strip_prefix(name)?)));
+        known.unwrap_or((Self::Eq, text))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

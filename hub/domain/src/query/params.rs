@@ -14,6 +14,11 @@ pub enum ParamType {
     Reference,
     Date,
     Uri,
+    String,
+    Number,
+    Quantity,
+    /// Values of several parameters that belong together.
+    Composite,
 }
 
 /// One search parameter of a type.
@@ -33,8 +38,13 @@ pub struct Param {
     pub is_range: bool,
     /// The names with which the paths of the expression begin: without one of them there is nothing to extract. None of a
     /// condition, which is false then.
-    begins: Vec<&'static str>,
+    begins: Vec<Begin>,
+    /// Of a composite: each a parameter of the type, and where its value is from what the expression gives.
+    parts: Vec<(&'static str, Expression)>,
 }
+
+/// How a path begins: an element of the type, and one within that.
+type Begin = (&'static str, Option<&'static str>);
 
 /// There is one of each name of a type.
 impl PartialEq for Param {
@@ -55,12 +65,16 @@ const LIKELY: [(&str, &[&str]); 3] = [
 const OWN: [&str; 1] =
     ["MedicationRequest\tgroup-identifier\ttoken\tgroupIdentifier\tMedicationRequest.groupIdentifier"];
 
+/// What the table calls a parameter's type when every type has it.
+const EVERY: &str = "Resource";
+
 static PARAMS: LazyLock<HashMap<&'static str, Vec<Param>>> = LazyLock::new(|| {
     let mut params: HashMap<&str, Vec<Param>> = HashMap::new();
     let published = include_str!("../../tables/search.tsv").lines().filter(|line| !line.starts_with('#'));
     for line in published.chain(OWN) {
         let (kind, rest) = line.split_once('\t').unwrap_or((line, ""));
-        if let Some(of) = Kind::parse(kind) {
+        let is_of = |of: &&Kind| of.name() == kind || kind == EVERY;
+        for of in Kind::ALL.iter().filter(is_of).copied() {
             // Not a failure that can happen to a user: the table is in the binary, and every test reads it.
             let param = Param::read(of, rest).unwrap_or_else(|| panic!("the table of search parameters: {line}"));
             params.entry(of.name()).or_default().push(param);
@@ -70,42 +84,48 @@ static PARAMS: LazyLock<HashMap<&'static str, Vec<Param>>> = LazyLock::new(|| {
 });
 
 impl Param {
-    /// `name  kind  element  expression  targets`
+    /// `name  kind  element  expression  targets or parts`
     fn read(of: Kind, line: &'static str) -> Option<Self> {
         let mut columns = line.split('\t');
         let (name, kind, element, text) = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
-        let targets: Vec<&str> = columns.next().map(|targets| targets.split(' ').collect()).unwrap_or_default();
-        let likely = || LIKELY.iter().find(|(known, _)| *known == name).map(|(_, targets)| targets.to_vec());
-        let any = || Kind::ALL.iter().map(|kind| kind.name()).collect();
-        let targets = if targets.is_empty() { likely().unwrap_or_else(any) } else { targets };
+        let last = columns.next();
         let kind = match kind {
-            "token" => (ParamType::Token, false),
-            "reference" => (ParamType::Reference, false),
-            "uri" => (ParamType::Uri, false),
-            "date" => (ParamType::Date, false),
-            "range" => (ParamType::Date, true),
+            "token" => ParamType::Token,
+            "reference" => ParamType::Reference,
+            "uri" => ParamType::Uri,
+            "date" | "range" => ParamType::Date,
+            "string" => ParamType::String,
+            "number" => ParamType::Number,
+            "quantity" => ParamType::Quantity,
+            "composite" => ParamType::Composite,
             _ => return None,
         };
+        let (listed, parts) = if kind == ParamType::Composite { (None, last) } else { (last, None) };
+        let part =
+            |part: &'static str| part.split_once(' ').and_then(|(name, path)| Some((name, expression(of, path)?)));
+        let likely = || LIKELY.iter().find(|(known, _)| *known == name).map(|(_, targets)| targets.to_vec());
+        let any = || Kind::ALL.iter().map(|kind| kind.name()).collect();
         // `resolve()` knows nothing of a logical reference, by which patients are found too: the type is looked at here.
         let only = text.strip_suffix(')').and_then(|text| text.split_once(".where(resolve() is "));
-        let (text, only) = only.map_or((text, None), |(path, only)| (path, Some(only)));
-        let begin = |part: &'static str| {
-            let path = part.trim_start_matches('(').strip_prefix(of.name())?.strip_prefix('.')?;
-            path.split(|c: char| !c.is_ascii_alphanumeric()).next()
-        };
-        let is_condition = text.contains(".exists()");
+        let (path, only) = only.map_or((text, None), |(path, only)| (path, Some(only)));
+        let is_condition = path.contains(".exists()") || kind == ParamType::Composite;
         Some(Self {
             of,
             name,
-            kind: kind.0,
+            kind,
             element,
-            // It is asked of this type only, which need not be said again each time.
-            expression: Expression::parse(&text.replace(&format!("{of}."), "")).ok()?,
-            targets,
+            expression: expression(of, path)?,
+            targets: listed.map_or_else(|| likely().unwrap_or_else(any), |listed| listed.split(' ').collect()),
             only,
-            is_range: kind.1,
-            begins: if is_condition { Vec::new() } else { text.split(" | ").map(begin).collect::<Option<_>>()? },
+            is_range: line.split('\t').nth(1) == Some("range"),
+            begins: if is_condition { Vec::new() } else { path.split(" | ").map(begin).collect::<Option<_>>()? },
+            parts: parts.into_iter().flat_map(|parts| parts.split(" $ ")).map(part).collect::<Option<_>>()?,
         })
+    }
+
+    /// Of a composite: the parameters that its parts are of.
+    pub fn parts(&self) -> impl Iterator<Item = &'static Self> {
+        self.parts.iter().filter_map(|(name, _)| find(self.of, name))
     }
 
     /// The code system of an element of type code, which the element itself does not name.
@@ -123,14 +143,46 @@ impl Param {
 
     /// What the parameter is about in a resource.
     pub fn found<'a>(&'a self, body: &'a Body) -> Collection<'a> {
-        let is_there = |name: &str| body.keys().any(|key| key.starts_with(name));
-        if !self.begins.is_empty() && !self.begins.iter().any(|name| is_there(name)) {
+        if !self.begins.is_empty() && !self.begins.iter().any(|begin| is_there(body, begin)) {
             return Vec::new();
         }
         let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
         // What takes too many steps, as thousands of values of a union do, is not found by them.
         self.expression.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap_or_default()
     }
+
+    /// Of each element that a composite is about, what each of its parts is about in it.
+    pub fn composed<'a>(&'a self, body: &'a Body) -> impl Iterator<Item = Vec<Collection<'a>>> {
+        let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
+        self.found(body).into_iter().map(move |whole| {
+            let part = |(_, path): &'a (_, Expression)| path.evaluate(std::slice::from_ref(&whole), &scope);
+            self.parts.iter().map(|each| part(each).unwrap_or_default()).collect()
+        })
+    }
+}
+
+/// It is asked of this type only, which need not be said again each time.
+fn expression(of: Kind, text: &str) -> Option<Expression> {
+    let bare = [of.name(), EVERY].iter().fold(text.to_owned(), |text, kind| text.replace(&format!("{kind}."), ""));
+    Expression::parse(&bare).ok()
+}
+
+/// `Task.restriction.period` begins with `restriction`, and there with `period`.
+fn begin(path: &'static str) -> Option<Begin> {
+    let (_, path) = path.trim_start_matches('(').split_once('.')?;
+    let name = |text: &'static str| text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let first = name(path);
+    let second = path[first.len()..].strip_prefix('.').map(|rest| (name(rest), rest));
+    // What is followed by a bracket is a function.
+    Some((first, second.and_then(|(second, rest)| (!rest[second.len()..].starts_with('(')).then_some(second))))
+}
+
+/// Whether an element is there, of a choice in any of its types; and in it the second one, where it is one structure.
+fn is_there(body: &Body, (first, second): &Begin) -> bool {
+    body.iter().filter(|(name, _)| name.starts_with(first)).any(|(name, value)| match (second, value.as_object()) {
+        (Some(second), Some(within)) if name == first => within.keys().any(|name| name.starts_with(second)),
+        _ => true,
+    })
 }
 
 /// The parameters of a type, in the order of the table.

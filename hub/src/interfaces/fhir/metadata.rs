@@ -143,6 +143,10 @@ fn resource(kind: Kind) -> Value {
             ParamType::Reference => "reference",
             ParamType::Date => "date",
             ParamType::Uri => "uri",
+            ParamType::String => "string",
+            ParamType::Number => "number",
+            ParamType::Quantity => "quantity",
+            ParamType::Composite => "composite",
         };
         json!({ "name": param.name, "type": kind })
     });

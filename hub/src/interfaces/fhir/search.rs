@@ -7,7 +7,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::query::{
-    DateMatch, Filter, Param, ParamType, Prefix, Query, Sort, SortBy, SystemMatch, TokenMatch, find, params,
+    AmountMatch, DateMatch, Filter, Param, ParamType, Prefix, Query, Sort, SortBy, SystemMatch, TextMatch, TokenMatch,
+    TypedIdentifier, UnitMatch, find, params,
 };
 use schemas::ids::{Target, is_id};
 use schemas::outcome::{Issue, IssueType, Severity, operation_outcome};
@@ -18,6 +19,7 @@ use super::answer::{self, No};
 use super::bundle::Writer;
 use super::content::{self, FORM_TYPES};
 use super::include::{self, Include};
+use crate::clock;
 use crate::service::Service;
 
 /// Most values of one parameter, joined by commas.
@@ -169,7 +171,15 @@ impl<'a> Reader<'a> {
             let text = format!("{kind} is not searched by this; known: _id, _lastUpdated, {}", known.join(", "));
             return self.unknown(name, text);
         };
+        self.of_param(name, value, param, modifier);
+    }
+
+    fn of_param(&mut self, name: &str, value: &str, param: &'static Param, modifier: Option<&str>) {
         match (param.kind, modifier) {
+            (ParamType::Composite, None) => self.composite(name, value, param),
+            (ParamType::Composite, Some(modifier)) => {
+                self.unknown(name, format!("the modifier :{modifier} is not known of a composite"));
+            }
             (_, Some("missing")) => match value {
                 "true" | "false" => self.query.filters.push(Filter::Missing { param, missing: value == "true" }),
                 _ => self.fault(name, ":missing is true or false"),
@@ -185,11 +195,19 @@ impl<'a> Reader<'a> {
             (ParamType::Reference, Some(target)) if param.targets.contains(&target) => {
                 self.references(name, value, param, Some(target));
             }
-            (ParamType::Uri, None) => {
-                let exact = |code: String| TokenMatch { system: SystemMatch::Any, code: Some(code) };
-                let any: Vec<TokenMatch> = split(value).into_iter().map(exact).collect();
-                self.filter(name, any.len(), Filter::Token { param, any });
+            (ParamType::Token, Some("text")) => {
+                self.texts(name, value, |any| Filter::CodeText { param, any });
             }
+            (ParamType::Token, Some("of-type")) => self.identifiers(name, value, param),
+            (ParamType::Uri, None) => self.texts(name, value, |any| uris(param, any)),
+            (ParamType::Uri, Some("above")) => {
+                self.texts(name, value, |any| uris(param, any.iter().flat_map(|uri| above(uri)).collect()));
+            }
+            (ParamType::Uri, Some("below")) => self.texts(name, value, |any| Filter::Below { param, any }),
+            (ParamType::String, None) => self.text(name, value, param, TextMatch::Begins),
+            (ParamType::String, Some("exact")) => self.text(name, value, param, TextMatch::Exact),
+            (ParamType::String, Some("contains")) => self.text(name, value, param, TextMatch::Contains),
+            (ParamType::Number | ParamType::Quantity, None) => self.amounts(name, value, param),
             (ParamType::Date, None) => match date(value) {
                 Some(when) => self.query.filters.push(Filter::Date { param, when }),
                 None => self.fault(name, DATE),
@@ -205,6 +223,55 @@ impl<'a> Reader<'a> {
         }
         let values = any.len();
         self.filter(name, values, filter(any));
+    }
+
+    fn texts(&mut self, name: &str, value: &str, filter: impl FnOnce(Vec<String>) -> Filter) {
+        let any: Vec<String> = split(value).iter().map(|text| plain(text)).collect();
+        self.filter(name, any.len(), filter(any));
+    }
+
+    fn text(&mut self, name: &str, value: &str, param: &'static Param, how: TextMatch) {
+        self.texts(name, value, |any| Filter::Text { param, how, any });
+    }
+
+    fn identifiers(&mut self, name: &str, value: &str, param: &'static Param) {
+        let typed = |text: &String| {
+            let parts: Vec<String> = text.split('|').map(plain).collect();
+            let [system, code, value] = parts.try_into().ok()?;
+            (!code.is_empty() && !value.is_empty()).then_some(TypedIdentifier { system, code, value })
+        };
+        match split(value).iter().map(typed).collect::<Option<Vec<_>>>() {
+            Some(any) => self.filter(name, any.len(), Filter::OfType { param, any }),
+            None => self.fault(name, "an identifier of a type is system|code|value"),
+        }
+    }
+
+    fn amounts(&mut self, name: &str, value: &str, param: &'static Param) {
+        let any = split(value).iter().map(|text| amount(text, param.kind)).collect::<Option<Vec<_>>>();
+        match any {
+            Some(any) => self.filter(name, any.len(), Filter::Amount { param, any }),
+            None if param.kind == ParamType::Number => self.fault(name, format!("a number is {PREFIXES}1.5")),
+            None => self.fault(name, format!("a quantity is {PREFIXES}1.5[|system|code], without a system 1.5||unit")),
+        }
+    }
+
+    /// Each part is read as the parameter that it is of.
+    fn composite(&mut self, name: &str, value: &str, param: &'static Param) {
+        let mut any = Vec::new();
+        for text in parted(value, ',') {
+            let parts = parted(text, '$');
+            let before = self.query.filters.len();
+            for (of, part) in param.parts().zip(&parts) {
+                self.of_param(name, part, of, None);
+            }
+            let read = self.query.filters.split_off(before);
+            if read.len() != param.parts().count() || parts.len() != read.len() {
+                let names: Vec<&str> = param.parts().map(|part| part.name).collect();
+                return self.fault(name, format!("it is composed of {}", names.join("$")));
+            }
+            any.push(read);
+        }
+        self.filter(name, any.len(), Filter::Composite { param, any });
     }
 
     fn references(&mut self, name: &str, value: &str, param: &'static Param, target: Option<&str>) {
@@ -256,23 +323,60 @@ fn imply_system(token: &mut TokenMatch, param: &Param) {
     }
 }
 
-const DATE: &str = "a date is [eq|ne|gt|lt|ge|le|sa|eb]YYYY[-MM[-DD[Thh:mm[:ss][zone]]]]";
+fn uris(param: &'static Param, any: Vec<String>) -> Filter {
+    let exact = |code: String| TokenMatch { system: SystemMatch::Any, code: Some(code) };
+    Filter::Token { param, any: any.into_iter().map(exact).collect() }
+}
+
+/// A URI, and all above which it lies.
+fn above(uri: &str) -> Vec<String> {
+    let path = uri.find("://").map_or(0, |scheme| scheme + 3);
+    let cuts = uri.match_indices('/').map(|(at, _)| at).filter(|at| *at >= path);
+    let above = cuts.flat_map(|at| [uri[..at].to_owned(), uri[..=at].to_owned()]);
+    above.chain([uri.to_owned()]).collect()
+}
+
+fn amount(text: &str, kind: ParamType) -> Option<AmountMatch> {
+    let (prefix, rest) = Prefix::split(text);
+    let (number, unit) = rest.split_once('|').map_or((rest, None), |(number, unit)| (number, Some(unit)));
+    let unit = match unit.map(|unit| unit.split_once('|')) {
+        None => UnitMatch::Any,
+        Some(_) if kind == ParamType::Number => return None,
+        Some(Some((_, "")) | None) => return None,
+        Some(Some(("", code))) => UnitMatch::Named(plain(code)),
+        Some(Some((system, code))) => UnitMatch::Is { system: plain(system), code: plain(code) },
+    };
+    AmountMatch::read(prefix, number, unit)
+}
+
+const PREFIXES: &str = "[eq|ne|gt|lt|ge|le|sa|eb|ap]";
+const DATE: &str = "a date is [eq|ne|gt|lt|ge|le|sa|eb|ap]YYYY[-MM[-DD[Thh:mm[:ss][zone]]]]";
 
 fn date(text: &str) -> Option<DateMatch> {
-    let (prefix, rest) = match text.get(..2)? {
-        "eq" => (Prefix::Eq, &text[2..]),
-        "ne" => (Prefix::Ne, &text[2..]),
-        "gt" => (Prefix::Gt, &text[2..]),
-        "lt" => (Prefix::Lt, &text[2..]),
-        "ge" => (Prefix::Ge, &text[2..]),
-        "le" => (Prefix::Le, &text[2..]),
-        "sa" => (Prefix::Sa, &text[2..]),
-        "eb" => (Prefix::Eb, &text[2..]),
-        _ => (Prefix::Eq, text),
-    };
+    let (prefix, rest) = Prefix::split(text);
     // A `+` of a zone that was not escaped has become a space.
     let (low, high) = Timestamp::range(&rest.replace(' ', "+"))?;
-    Some(DateMatch { prefix, low, high })
+    let when = DateMatch { prefix, low, high };
+    Some(if prefix == Prefix::Ap { about(when, clock::now()) } else { when })
+}
+
+/// What a date means, wider on both sides by a tenth of the time that lies between it and now.
+fn about(when: DateMatch, now: Timestamp) -> DateMatch {
+    let apart = when.low.0.saturating_sub(now.0).max(now.0.saturating_sub(when.high.0)).max(0) / 10;
+    let (low, high) = (when.low.0.saturating_sub(apart), when.high.0.saturating_add(apart));
+    DateMatch { low: Timestamp(low), high: Timestamp(high), ..when }
+}
+
+/// At a sign that is not escaped; the escapes stay.
+fn parted(text: &str, at: char) -> Vec<&str> {
+    let mut escaped = false;
+    text.split(move |c| {
+        let is_escape = c == '\\' && !escaped;
+        let cuts = c == at && !escaped;
+        escaped = is_escape;
+        cuts
+    })
+    .collect()
 }
 
 /// At commas that are not escaped; the escapes are taken away.
@@ -297,13 +401,17 @@ fn split(text: &str) -> Vec<String> {
 
 const ESCAPED_BAR: char = '\u{1}';
 
+/// What has no parts: a bar is a bar.
+fn plain(text: &str) -> String {
+    text.replace(ESCAPED_BAR, "|")
+}
+
 pub(super) fn read_token(text: &str) -> TokenMatch {
-    let restore = |part: &str| part.replace(ESCAPED_BAR, "|");
-    let code = |part: &str| if part.is_empty() { None } else { Some(restore(part)) };
+    let code = |part: &str| if part.is_empty() { None } else { Some(plain(part)) };
     match text.split_once('|') {
         None => TokenMatch { system: SystemMatch::Any, code: code(text) },
         Some(("", rest)) => TokenMatch { system: SystemMatch::None, code: code(rest) },
-        Some((system, rest)) => TokenMatch { system: SystemMatch::Is(restore(system)), code: code(rest) },
+        Some((system, rest)) => TokenMatch { system: SystemMatch::Is(plain(system)), code: code(rest) },
     }
 }
 
@@ -324,5 +432,38 @@ mod tests {
         assert_eq!(date("2026").unwrap().prefix, Prefix::Eq);
         assert!(date("xx2026").is_none());
         assert!(date("é").is_none());
+    }
+
+    #[test]
+    fn about_a_date_is_a_tenth_of_the_time_between() {
+        let (low, high) = Timestamp::range("2026-01-01").unwrap();
+        let when = DateMatch { prefix: Prefix::Ap, low, high };
+        let day = 86_400_000_000;
+        let later = about(when, Timestamp(high.0 + 100 * day));
+        assert_eq!((later.low.0, later.high.0), (low.0 - 10 * day, high.0 + 10 * day));
+        let earlier = about(when, Timestamp(low.0 - 100 * day));
+        assert_eq!((earlier.low.0, earlier.high.0), (low.0 - 10 * day, high.0 + 10 * day));
+        assert_eq!(about(when, low), when, "today is today");
+    }
+
+    #[test]
+    fn amounts_have_units() {
+        let read = |text: &str| amount(&split(text)[0], ParamType::Quantity);
+        assert_eq!(read("5.4").unwrap().unit, UnitMatch::Any);
+        assert_eq!(read("ge5.4||mg").unwrap().unit, UnitMatch::Named("mg".into()));
+        let of = |system: &str, code: &str| UnitMatch::Is { system: system.into(), code: code.into() };
+        assert_eq!(read(r"5|urn:a\|b|mg").unwrap().unit, of("urn:a|b", "mg"));
+        for none in ["5|mg", "5|urn:a|", "mg", "5||", "xx5"] {
+            assert_eq!(read(none), None, "{none}");
+        }
+        assert_eq!(amount("5||mg", ParamType::Number), None);
+    }
+
+    #[test]
+    fn parts_keep_their_escapes() {
+        assert_eq!(parted(r"a$b,c\,d\$e$f", ','), ["a$b", r"c\,d\$e$f"]);
+        assert_eq!(parted(r"c\,d\$e$f", '$'), [r"c\,d\$e", "f"]);
+        assert_eq!(parted(r"c\\$f", '$'), [r"c\\", "f"]);
+        assert_eq!(above("http://a/b/c"), ["http://a", "http://a/", "http://a/b", "http://a/b/", "http://a/b/c"]);
     }
 }

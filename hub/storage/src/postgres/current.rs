@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::parts::{Part, Parts};
 use crate::changes::Changes;
 use crate::errors::Failure;
-use crate::rows::{Current, DateRow, IndexChanges, Prepared, TokenRow};
+use crate::rows::{Current, IndexChanges, Prepared, RangeRow, TokenRow};
 
 const NEW_TASKS: &str = "
     INSERT INTO task (id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
@@ -71,31 +71,41 @@ const TOKENS: &str = "
     INSERT INTO search_token (value, seq, system)
     SELECT n.value, (SELECT tasks || resources FROM numbers)[n.place], n.system
       FROM (SELECT unnest($1::uuid[]) AS value, unnest($2::integer[]) AS place, unnest($3::bigint[]) AS system) AS n";
-const DATES: &str = "
-    INSERT INTO search_date (param, low, seq, high)
-    SELECT n.param, n.low, (SELECT tasks || resources FROM numbers)[n.place], n.high
-      FROM (SELECT unnest($1::integer[]) AS param, unnest($2::bigint[]) AS low, unnest($3::integer[]) AS place,
-                   unnest($4::bigint[]) AS high) AS n";
 /// Of a row that was there before, when another hub may have made more of it than this one knows.
 const MORE_TOKENS: &str = "
     INSERT INTO search_token (value, seq, system)
     SELECT n.value, (SELECT moved FROM numbers)[n.place], n.system
       FROM (SELECT unnest($1::uuid[]) AS value, unnest($2::integer[]) AS place, unnest($3::bigint[]) AS system) AS n ON CONFLICT DO NOTHING";
-const MORE_DATES: &str = "
-    INSERT INTO search_date (param, low, seq, high)
-    SELECT n.param, n.low, (SELECT moved FROM numbers)[n.place], n.high
-      FROM (SELECT unnest($1::integer[]) AS param, unnest($2::bigint[]) AS low, unnest($3::integer[]) AS place,
-                   unnest($4::bigint[]) AS high) AS n
-    ON CONFLICT DO NOTHING";
 const TOKENS_GONE: &str = "
     DELETE FROM search_token AS s
      USING (SELECT unnest($1::uuid[]) AS value, unnest($2::integer[]) AS place, unnest($3::bigint[]) AS system) AS n
      WHERE s.value = n.value AND s.seq = (SELECT moved FROM numbers)[n.place] AND s.system = n.system";
-const DATES_GONE: &str = "
-    DELETE FROM search_date AS s
+/// The same three of a table of ranges: those of new rows, more of a row that was there before, and those that go.
+macro_rules! ranges {
+    ($table:literal) => {
+        [
+            concat!("
+    INSERT INTO ", $table, " (param, low, seq, high)
+    SELECT n.param, n.low, (SELECT tasks || resources FROM numbers)[n.place], n.high
+      FROM (SELECT unnest($1::integer[]) AS param, unnest($2::bigint[]) AS low, unnest($3::integer[]) AS place,
+                   unnest($4::bigint[]) AS high) AS n"),
+            concat!("
+    INSERT INTO ", $table, " (param, low, seq, high)
+    SELECT n.param, n.low, (SELECT moved FROM numbers)[n.place], n.high
+      FROM (SELECT unnest($1::integer[]) AS param, unnest($2::bigint[]) AS low, unnest($3::integer[]) AS place,
+                   unnest($4::bigint[]) AS high) AS n
+    ON CONFLICT DO NOTHING"),
+            concat!("
+    DELETE FROM ", $table, " AS s
      USING (SELECT unnest($1::integer[]) AS param, unnest($2::bigint[]) AS low, unnest($3::integer[]) AS place,
                    unnest($4::bigint[]) AS high) AS n
-     WHERE s.param = n.param AND s.low = n.low AND s.seq = (SELECT moved FROM numbers)[n.place] AND s.high = n.high";
+     WHERE s.param = n.param AND s.low = n.low AND s.seq = (SELECT moved FROM numbers)[n.place] AND s.high = n.high"),
+        ]
+    };
+}
+
+const DATES: [&str; 3] = ranges!("search_date");
+const VALUES: [&str; 3] = ranges!("search_value");
 const MARK: &str = "
     UPDATE task AS t SET work = n.work, step = n.step
       FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS work, unnest($3::text[]) AS step) AS n
@@ -142,11 +152,14 @@ pub(super) fn write(parts: &mut Parts, changes: &Changes<'_, '_>) -> Result<(), 
         more.replace(place, before, after);
     }
     tokens(parts, "tokens", TOKENS, &new.tokens)?;
-    dates(parts, "dates", DATES, &new.dates)?;
+    ranges(parts, "dates", DATES[0], &new.dates)?;
+    ranges(parts, "found_values", VALUES[0], &new.values)?;
     tokens(parts, "more_tokens", MORE_TOKENS, &more.tokens)?;
-    dates(parts, "more_dates", MORE_DATES, &more.dates)?;
+    ranges(parts, "more_dates", DATES[1], &more.dates)?;
+    ranges(parts, "more_values", VALUES[1], &more.values)?;
     tokens(parts, "tokens_gone", TOKENS_GONE, &more.tokens_gone)?;
-    dates(parts, "dates_gone", DATES_GONE, &more.dates_gone)
+    ranges(parts, "dates_gone", DATES[2], &more.dates_gone)?;
+    ranges(parts, "values_gone", VALUES[2], &more.values_gone)
 }
 
 fn count<T>(rows: &[T]) -> i32 {
@@ -225,7 +238,7 @@ fn tokens(parts: &mut Parts, name: &'static str, sql: &'static str, rows: &[(i64
     Ok(())
 }
 
-fn dates(parts: &mut Parts, name: &'static str, sql: &'static str, rows: &[(i64, DateRow)]) -> Result<(), Failure> {
+fn ranges(parts: &mut Parts, name: &'static str, sql: &'static str, rows: &[(i64, RangeRow)]) -> Result<(), Failure> {
     if !rows.is_empty() {
         let params: Vec<i32> = rows.iter().map(|(_, row)| row.param).collect();
         let lows: Vec<i64> = rows.iter().map(|(_, row)| row.low).collect();

@@ -50,7 +50,7 @@ pub(super) fn by_date(kind: Kind, param: &Param, when: &DateMatch) -> Option<(u8
     }
     let modified = column(kind, param) == Some("modified");
     let (table, low_end, order) =
-        if modified { ("task", "modified", Order::Modified) } else { ("search_date", "low", Order::Date) };
+        if modified { ("task", "modified", Order::Modified) } else { ("search_date", "low", Order::Value) };
     let base = if modified { vec![] } else { vec![Is::Number("param", "=", i64::from(values::param(kind, param)))] };
     let (low, high) = bounds(when);
     let arm = |from: Option<i64>, to: Option<i64>| {
@@ -68,7 +68,7 @@ pub(super) fn by_date(kind: Kind, param: &Param, when: &DateMatch) -> Option<(u8
         alike.extend(high.map(|high| Is::Number("updated", "<=", high)));
         arms.push(Arm::new("task", alike).by("updated"));
     }
-    if let (Some(low), Prefix::Gt | Prefix::Ge) = (low, when.prefix) {
+    if let (Some(low), Prefix::Gt | Prefix::Ge | Prefix::Ap) = (low, when.prefix) {
         // What began before, and means a time so long that it reaches beyond.
         let from = (!param.is_range).then(|| low - WIDEST_US);
         let mut coarse = arm(from, Some(low));
@@ -91,6 +91,7 @@ fn bounds(when: &DateMatch) -> (Option<i64>, Option<i64>) {
         Prefix::Sa => (Some(when.high.0), None),
         Prefix::Lt | Prefix::Eb => (None, Some(when.low.0)),
         Prefix::Le => (None, Some(when.high.0)),
+        Prefix::Ap => (Some(when.low.0.saturating_sub(COARSE_US)), Some(when.high.0)),
         Prefix::Ne => (None, None),
     }
 }

@@ -15,6 +15,7 @@ mod exact;
 mod plan;
 mod read;
 mod sql;
+mod values;
 
 pub(crate) use read::{Limits, search};
 pub(crate) use sql::{Arg, Statement};

@@ -1,13 +1,14 @@
 //! How a query is read: which filter drives, in which order, and what else could drive when that one reads too much.
 
-use hub_domain::query::{Filter, Param, Prefix, Query, Sort, SortBy, SystemMatch, TokenMatch};
+use hub_domain::query::{Filter, Param, Prefix, Query, Sort, SortBy, SystemMatch, TextMatch, TokenMatch};
 use schemas::resource::Kind;
 use schemas::task::{Priority, TaskStatus};
 use uuid::Uuid;
 
 use super::dates::{by_date, last_updated, updated};
 use super::sql::{Arm, Is, equals};
-use crate::rows::{column, is_own_identifier, is_usual, order_of};
+use super::values::{by_amount, by_text};
+use crate::rows::{Index, column, is_own_identifier, is_usual, order_of};
 use crate::values;
 
 /// Arms a statement: each value of a list times each status is one.
@@ -23,8 +24,8 @@ pub(super) enum Order {
     },
     /// By lastModified.
     Modified,
-    /// By the low end of a date of `search_date`.
-    Date,
+    /// By the low end of a value of `search_date` or `search_value`.
+    Value,
     /// By priority, then age; over open Tasks.
     Urgency {
         descending: bool,
@@ -40,6 +41,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Where a resource comes first of the places at which its values let it come; none when it comes once anyway.
+    pub(super) fn first_place(&self, index: &Index) -> Option<i64> {
+        let rows = |table| if table == "search_date" { &index.dates } else { &index.values };
+        let of = |arm: &Arm| rows(arm.table).iter().filter(|row| arm.names(row)).map(|row| row.low).min();
+        if self.order == Order::Value { self.arms.iter().filter_map(of).min() } else { None }
+    }
+
     pub(super) fn walk(order: Order, arms: Vec<Arm>) -> Self {
         Self { order, arms, gather: Vec::new() }
     }
@@ -127,6 +135,10 @@ fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
             Filter::Id(ids) => Some((0, Plan::walk(Order::Created, by_id(query.kind, ids)))),
             Filter::LastUpdated(when) => last_updated(query, when, horizon_us),
             Filter::Date { param, when } => by_date(query.kind, param, when),
+            Filter::Composite { any, .. } => {
+                drives.extend(by_parts(query, any, &with_statuses));
+                None
+            }
             Filter::Missing { param, missing: true } => {
                 let column = column(query.kind, param)
                     .filter(|column| !matches!(*column, "status" | "priority" | "grouped" | "modified"));
@@ -141,6 +153,23 @@ fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
         drives.extend(drive.filter(|(_, plan)| plan.arms.len() <= ARMS_MAX));
     }
     drives
+}
+
+/// By the values of any of the parts of a composite, which are parameters too.
+fn by_parts(query: &Query, any: &[Vec<Filter>], statuses: &[String]) -> Vec<(u8, Plan)> {
+    let part = |number: usize| {
+        let of = any.iter().map(|parts| match parts.get(number)? {
+            Filter::Date { param, when } => by_date(query.kind, param, when),
+            filter => by_value(query.kind, filter, statuses),
+        });
+        let several = of.collect::<Option<Vec<_>>>()?.into_iter();
+        several.reduce(|(rank, mut one), (_, other)| {
+            one.arms.extend(other.arms);
+            (rank, one)
+        })
+    };
+    let parts = any.first().map_or(0, Vec::len);
+    (0..parts).filter_map(part).filter(|(_, plan)| plan.arms.len() <= ARMS_MAX).collect()
 }
 
 /// How few resources a value of this parameter usually has.
@@ -181,6 +210,23 @@ fn by_value(kind: Kind, filter: &Filter, statuses: &[String]) -> Option<(u8, Pla
         }
         Filter::ReferenceIdentifier { param, any } => {
             (3, token_arms(any, |code| values::digest_identifier(kind, param, code))?)
+        }
+        Filter::OfType { param, any } => {
+            let values: Vec<TokenMatch> = any.iter().map(|wanted| wanted.value_match()).collect();
+            (rank(param.name), by_token(kind, param, &values, statuses)?)
+        }
+        Filter::Text { param, how, any } => {
+            let arms = any.iter().filter_map(|wanted| by_text(kind, param, *how, wanted)).collect();
+            let rank = match how {
+                TextMatch::Exact => 3,
+                TextMatch::Begins => 5,
+                TextMatch::Contains => 14,
+            };
+            return Some((rank, Plan::walk(Order::Value, arms)));
+        }
+        Filter::Amount { param, any } => {
+            let arms = any.iter().map(|wanted| by_amount(kind, param, wanted)).collect::<Option<Vec<_>>>()?;
+            return Some((13, Plan::walk(Order::Value, arms.concat())));
         }
         _ => return None,
     };

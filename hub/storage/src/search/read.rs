@@ -11,7 +11,8 @@ use super::plan::{Order, Plan, is_feed, plans};
 use super::sql::{Arm, Is, Place, Slice, Statement, is_exact};
 use super::{Candidate, Source, exact};
 use crate::pages;
-use crate::rows::VersionRow;
+use crate::rows::{Index, VersionRow};
+use crate::values::text_key;
 
 /// Candidates asked for at once, at most.
 const CHUNK_ROWS_MAX: u64 = 1_000;
@@ -75,7 +76,7 @@ impl Reader<'_> {
             let rows = self.chunk(trail.plan(), trail.after, chunk_rows, true).await?;
             let ended = (rows.len() as u64) < chunk_rows;
             trail.after = rows.last().map(Candidate::place).or(trail.after);
-            hits.extend(self.confirmed(rows)?);
+            hits.extend(self.confirmed(rows, Some(trail.plan()))?);
             if hits.len() > wanted {
                 hits.truncate(wanted);
                 break;
@@ -116,7 +117,7 @@ impl Reader<'_> {
             last = rows.last().map(|(key, _)| key.clone()).unwrap_or(last);
             let mut rows = rows.into_iter().map(|(_, row)| row).collect();
             self.read(&mut rows).await?;
-            entries.extend(self.confirmed(rows)?);
+            entries.extend(self.confirmed(rows, None)?);
         }
         let entries = entries.into_iter().map(|(stored, _)| stored).collect();
         let next = rest.peek().is_some().then(|| {
@@ -165,8 +166,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Those that are what was asked for.
-    fn confirmed(&self, mut rows: Vec<Candidate>) -> Result<Vec<(Stored, Place)>, Trouble> {
+    /// Those that are what was asked for. On a walk by values, a resource may be met at several: it counts at the first.
+    fn confirmed(&self, mut rows: Vec<Candidate>, walk: Option<&Plan>) -> Result<Vec<(Stored, Place)>, Trouble> {
         rows.retain(|row| row.passes != 0);
         // Two arms may name the same row.
         rows.dedup_by_key(|row| row.seq);
@@ -174,9 +175,14 @@ impl Reader<'_> {
         for row in rows {
             let place = row.place();
             let Some(version) = row.stored_as(self.query.kind) else { continue };
-            if self.exact || exact::matches(&version.resource()?, &self.query.filters) {
-                confirmed.push((version.stored()?, place));
+            if !self.exact {
+                let resource = version.resource()?;
+                let first = || walk.and_then(|plan| plan.first_place(&Index::of(&resource)));
+                if !exact::matches(&resource, &self.query.filters) || first().is_some_and(|first| first != place.a) {
+                    continue;
+                }
             }
+            confirmed.push((version.stored()?, place));
         }
         Ok(confirmed)
     }
@@ -255,6 +261,7 @@ impl Candidate {
             let from = key.len();
             match sort.by {
                 SortBy::LastUpdated => key.push(self.updated),
+                // An id has at most 64 bytes, a status 16.
                 SortBy::Id => key.extend(text_key::<8>(&self.id)),
                 SortBy::Priority => key.push(i64::from(self.priority)),
                 SortBy::Status => key.extend(text_key::<2>(self.status.as_deref().unwrap_or_default())),
@@ -268,15 +275,4 @@ impl Candidate {
         key.push(!self.seq);
         key
     }
-}
-
-/// The beginning of a text as numbers in the same order: an id has at most 64 bytes, a status 16.
-fn text_key<const N: usize>(text: &str) -> [i64; N] {
-    let mut key = [i64::MIN; N];
-    for (number, bytes) in key.iter_mut().zip(text.as_bytes().chunks(8)) {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        *number = (u64::from_be_bytes(word) ^ (1 << 63)) as i64;
-    }
-    key
 }

@@ -6,7 +6,7 @@ use schemas::task::Priority;
 use uuid::Uuid;
 
 use super::plan::{Order, Plan, has_no_system, has_usual, names_own, stored_system};
-use crate::rows::{column, order_of};
+use crate::rows::{RangeRow, column, order_of};
 use crate::values;
 
 /// A Task's lastModified, which is as a rule the moment of its version.
@@ -30,7 +30,7 @@ pub(crate) struct Statement {
 /// Candidates of one table that all lie in one stretch of one index.
 #[derive(Debug, Clone)]
 pub(super) struct Arm {
-    table: &'static str,
+    pub(super) table: &'static str,
     pub(super) conditions: Vec<Is>,
     /// Its conditions leave few rows: better found and sorted than met on a walk through all.
     few: bool,
@@ -94,6 +94,26 @@ impl Arm {
         self.conditions.push(condition);
         self
     }
+
+    /// Whether it leads to a row of `search_date` or `search_value`.
+    pub(super) fn names(&self, row: &RangeRow) -> bool {
+        self.conditions.iter().all(|condition| match condition {
+            Is::Number(column, than, number) => {
+                let value = match *column {
+                    "param" => i64::from(row.param),
+                    "low" => row.low,
+                    _ => row.high,
+                };
+                match *than {
+                    "=" => value == *number,
+                    "<=" => value <= *number,
+                    _ => value >= *number,
+                }
+            }
+            // Of those tables only what is coarse is told apart, which lies between wider bounds.
+            _ => true,
+        })
+    }
 }
 
 impl Order {
@@ -103,7 +123,7 @@ impl Order {
             Self::Created => &[],
             Self::Updated { .. } => &["updated"],
             Self::Modified => &["modified"],
-            Self::Date => &["low"],
+            Self::Value => &["low"],
             Self::Urgency { .. } => &["priority", "authored"],
         }
     }
@@ -119,7 +139,7 @@ impl Order {
         match self {
             Self::Created => true,
             Self::Updated { descending } | Self::Urgency { descending } => descending,
-            Self::Modified | Self::Date => false,
+            Self::Modified | Self::Value => false,
         }
     }
 }
@@ -230,7 +250,18 @@ impl Statement {
             Filter::Date { param, when } if column(kind, param) == Some("modified") => {
                 Some(self.date(when, MODIFIED, MODIFIED_HIGH))
             }
-            Filter::Date { .. } | Filter::Missing { missing: false, .. } => None,
+            // An index of values is in their order: it does not tell whether a given resource has one.
+            Filter::Date { .. } | Filter::Text { .. } | Filter::Amount { .. } => None,
+            Filter::Missing { missing: false, .. } | Filter::CodeText { .. } | Filter::Below { .. } => None,
+            // The first part is a code.
+            Filter::Composite { any, .. } => {
+                let first = |statement: &mut Self, parts: &Vec<Filter>| statement.test(kind, parts.first()?);
+                any.iter().map(|parts| first(self, parts)).collect::<Option<Vec<_>>>().map(|all| any_of(&all))
+            }
+            Filter::OfType { param, any } => {
+                let values: Vec<TokenMatch> = any.iter().map(|wanted| wanted.value_match()).collect();
+                self.token(kind, param, &values)
+            }
             Filter::Missing { param, .. } => {
                 match column(kind, param).filter(|column| !matches!(*column, "status" | "priority"))? {
                     "modified" => Some(format!("{MODIFIED_HIGH} IS NULL")),
@@ -296,8 +327,7 @@ impl Statement {
     }
 
     fn any<T>(&mut self, any: &[T], test: impl Fn(&mut Self, &T) -> Option<String>) -> String {
-        let tests: Vec<String> = any.iter().filter_map(|value| test(self, value)).collect();
-        if tests.is_empty() { "1 = 0".into() } else { format!("({})", tests.join(" OR ")) }
+        any_of(&any.iter().filter_map(|value| test(self, value)).collect::<Vec<_>>())
     }
 
     fn one_of<'a>(&mut self, column: &str, texts: impl Iterator<Item = &'a str>) -> String {
@@ -323,10 +353,15 @@ impl Statement {
             Prefix::Le => format!("{low} < {from} OR {high} <= {to}"),
             Prefix::Sa => format!("{low} > {to}"),
             Prefix::Eb => format!("{high} < {from}"),
+            Prefix::Ap => format!("{low} <= {to} AND {high} >= {from}"),
         };
         // Both numbers are named, so that both have a type; and without a date there is no high end.
         format!("({test}) AND {high} IS NOT NULL AND {from} <= {to}")
     }
+}
+
+fn any_of(tests: &[String]) -> String {
+    if tests.is_empty() { "1 = 0".into() } else { format!("({})", tests.join(" OR ")) }
 }
 
 /// A reference in the column of its parameter; None when it cannot be there.
@@ -342,7 +377,8 @@ pub(super) fn is_exact(query: &Query) -> bool {
     query.filters.iter().all(|filter| match filter {
         Filter::Id(_) | Filter::LastUpdated(_) => true,
         Filter::Date { param, .. } => param.element == "authoredOn" || column(query.kind, param) == Some("modified"),
-        Filter::Missing { .. } => false,
+        Filter::Missing { .. } | Filter::Text { .. } | Filter::Amount { .. } | Filter::Composite { .. } => false,
+        Filter::CodeText { .. } | Filter::OfType { .. } | Filter::Below { .. } => false,
         Filter::Reference { param, any } => {
             let of_patient = |to: &String| to.starts_with("Patient/") || to.contains("://");
             let by_id = |to: &String| query.kind == Kind::TASK && order_of(to).is_some();

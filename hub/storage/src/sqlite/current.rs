@@ -155,30 +155,45 @@ async fn write_index(connection: &mut SqliteConnection, index: &IndexChanges) ->
         columns: 3,
         tail: "ON CONFLICT DO NOTHING",
     };
-    const DATES: Insert = Insert {
-        name: "commit_dates",
-        into: "search_date (param, low, seq, high)",
-        columns: 4,
-        tail: "ON CONFLICT DO NOTHING",
-    };
+    /// Rows of a table of ranges: how to insert and how to delete them.
+    const RANGES: [(Insert, &str); 2] = [
+        (
+            Insert {
+                name: "commit_dates",
+                into: "search_date (param, low, seq, high)",
+                columns: 4,
+                tail: "ON CONFLICT DO NOTHING",
+            },
+            "-- delete_date\nDELETE FROM search_date WHERE param = $1 AND low = $2 AND seq = $3 AND high = $4",
+        ),
+        (
+            Insert {
+                name: "commit_values",
+                into: "search_value (param, low, seq, high)",
+                columns: 4,
+                tail: "ON CONFLICT DO NOTHING",
+            },
+            "-- delete_value\nDELETE FROM search_value WHERE param = $1 AND low = $2 AND seq = $3 AND high = $4",
+        ),
+    ];
     const TOKEN_GONE: &str = "-- delete_token
         DELETE FROM search_token WHERE value = $1 AND seq = $2 AND system = $3";
-    const DATE_GONE: &str = "-- delete_date
-        DELETE FROM search_date WHERE param = $1 AND low = $2 AND seq = $3 AND high = $4";
     for (seq, row) in &index.tokens_gone {
         let query = sqlx::query(TOKEN_GONE).bind(row.value).bind(seq).bind(row.system);
-        query.execute(&mut *connection).await?;
-    }
-    for (seq, row) in &index.dates_gone {
-        let query = sqlx::query(DATE_GONE).bind(row.param).bind(row.low).bind(seq).bind(row.high);
         query.execute(&mut *connection).await?;
     }
     let tokens =
         TOKENS.rows(connection, &index.tokens, |query, (seq, row)| query.bind(row.value).bind(*seq).bind(row.system));
     tokens.await?;
-    let dates = DATES.rows(connection, &index.dates, |query, (seq, row)| {
-        query.bind(row.param).bind(row.low).bind(*seq).bind(row.high)
-    });
-    dates.await?;
+    let ranges = [(&index.dates, &index.dates_gone), (&index.values, &index.values_gone)];
+    for ((insert, delete), (rows, gone)) in RANGES.iter().zip(ranges) {
+        for (seq, row) in gone {
+            let query = sqlx::query(*delete).bind(row.param).bind(row.low).bind(seq).bind(row.high);
+            query.execute(&mut *connection).await?;
+        }
+        let rows = insert
+            .rows(connection, rows, |query, (seq, row)| query.bind(row.param).bind(row.low).bind(*seq).bind(row.high));
+        rows.await?;
+    }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use hub_domain::decision::{Decision, HeadWrite, Message, OutgoingId, Write};
-use hub_domain::query::{self, DateMatch, Filter, Prefix, Query, Sort, SystemMatch, TokenMatch};
+use hub_domain::query::{
+    self, AmountMatch, DateMatch, Filter, Prefix, Query, Sort, SystemMatch, TextMatch, TokenMatch, UnitMatch,
+};
 use hub_domain::registry::{Committed, HistoryOf, Method, Page, Registry, Stored};
 use hub_domain::scene::{Head, Identifier, Needs, Receipt};
 use schemas::resource::{Key, Kind, Resource};
@@ -170,6 +172,29 @@ pub(crate) fn reference(kind: Kind, name: &str, values: &str) -> Filter {
 pub(crate) fn reference_identifier(kind: Kind, name: &str, value: &str) -> Filter {
     let param = query::find(kind, name).unwrap();
     Filter::ReferenceIdentifier { param, any: vec![token_match(value)] }
+}
+
+pub(crate) fn text(kind: Kind, name: &str, how: TextMatch, values: &str) -> Filter {
+    let param = query::find(kind, name).unwrap();
+    Filter::Text { param, how, any: values.split(',').map(str::to_owned).collect() }
+}
+
+/// `5`, `gt5||mg` or `5|http://unitsofmeasure.org|mg`.
+pub(crate) fn amount(kind: Kind, name: &str, value: &str) -> Filter {
+    let (prefix, rest) = Prefix::split(value);
+    let mut parts = rest.split('|');
+    let number = parts.next().unwrap();
+    let unit = match (parts.next(), parts.next()) {
+        (Some(""), Some(name)) => UnitMatch::Named(name.into()),
+        (Some(system), Some(code)) => UnitMatch::Is { system: system.into(), code: code.into() },
+        _ => UnitMatch::Any,
+    };
+    let any = vec![AmountMatch::read(prefix, number, unit).unwrap()];
+    Filter::Amount { param: query::find(kind, name).unwrap(), any }
+}
+
+pub(crate) fn composite(kind: Kind, name: &str, parts: Vec<Filter>) -> Filter {
+    Filter::Composite { param: query::find(kind, name).unwrap(), any: vec![parts] }
 }
 
 pub(crate) fn missing(kind: Kind, name: &str, missing: bool) -> Filter {

@@ -1,7 +1,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use hub_domain::query::{Filter, ParamType, Prefix, Query, Sort, SortBy, params};
+use hub_domain::query::{
+    Filter, Param, ParamType, Prefix, Query, Sort, SortBy, SystemMatch, TextMatch, TokenMatch, TypedIdentifier, find,
+    params,
+};
 use hub_domain::registry::{Committed, Trouble};
 use hub_domain::scene::{Identifier, Needs};
 use schemas::ids::{TASK_IDENTIFIER, TaskId};
@@ -38,6 +41,21 @@ fn full_task() -> Value {
     })
 }
 
+/// What an Observation has that has another kind of value, and an extension that nobody uses.
+const NOT_CARRIED: [&str; 6] = [
+    "value-concept",
+    "value-date",
+    "value-string",
+    "combo-value-concept",
+    "component-value-concept",
+    "mothersMaidenName",
+];
+
+/// The parameters that a test's resource can have a value for.
+fn carried(kind: Kind) -> impl Iterator<Item = &'static Param> {
+    params(kind).filter(|param| param.kind != ParamType::Composite && !NOT_CARRIED.contains(&param.name))
+}
+
 /// For each parameter of a type: what finds the full resource, and what does not.
 fn questions(kind: Kind, body: &Value) -> Vec<(Filter, Filter)> {
     let resource = schemas::resource::Resource::new(
@@ -48,8 +66,15 @@ fn questions(kind: Kind, body: &Value) -> Vec<(Filter, Filter)> {
     );
     let mut questions = Vec::new();
     for (param, value) in hub_domain::query::index(&resource) {
-        use hub_domain::query::IndexValue::{Date, Reference, ReferenceIdentifier, Token};
+        use hub_domain::query::IndexValue::{Amount, Date, Reference, ReferenceIdentifier, Text, Token};
         let question = match value {
+            Token { code, .. } if param.kind == ParamType::Uri => {
+                let is = |code: String| Filter::Token {
+                    param,
+                    any: vec![TokenMatch { system: SystemMatch::Any, code: Some(code) }],
+                };
+                (is(code.clone()), is(format!("{code}x")))
+            }
             Token { system, code } => {
                 let text = |code: &str| system.as_ref().map_or(code.to_owned(), |system| format!("{system}|{code}"));
                 questions.push((token(kind, param.name, &code), token(kind, param.name, "nonsense")));
@@ -61,6 +86,11 @@ fn questions(kind: Kind, body: &Value) -> Vec<(Filter, Filter)> {
                 let right = reference_identifier(kind, param.name, &format!("{system}|{value}"));
                 (right, reference_identifier(kind, param.name, &format!("{system}|{value}x")))
             }
+            Text(words) => (
+                text(kind, param.name, TextMatch::Begins, &words.to_uppercase()),
+                text(kind, param.name, TextMatch::Begins, &format!("{words}x")),
+            ),
+            Amount(_) => (amount(kind, param.name, "ge1"), amount(kind, param.name, "lt1")),
             Date { .. } => {
                 (date(kind, param.name, Prefix::Ge, "2026-03"), date(kind, param.name, Prefix::Lt, "2026-03"))
             }
@@ -68,7 +98,7 @@ fn questions(kind: Kind, body: &Value) -> Vec<(Filter, Filter)> {
         questions.push(question);
     }
     let asked: HashSet<&str> = resource_params(&questions);
-    let all: HashSet<&str> = params(kind).map(|param| param.name).collect();
+    let all: HashSet<&str> = carried(kind).map(|param| param.name).collect();
     assert_eq!(asked, all, "the test's resource has a value for every parameter");
     questions
 }
@@ -78,6 +108,8 @@ fn resource_params(questions: &[(Filter, Filter)]) -> HashSet<&'static str> {
         Filter::Token { param, .. }
         | Filter::Reference { param, .. }
         | Filter::ReferenceIdentifier { param, .. }
+        | Filter::Text { param, .. }
+        | Filter::Amount { param, .. }
         | Filter::Date { param, .. } => param.name,
         _ => "",
     };
@@ -86,6 +118,11 @@ fn resource_params(questions: &[(Filter, Filter)]) -> HashSet<&'static str> {
 
 async fn every_parameter_finds(place: &Place, kind: Kind, full: Value, plain: Value) {
     let registry = &*place.registry;
+    let mut full = full;
+    full["meta"] = json!({
+        "tag": [{ "system": "urn:tags", "code": "marked" }], "security": [coded("urn:s", "r")["coding"][0]],
+        "profile": ["http://profiles.example/full|2"], "source": "http://source.example",
+    });
     create(registry, 1, Key::new(kind, "full"), full.clone()).await;
     create(registry, 2, Key::new(kind, "plain"), plain).await;
     for (right, wrong) in questions(kind, &full) {
@@ -97,7 +134,7 @@ async fn every_parameter_finds(place: &Place, kind: Kind, full: Value, plain: Va
         let none = vec![wrong.clone(), Filter::Id(vec!["full".into()])];
         assert!(found(registry, query_of(kind, none)).await.is_empty(), "{wrong:?}");
     }
-    for param in params(kind) {
+    for param in carried(kind) {
         // Every request and Task has these, and every patient is dead or not.
         if param.kind == ParamType::Date || !matches!(param.name, "status" | "intent" | "deceased") {
             let present = query_of(kind, vec![missing(kind, param.name, false)]);
@@ -229,13 +266,236 @@ pub(crate) async fn every_parameter_of_a_patient_finds_it(place: Place) {
     let patient = json!({
         "identifier": [{ "system": "urn:nhs", "value": "9990548609" }], "active": false, "gender": "female",
         "birthDate": "2026-03-01", "deceasedDateTime": "2026-03-04",
-        "address": [{ "use": "home" }], "communication": [{ "language": coded("urn:l", "de") }],
+        "name": [{ "family": "Müller-Lüdenscheidt", "given": ["Ada", "Zoë"], "prefix": ["Dr."] }],
+        "address": [{
+            "use": "home", "line": ["Straße 1"], "city": "Köln", "state": "NRW", "postalCode": "50667", "country": "DE"
+        }],
+        "communication": [{ "language": coded("urn:l", "de") }],
         "telecom": [{ "system": "phone", "use": "home", "value": "1" }, { "system": "email", "value": "a@b.example" }],
         "generalPractitioner": [{ "reference": "Practitioner/dr" }],
         "managingOrganization": { "reference": "Organization/surgery" },
         "link": [{ "other": { "reference": "Patient/old" }, "type": "replaces" }],
     });
     every_parameter_finds(&place, kind, patient, json!({})).await;
+}
+
+pub(crate) async fn every_parameter_of_an_observation_finds_it(place: Place) {
+    let quantity = |value: u32| json!({ "value": value, "system": UCUM, "code": "mg" });
+    let extension = |name: &str, value: Value| {
+        let mut extension =
+            json!({ "url": format!("http://hl7.org/fhir/StructureDefinition/observation-genetics{name}") });
+        extension.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        extension
+    };
+    let observation = json!({
+        "identifier": [{ "system": "urn:numbers", "value": "O-1" }], "status": "final",
+        "category": [coded("urn:k", "vital")], "code": coded("urn:c", "weight"), "method": coded("urn:m", "scale"),
+        "subject": { "reference": "Patient/ada" }, "focus": [{ "reference": "Patient/ada" }],
+        "encounter": { "reference": "Encounter/e1" }, "device": { "reference": "Device/d1" },
+        "specimen": { "reference": "Specimen/s1" }, "performer": [{ "reference": "Practitioner/dr" }],
+        "basedOn": [{ "reference": "ServiceRequest/r0" }], "partOf": [{ "reference": "Procedure/p0" }],
+        "hasMember": [{ "reference": "Observation/o1" }], "derivedFrom": [{ "reference": "Observation/o2" }],
+        "effectivePeriod": { "start": "2026-03-04", "end": "2026-04-05" }, "dataAbsentReason": coded("urn:d", "unknown"),
+        "valueQuantity": quantity(5), "component": [{
+            "code": coded("urn:c", "fat"), "valueQuantity": quantity(2), "dataAbsentReason": coded("urn:d", "error"),
+        }],
+        "extension": [
+            extension("AminoAcidChangeName", json!({ "valueString": "Val600Glu" })),
+            extension("DnaVariant", json!({ "valueString": "NG_007873" })),
+            extension("Gene", json!({ "valueCodeableConcept": coded("urn:g", "BRAF") })),
+        ],
+    });
+    every_parameter_finds(&place, Kind::parse("Observation").unwrap(), observation, json!({ "status": "registered" }))
+        .await;
+}
+
+const UCUM: &str = "http://unitsofmeasure.org";
+
+/// The ids that a search finds, in the order of their names.
+async fn names(place: &Place, kind: Kind, filter: Filter) -> Vec<String> {
+    let mut ids = found(&*place.registry, Query { count: 2, ..query_of(kind, vec![filter]) }).await;
+    ids.sort();
+    ids
+}
+
+pub(crate) async fn texts_are_found_by_how_they_begin(place: Place) {
+    let kind = Kind::parse("Patient").unwrap();
+    let people = [
+        ("anna", json!([{ "family": "Müller", "given": ["Anna", "Annabel"] }])),
+        ("bert", json!([{ "family": "Mueller", "given": ["Bert"] }, { "text": "Anonymous" }])),
+        ("long", json!([{ "family": "Wolfeschlegelsteinhausenbergerdorff" }])),
+        ("longer", json!([{ "family": "WOLFESCHLEGELSTEINHAUSENBERGERDORFF-Smith" }])),
+        ("none", json!([{ "use": "official" }])),
+    ];
+    for (n, (id, name)) in people.into_iter().enumerate() {
+        create(&*place.registry, n as u128 + 1, Key::new(kind, id), json!({ "name": name })).await;
+    }
+    use TextMatch::{Begins, Contains, Exact};
+    for (name, how, value, expected) in [
+        // One is found once, however many of its names it is found by.
+        ("name", Begins, "an", vec!["anna", "bert"]),
+        ("name", Begins, "ANNA", vec!["anna"]),
+        ("name", Begins, "muller", vec!["anna"]),
+        ("family", Begins, "mü,mue", vec!["anna", "bert"]),
+        ("family", Begins, "anna", vec![]),
+        ("family", Begins, "wolfesch", vec!["long", "longer"]),
+        ("family", Begins, "Wolfeschlegels", vec!["long", "longer"]),
+        ("family", Begins, "wolfeschlegelsteinhausenbergerdorff-s", vec!["longer"]),
+        ("family", Begins, "wolfeschlegelsteinhausenx", vec![]),
+        ("family", Exact, "Müller", vec!["anna"]),
+        ("family", Exact, "müller", vec![]),
+        ("given", Exact, "Anna", vec!["anna"]),
+        ("family", Exact, "Wolfeschlegelsteinhausenbergerdorff", vec!["long"]),
+        ("family", Contains, "LLER", vec!["anna", "bert"]),
+        ("family", Contains, "dorff", vec!["long", "longer"]),
+        ("name", Contains, "nn", vec!["anna"]),
+        ("name", Begins, "\u{301}", vec![]),
+    ] {
+        assert_eq!(names(&place, kind, text(kind, name, how, value)).await, expected, "{name} {how:?} {value}");
+        let twice = vec![text(kind, name, how, value), Filter::LastUpdated(date_match(Prefix::Ge, "2001"))];
+        assert_eq!(found(&*place.registry, query_of(kind, twice)).await.len(), expected.len(), "{name} {value}");
+    }
+    let moved = json!({ "name": [{ "family": "Anders" }] });
+    let decision = |body| async {
+        deciding(now(&*place.registry).await)
+            .on(root(1), Some(1))
+            .updates(root(1), Key::new(kind, "anna"), 2, body)
+            .done()
+    };
+    assert_eq!(commit_one(&*place.registry, decision(moved).await).await.0, Committed::Done);
+    assert_eq!(names(&place, kind, text(kind, "name", Begins, "an")).await, ["anna", "bert"]);
+    assert_eq!(names(&place, kind, text(kind, "name", Begins, "anna")).await, Vec::<String>::new());
+}
+
+pub(crate) async fn amounts_are_found_by_what_they_come_to(place: Place) {
+    let kind = Kind::parse("Observation").unwrap();
+    let of = |value: Value, code: &str| json!({ "value": value, "system": UCUM, "code": code, "unit": code });
+    let values = [
+        ("g", of(json!(1.0), "g")),
+        ("kg", of(json!(0.0015), "kg")),
+        ("less", json!({ "value": 500, "comparator": "<", "system": UCUM, "code": "mg" })),
+        ("mg", of(json!(1000), "mg")),
+        ("minus", of(json!(-3.5), "[degF]")),
+        ("tablets", json!({ "value": 2, "unit": "tablet" })),
+    ];
+    for (n, (id, value)) in values.into_iter().enumerate() {
+        let body = json!({ "status": "final", "code": coded("urn:c", id), "valueQuantity": value });
+        create(&*place.registry, n as u128 + 1, Key::new(kind, id), body).await;
+    }
+    for (value, expected) in [
+        ("1", vec!["g"]),
+        ("1000", vec!["mg"]),
+        ("1.0||g", vec!["g"]),
+        ("1000|http://unitsofmeasure.org|mg", vec!["g", "mg"]),
+        ("1|http://unitsofmeasure.org|g", vec!["g", "mg"]),
+        ("1.49|http://unitsofmeasure.org|g", vec![]),
+        ("1.5|http://unitsofmeasure.org|g", vec!["kg"]),
+        ("gt1|http://unitsofmeasure.org|g", vec!["kg"]),
+        ("ge1|http://unitsofmeasure.org|g", vec!["g", "kg", "mg"]),
+        ("lt1|http://unitsofmeasure.org|g", vec!["less"]),
+        ("gt0.1|http://unitsofmeasure.org|g", vec!["g", "kg", "less", "mg"]),
+        ("sa0.1|http://unitsofmeasure.org|g", vec!["g", "kg", "mg"]),
+        ("eb0.6|http://unitsofmeasure.org|g", vec!["less"]),
+        ("ap1.4|http://unitsofmeasure.org|g", vec!["kg"]),
+        ("ne1|http://unitsofmeasure.org|g", vec!["kg", "less"]),
+        ("2||tablet", vec!["tablets"]),
+        ("lt0", vec!["less", "minus"]),
+        ("-3.5", vec!["minus"]),
+        ("le-3.5|http://unitsofmeasure.org|[degF]", vec!["minus"]),
+        ("1|urn:other|g", vec![]),
+    ] {
+        assert_eq!(names(&place, kind, amount(kind, "value-quantity", value)).await, expected, "{value}");
+    }
+    let both = |code: &str, value: &str| {
+        let parts = vec![token(kind, "code", code), amount(kind, "value-quantity", value)];
+        composite(kind, "code-value-quantity", parts)
+    };
+    assert_eq!(names(&place, kind, both("g", "1")).await, ["g"]);
+    assert_eq!(names(&place, kind, both("g", "2")).await, Vec::<String>::new());
+    assert_eq!(names(&place, kind, both("urn:c|mg", "1|http://unitsofmeasure.org|g")).await, ["mg"]);
+}
+
+pub(crate) async fn parts_of_a_composite_belong_together(place: Place) {
+    let kind = Kind::parse("Observation").unwrap();
+    let component =
+        |code: &str, value: u32| json!({ "code": coded("urn:c", code), "valueQuantity": { "value": value } });
+    for (n, (id, systolic, diastolic)) in [("high", 150, 100), ("low", 100, 60)].into_iter().enumerate() {
+        let components = json!([component("systolic", systolic), component("diastolic", diastolic)]);
+        create(
+            &*place.registry,
+            n as u128 + 1,
+            Key::new(kind, id),
+            json!({ "status": "final", "component": components }),
+        )
+        .await;
+    }
+    for (code, value, expected) in [
+        ("systolic", "100", vec!["low"]),
+        ("diastolic", "100", vec!["high"]),
+        ("systolic", "gt90", vec!["high", "low"]),
+        ("systolic", "60", vec![]),
+        ("systolic,diastolic", "100", vec!["high", "low"]),
+    ] {
+        for (name, of) in [
+            ("component-code-value-quantity", ["component-code", "component-value-quantity"]),
+            ("combo-code-value-quantity", ["combo-code", "combo-value-quantity"]),
+        ] {
+            let parts = vec![token(kind, of[0], code), amount(kind, of[1], value)];
+            assert_eq!(names(&place, kind, composite(kind, name, parts)).await, expected, "{name} {code} {value}");
+        }
+    }
+    let document = Kind::parse("DocumentReference").unwrap();
+    let relates = json!([
+        { "code": "replaces", "target": { "reference": "DocumentReference/1" } },
+        { "code": "appends", "target": { "reference": "DocumentReference/2" } },
+    ]);
+    create(&*place.registry, 9, Key::new(document, "d"), json!({ "status": "current", "relatesTo": relates })).await;
+    for (code, to, finds) in [("replaces", 1, true), ("appends", 1, false)] {
+        let to = reference(document, "relatesto", &format!("DocumentReference/{to}"));
+        let parts = vec![token(document, "relation", code), to];
+        assert_eq!(names(&place, document, composite(document, "relationship", parts)).await.len(), usize::from(finds));
+    }
+}
+
+pub(crate) async fn what_no_index_has_is_asked_of_the_resources(place: Place) {
+    let concept =
+        json!({ "coding": [{ "system": "urn:c", "code": "fbc", "display": "Full blood count" }], "text": "Blut" });
+    let kind = json!({ "coding": [{ "system": "urn:types", "code": "MR" }], "text": "Medical record" });
+    let request = json!({
+        "status": "active", "intent": "order", "code": concept, "instantiatesUri": ["http://plans.example/a/b"],
+        "identifier": [{ "type": kind, "system": "urn:n", "value": "7" }, { "system": "urn:n", "value": "8" }],
+    });
+    create(&*place.registry, 1, Key::new(Kind::SERVICE_REQUEST, "r"), request).await;
+    create(
+        &*place.registry,
+        2,
+        Key::new(Kind::SERVICE_REQUEST, "other"),
+        json!({ "status": "active", "intent": "order" }),
+    )
+    .await;
+    let param = |name| find(Kind::SERVICE_REQUEST, name).unwrap();
+    let called = |name, text: &str| Filter::CodeText { param: param(name), any: vec![text.into()] };
+    let of_type = |system: &str, code: &str, value: &str| {
+        let identifier = TypedIdentifier { system: system.into(), code: code.into(), value: value.into() };
+        Filter::OfType { param: param("identifier"), any: vec![identifier] }
+    };
+    let below = |uri: &str| Filter::Below { param: param("instantiates-uri"), any: vec![uri.into()] };
+    for (filter, finds) in [
+        (called("code", "FULL"), true),
+        (called("code", "blü"), true),
+        (called("code", "blood"), false),
+        (called("identifier", "medical"), true),
+        (of_type("urn:types", "MR", "7"), true),
+        (of_type("urn:types", "MR", "8"), false),
+        (of_type("urn:types", "DL", "7"), false),
+        (below("http://plans.example/a"), true),
+        (below("http://plans.example/a/b"), true),
+        (below("http://plans.example/"), true),
+        (below("http://plans.example/a/"), true),
+        (below("http://plans.ex"), false),
+    ] {
+        assert_eq!(names(&place, Kind::SERVICE_REQUEST, filter.clone()).await.len(), usize::from(finds), "{filter:?}");
+    }
 }
 
 /// However long it is, and whether it begins or ends at all.
@@ -258,6 +518,8 @@ pub(crate) async fn a_period_is_found_by_any_moment_of_it(place: Place) {
         (Prefix::Eq, "2026-03-04", vec!["day"]),
         (Prefix::Sa, "2026-03-03", vec!["begun", "day"]),
         (Prefix::Eb, "2030", vec!["day", "ended"]),
+        (Prefix::Ap, "2026-03-04", vec!["begun", "day", "long"]),
+        (Prefix::Ap, "2019", vec!["ended", "long"]),
     ] {
         let mut ids = found(registry, query_of(kind, vec![date(kind, "date", prefix, value)])).await;
         ids.sort();

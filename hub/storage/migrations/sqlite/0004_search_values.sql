@@ -1,0 +1,10 @@
+-- Texts and numbers by which resources are found, in the order in which they are compared. Of a text its beginning, without
+-- accents and in small letters: eight bytes, and the eight behind them. Of a number the least and the most that it may
+-- be. `param` is a number made of the type's and the element's name, and of the unit.
+CREATE TABLE search_value (
+    param INTEGER NOT NULL,
+    low   INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    high  INTEGER NOT NULL,
+    PRIMARY KEY (param, low, seq, high)
+) WITHOUT ROWID;
