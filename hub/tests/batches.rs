@@ -81,6 +81,9 @@ impl Registry for Fragile {
     async fn prune(&self, kept: Duration, limit: u32) -> Result<u64, Trouble> {
         self.kept.prune(kept, limit).await
     }
+    async fn index_anew(&self, limit: u32) -> Result<Option<u64>, Trouble> {
+        self.kept.index_anew(limit).await
+    }
     async fn figures(&self) -> Result<Figures, Trouble> {
         self.kept.figures().await
     }

@@ -173,6 +173,10 @@ pub trait Registry: Send + Sync {
     /// hubs at once.
     async fn prune(&self, kept: Duration, limit: u32) -> Result<u64, Trouble>;
 
+    /// Indexes up to `limit` resources by search parameters that were not there when they were stored; how many, none when
+    /// there is nothing to do, or not now. For any number of hubs at once, beside others that commit.
+    async fn index_anew(&self, limit: u32) -> Result<Option<u64>, Trouble>;
+
     /// How many messages are not yet sent, counted no further than `limit`. One that counts them without all the other
     /// figures is quicker.
     async fn outbox_depth(&self, limit: u64) -> Result<u64, Trouble> {

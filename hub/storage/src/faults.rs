@@ -204,6 +204,10 @@ impl Registry for Faulty {
         self.inner.prune(kept, limit).await
     }
 
+    async fn index_anew(&self, limit: u32) -> Result<Option<u64>, Trouble> {
+        self.inner.index_anew(limit).await
+    }
+
     async fn figures(&self) -> Result<Figures, Trouble> {
         self.inner.figures().await
     }

@@ -16,6 +16,7 @@ mod errors;
 #[cfg(feature = "faults")]
 mod faults;
 mod history;
+mod indexed;
 mod inspect;
 mod load;
 mod metered;

@@ -8,6 +8,8 @@ mod bound;
 mod build;
 #[path = "contract/commits.rs"]
 mod commits;
+#[path = "contract/indexing.rs"]
+mod indexing;
 #[path = "contract/place.rs"]
 mod place;
 #[path = "contract/queues.rs"]
@@ -83,6 +85,11 @@ contract! {
         receipts_of_an_older_hub_have_an_age_too,
         hubs_that_prune_at_once_forget_each_receipt_once,
         a_file_stays_as_large_as_what_is_kept,
+    }
+    indexing {
+        what_was_stored_before_a_parameter_is_found_by_it,
+        hubs_index_anew_beside_writers,
+        a_hub_of_another_release_is_waited_for,
     }
     schema {
         hubs_that_start_at_once_make_one_schema,

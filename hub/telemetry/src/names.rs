@@ -63,6 +63,8 @@ metrics_table! {
 
     RECEIPTS_PRUNED_TOTAL = "hub_receipts_pruned_total", Counter, [],
         "Answers kept for repeats that were old and are forgotten.";
+    RESOURCES_INDEXED_TOTAL = "hub_resources_indexed_total", Counter, [],
+        "Resources that were indexed by search parameters which were not there when they were stored.";
 
     OLDEST_OFFER_AGE_SECONDS = "hub_oldest_offer_age_seconds", Gauge, ["work"],
         "How long the oldest Task on offer has waited, by kind of work: what nobody takes shows here.";

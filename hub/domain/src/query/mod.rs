@@ -104,6 +104,22 @@ pub enum SystemMatch {
     Is(String),
 }
 
+impl Filter {
+    /// The parameters by whose values it finds.
+    pub fn params(&self) -> Vec<&'static Param> {
+        match self {
+            Self::Id(_) | Self::LastUpdated(_) => Vec::new(),
+            Self::Token { param, .. } | Self::Reference { param, .. } | Self::ReferenceIdentifier { param, .. } => {
+                vec![param]
+            }
+            Self::Date { param, .. } | Self::Text { param, .. } | Self::Amount { param, .. } => vec![param],
+            Self::CodeText { param, .. } | Self::OfType { param, .. } | Self::Below { param, .. } => vec![param],
+            Self::Missing { param, .. } => vec![param],
+            Self::Composite { any, .. } => any.iter().flatten().flat_map(Self::params).collect(),
+        }
+    }
+}
+
 /// An identifier, and what kind of identifier it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypedIdentifier {

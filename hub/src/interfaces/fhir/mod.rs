@@ -14,6 +14,7 @@ mod order_status;
 mod psu;
 mod read;
 mod search;
+mod search_values;
 mod write;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::answer::{self, No};
 use super::content;
-use super::search::read_token;
+use super::search_values::read_token;
 use crate::service::Service;
 
 /// Of one request or Task.

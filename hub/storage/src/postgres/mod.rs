@@ -3,6 +3,7 @@
 mod commit;
 mod connections;
 mod current;
+mod indexed;
 pub(crate) mod inspect;
 mod load;
 mod parts;
@@ -32,6 +33,7 @@ use self::connections::Connections;
 use crate::Options;
 use crate::errors::trouble;
 use crate::history;
+use crate::indexed::{Behind, index_anew};
 use crate::load::PlanCache;
 use crate::metered::metered;
 use crate::outcome;
@@ -50,16 +52,19 @@ pub(crate) struct Postgres {
     plans: PlanCache,
     /// When this hub last moved a feed on.
     shown_at: Mutex<Option<Instant>>,
+    behind: Behind,
 }
 
 impl Postgres {
     pub(crate) async fn open(url: &str, options: Options) -> Result<Self, Trouble> {
         let connect = PgConnectOptions::from_str(url)
             .map_err(|_| Trouble::Failed("a PostgreSQL database is named postgres://USER@HOST/DATABASE".into()))?
-            .application_name("fhir-workflow-hub");
+            .application_name(&indexed::application_name());
         let acquire = Duration::from_millis(options.acquire_timeout_ms);
         let mut first = direct(&connect, acquire).await?;
         migrate(&mut first).await?;
+        let behind = Behind::default();
+        behind.see(&indexed::start(&mut first).await?);
         first.close().await.map_err(trouble)?;
 
         Ok(Self {
@@ -69,6 +74,7 @@ impl Postgres {
             options,
             plans: PlanCache::default(),
             shown_at: Mutex::default(),
+            behind,
         })
     }
 
@@ -177,6 +183,10 @@ impl Registry for Postgres {
 
     async fn prune(&self, kept: Duration, limit: u32) -> Result<u64, Trouble> {
         metered("prune", self.prune_receipts(kept, limit)).await
+    }
+
+    async fn index_anew(&self, limit: u32) -> Result<Option<u64>, Trouble> {
+        metered("index_anew", index_anew(self, &self.behind, limit)).await
     }
 
     async fn outbox_depth(&self, limit: u64) -> Result<u64, Trouble> {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Postgres;
 use crate::errors::trouble;
+use crate::indexed::Behind;
 use crate::rows::VersionRow;
 use crate::search::{self, Arg, Candidate, Limits, Source, Statement};
 
@@ -22,7 +23,7 @@ const SHOWN: &str = "-- shown
     SELECT (SELECT updated FROM version WHERE kind = $1 ORDER BY updated DESC, seq DESC LIMIT 1),
            (SELECT shown FROM feed WHERE kind = $1)";
 /// The lock that commits share by `commit_holds`; the number is `feed` in ASCII.
-const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock(1717921124)";
+pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock(1717921124)";
 const SHOW: &str = "-- show
     INSERT INTO feed (kind, shown)
     SELECT $1, updated FROM version WHERE kind = $1 ORDER BY updated DESC, seq DESC LIMIT 1
@@ -94,6 +95,10 @@ impl Source for Postgres {
         let (ids, versions): (Vec<&str>, Vec<i32>) = wanted.iter().map(|(id, version)| (id.as_str(), *version)).unzip();
         let query = sqlx::query_as(VERSIONS).bind(kind.name()).bind(ids).bind(versions);
         self.readers.all(query).await
+    }
+
+    fn behind(&self) -> &Behind {
+        &self.behind
     }
 
     async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {

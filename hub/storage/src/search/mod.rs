@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use hub_domain::registry::Trouble;
 use schemas::resource::Kind;
 
+use crate::indexed::Behind;
 use crate::rows::VersionRow;
 
 /// A database, as far as searching goes.
@@ -36,6 +37,9 @@ pub(crate) trait Source: Sync {
 
     /// These versions, in any order.
     async fn versions(&self, kind: Kind, wanted: &[(String, i32)]) -> Result<Vec<VersionRow>, Trouble>;
+
+    /// What the indexes do not know yet.
+    fn behind(&self) -> &Behind;
 
     /// Up to where the type may be read in the order of time.
     async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble>;

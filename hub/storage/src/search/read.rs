@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hub_domain::query::{Query, Sort, SortBy};
+use hub_domain::query::{Filter, Query, Sort, SortBy};
 use hub_domain::registry::{Page, Stored, Trouble};
 use schemas::resource::Kind;
 use uuid::Uuid;
@@ -16,6 +16,8 @@ use crate::values::text_key;
 
 /// Candidates asked for at once, at most.
 const CHUNK_ROWS_MAX: u64 = 1_000;
+/// As many as a page's token has bits for.
+const FILTERS_TOLD_APART: usize = 62;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -25,19 +27,46 @@ pub(crate) struct Limits {
 
 pub(crate) async fn search(source: &dyn Source, query: &Query, limits: Limits) -> Result<Page, Trouble> {
     let horizon_us = if is_feed(query) { Some(source.horizon_us(query.kind).await?) } else { None };
-    let plans = plans(query, horizon_us);
-    let token = query.page.as_deref().map(pages::numbers).transpose()?;
-    let mut reader = Reader { source, query, limits, horizon_us, exact: is_exact(query), rows_read: 0 };
-    let Some(token) = token else { return reader.first(&plans).await };
     // A later page is read as the first was.
-    let (number, place) = token.split_first().ok_or(Trouble::BadPage)?;
-    let plan = usize::try_from(*number).ok().and_then(|number| plans.get(number)).ok_or(Trouble::BadPage)?;
-    reader.page(plan, *number, Some(place)).await
+    let token = query.page.as_deref().map(pages::numbers).transpose()?;
+    let (unindexed, token) = match token.as_deref() {
+        None => (unindexed(source, query), None),
+        Some([unindexed, number, place @ ..]) => (*unindexed, Some((*number, place))),
+        Some(_) => return Err(Trouble::BadPage),
+    };
+    let indexed = Query { filters: among(&query.filters, unindexed), ..query.clone() };
+    let plans = plans(&indexed, horizon_us);
+    let exact = unindexed == 0 && is_exact(query);
+    let mut reader = Reader { source, query, indexed: &indexed, unindexed, limits, horizon_us, exact, rows_read: 0 };
+    let Some((number, place)) = token else { return reader.first(&plans).await };
+    let plan = usize::try_from(number).ok().and_then(|number| plans.get(number)).ok_or(Trouble::BadPage)?;
+    reader.page(plan, number, Some(place)).await
+}
+
+/// Which of the filters an index knows less of than the resources do, as bits. More filters than bits are not told apart.
+fn unindexed(source: &dyn Source, query: &Query) -> i64 {
+    let lacks = |filter: &Filter| source.behind().lacks(query.kind, filter);
+    query
+        .filters
+        .iter()
+        .take(FILTERS_TOLD_APART)
+        .enumerate()
+        .fold(0, |bits, (n, filter)| bits | i64::from(lacks(filter)) << n)
+}
+
+/// Those that an index may be asked for.
+fn among(filters: &[Filter], unindexed: i64) -> Vec<Filter> {
+    let is_indexed = |n: usize| n < FILTERS_TOLD_APART && unindexed >> n & 1 == 0;
+    let all = filters.iter().enumerate();
+    all.filter(|(n, _)| unindexed == 0 || is_indexed(*n)).map(|(_, filter)| filter.clone()).collect()
 }
 
 struct Reader<'a> {
     source: &'a dyn Source,
     query: &'a Query,
+    /// The same with the filters alone that an index knows all of; the others are asked of the resources.
+    indexed: &'a Query,
+    unindexed: i64,
     limits: Limits,
     horizon_us: Option<i64>,
     /// The database's tests say all.
@@ -87,7 +116,7 @@ impl Reader<'_> {
             }
             chunk_rows = (chunk_rows * 2).min(CHUNK_ROWS_MAX).min(self.left()?);
         }
-        let next = hits.last().map(|(_, place)| trail.token(number, *place));
+        let next = hits.last().map(|(_, place)| trail.token([self.unindexed, number], *place));
         Ok(Page { entries: hits.into_iter().map(|(stored, _)| stored).collect(), next, rows_read: self.rows_read })
     }
 
@@ -121,7 +150,7 @@ impl Reader<'_> {
         }
         let entries = entries.into_iter().map(|(stored, _)| stored).collect();
         let next = rest.peek().is_some().then(|| {
-            let numbers: Vec<i64> = [number].into_iter().chain(last).collect();
+            let numbers: Vec<i64> = [self.unindexed, number].into_iter().chain(last).collect();
             pages::write(&numbers)
         });
         Ok(Page { entries, next, rows_read: self.rows_read })
@@ -145,7 +174,7 @@ impl Reader<'_> {
             return Ok(Vec::new());
         }
         let slice = Slice { rows, arms_in_order: self.source.plans_arms_alone(), bodies };
-        let statement = Statement::of(self.query, plan, after, self.horizon_us, slice);
+        let statement = Statement::of(self.indexed, plan, after, self.horizon_us, slice);
         let mut found = self.source.candidates(statement).await?;
         self.rows_read += found.len() as u64;
         found.sort_unstable_by_key(|row| (row.a, row.b, row.seq));
@@ -230,9 +259,9 @@ impl<'a> Trail<'a> {
         true
     }
 
-    fn token(&self, number: i64, place: Place) -> String {
+    fn token(&self, [unindexed, number]: [i64; 2], place: Place) -> String {
         let leg = i64::from(self.on_the_way_back);
-        pages::write(&[number, leg, self.began_us, place.a, place.b, place.seq])
+        pages::write(&[unindexed, number, leg, self.began_us, place.a, place.b, place.seq])
     }
 }
 

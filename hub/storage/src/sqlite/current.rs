@@ -148,7 +148,7 @@ async fn delete(connection: &mut SqliteConnection, key: &Key) -> Result<i64, Fai
     query.bind(key.kind.name()).bind(&key.id).fetch_optional(connection).await?.ok_or(Failure::Taken)
 }
 
-async fn write_index(connection: &mut SqliteConnection, index: &IndexChanges) -> Result<(), Failure> {
+pub(super) async fn write_index(connection: &mut SqliteConnection, index: &IndexChanges) -> Result<(), Failure> {
     const TOKENS: Insert = Insert {
         name: "commit_tokens",
         into: "search_token (value, seq, system)",

@@ -2,6 +2,7 @@
 
 mod commit;
 mod current;
+mod indexed;
 mod insert;
 pub(crate) mod inspect;
 mod load;
@@ -31,6 +32,7 @@ use crate::Options;
 use crate::clock::SystemClock;
 use crate::errors::trouble;
 use crate::history;
+use crate::indexed::{Behind, index_anew};
 use crate::load::PlanCache;
 use crate::metered::metered;
 use crate::outcome;
@@ -60,6 +62,7 @@ pub(crate) struct Sqlite {
     plans: PlanCache,
     /// Up to which moment each type was shown in the order of time. Nobody else writes here, so memory will do.
     shown_us: Mutex<HashMap<Kind, i64>>,
+    behind: Behind,
 }
 
 impl Sqlite {
@@ -90,6 +93,8 @@ impl Sqlite {
             .await
             .map_err(trouble)?;
         migrate(&writer).await?;
+        let behind = Behind::default();
+        behind.see(&indexed::start(&mut *writer.acquire().await.map_err(trouble)?).await?);
         let readers = if in_memory {
             writer.clone()
         } else {
@@ -98,7 +103,7 @@ impl Sqlite {
         let (clock, plans, shown_us): (SystemClock, _, _) = Default::default();
         let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_optional(&writer).await.map_err(trouble)?;
         clock.goes_on_from(newest.unwrap_or(i64::MIN).saturating_sub(options.clock_offset.us()));
-        Ok(Self { writer, readers, options, clock, plans, shown_us })
+        Ok(Self { writer, readers, options, clock, plans, shown_us, behind })
     }
 
     fn now_us(&self) -> i64 {
@@ -198,6 +203,10 @@ impl Registry for Sqlite {
 
     async fn prune(&self, kept: Duration, limit: u32) -> Result<u64, Trouble> {
         metered("prune", self.prune_receipts(kept, limit)).await
+    }
+
+    async fn index_anew(&self, limit: u32) -> Result<Option<u64>, Trouble> {
+        metered("index_anew", index_anew(self, &self.behind, limit)).await
     }
 
     async fn outbox_depth(&self, limit: u64) -> Result<u64, Trouble> {

@@ -11,6 +11,7 @@ use sqlx::AssertSqlSafe;
 
 use super::Sqlite;
 use crate::errors::trouble;
+use crate::indexed::Behind;
 use crate::outcome::json;
 use crate::rows::VersionRow;
 use crate::search::{self, Arg, Candidate, Limits, Source, Statement};
@@ -61,6 +62,10 @@ impl Source for Sqlite {
     async fn versions(&self, kind: Kind, wanted: &[(String, i32)]) -> Result<Vec<VersionRow>, Trouble> {
         let query = sqlx::query_as(VERSIONS).bind(kind.name()).bind(json(wanted));
         query.fetch_all(&self.readers).await.map_err(trouble)
+    }
+
+    fn behind(&self) -> &Behind {
+        &self.behind
     }
 
     async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {
