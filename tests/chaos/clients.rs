@@ -31,6 +31,8 @@ const TRIES_MAX: usize = 200;
 const RECENT: usize = 200;
 /// Of those who were answered, one in so many asks once more all the same.
 const ASKS_AGAIN: u32 = 10;
+/// Of the Tasks that are done over REST, the request of one in so many is revoked in the moment of its completion.
+const RACES: u32 = 4;
 
 /// All clients share these.
 pub(crate) struct Clients {
@@ -109,7 +111,7 @@ impl Clients {
     /// Claims what anybody may claim, and does it.
     async fn serve(self: Arc<Self>, performer: String, mut chance: Rng) {
         while self.goes_on(Duration::from_secs(1), &mut chance).await {
-            let Some((task, version)) = self.finds_open(&mut chance).await else { continue };
+            let Some(Open { task, version, request }) = self.finds_open(&mut chance).await else { continue };
             let owner = json!({ "reference": performer });
             let claim = json!([
                 { "op": "add", "path": "/status", "value": "accepted" },
@@ -126,16 +128,21 @@ impl Clients {
                 won,
             });
             if won {
-                self.does(&task, &performer, &mut chance).await;
+                self.does(&task, &performer, &request, &mut chance).await;
             }
         }
     }
 
-    async fn does(&self, task: &str, performer: &str, chance: &mut Rng) {
+    async fn does(&self, task: &str, performer: &str, request: &str, chance: &mut Rng) {
         for to in ["in-progress", "completed"] {
             sleep(Duration::from_millis(chance.u64(10..300))).await;
             let step = json!([{ "op": "add", "path": "/status", "value": to }]);
-            let told = self.patch(task, step, None, chance).await;
+            let told = if to == "completed" && chance.u32(0..RACES) == 0 {
+                let mut other = chance.fork();
+                tokio::join!(self.patch(task, step, None, chance), self.revokes(request, &mut other)).0
+            } else {
+                self.patch(task, step, None, chance).await
+            };
             let done = told.is_ok();
             self.diary.write(Entry::Moved {
                 task: task.to_owned(),
@@ -158,22 +165,32 @@ impl Clients {
                 let length = recent.len();
                 if length == 0 { None } else { recent.remove(chance.usize(0..length)) }
             };
-            let Some(request) = request else { continue };
-            let word = if request.starts_with("MedicationRequest") { "cancelled" } else { "revoked" };
-            let revoke = json!([{ "op": "add", "path": "/status", "value": word }]);
-            let told = self.patch(&request, revoke, None, &mut chance).await;
-            self.diary.write(Entry::Cancelled { request, answers: told.statuses(), done: told.is_ok() });
+            if let Some(request) = request {
+                self.revokes(&request, &mut chance).await;
+            }
         }
     }
 
-    /// A Task on offer to anybody, and its version.
-    async fn finds_open(&self, chance: &mut Rng) -> Option<(String, u32)> {
+    async fn revokes(&self, request: &str, chance: &mut Rng) {
+        let word = if request.starts_with("MedicationRequest") { "cancelled" } else { "revoked" };
+        let revoke = json!([{ "op": "add", "path": "/status", "value": word }]);
+        let told = self.patch(request, revoke, None, chance).await;
+        let (request, done) = (request.to_owned(), told.is_ok());
+        self.diary.write(Entry::Cancelled { request, answers: told.statuses(), done });
+    }
+
+    /// A Task on offer to anybody.
+    async fn finds_open(&self, chance: &mut Rng) -> Option<Open> {
         let search = "Task?status=requested&owner:missing=true&part-of:missing=false&_count=20";
         let hub = self.any(chance);
         let page = timeout(PATIENCE, hub.get(search).attempt()).await.ok()??;
         let tasks = page.resources();
         let task = tasks.get(chance.usize(0..tasks.len().max(1)))?;
-        Some((format!("Task/{}", task["id"].as_str()?), task["meta"]["versionId"].as_str()?.parse().ok()?))
+        Some(Open {
+            task: format!("Task/{}", task["id"].as_str()?),
+            version: task["meta"]["versionId"].as_str()?.parse().ok()?,
+            request: task["basedOn"][0]["reference"].as_str()?.to_owned(),
+        })
     }
 
     async fn patch(&self, reference: &str, operations: Value, version: Option<u32>, chance: &mut Rng) -> Told {
@@ -213,6 +230,14 @@ impl Clients {
         }
         told
     }
+}
+
+/// Work that anybody may claim.
+struct Open {
+    task: String,
+    version: u32,
+    /// What it is for.
+    request: String,
 }
 
 /// What came of asking.

@@ -120,6 +120,11 @@ impl Judging<'_> {
         let ended = fulfilment.status.as_str();
         let is_revoked = self.ledger.revoked_us(&fulfilment.based_on).is_some();
         match (ended, undone) {
+            // Whichever came first, the other heard of it: what was revoked is not completed any more.
+            ("completed", _) if is_revoked => {
+                self.verdict
+                    .blame(Fault::Unfit, || format!("order {root} is completed, and all its requests are revoked"));
+            }
             ("completed", Some(step)) => {
                 let (number, action) = (step.number, &step.action);
                 self.verdict
@@ -131,6 +136,14 @@ impl Judging<'_> {
             ("cancelled", _) if !is_revoked => {
                 self.verdict
                     .blame(Fault::Unfit, || format!("order {root} is cancelled, and its request is not revoked"));
+            }
+            ("completed", None) => {
+                let requests = fulfilment.based_on.iter().map(|name| (name, self.ledger.requests.get(name)));
+                let open = requests.filter_map(|(name, request)| Some((name, request?)));
+                for (name, request) in open.filter(|(_, r)| r.revoked_us.is_none() && r.status != "completed") {
+                    let status = &request.status;
+                    self.verdict.blame(Fault::Unfit, || format!("order {root} is completed, and {name} is {status}"));
+                }
             }
             _ => {}
         }

@@ -37,8 +37,25 @@ pub(super) fn judge(diary: &[Entry], ledger: &Ledger, verdict: &mut Verdict) {
             _ => {}
         }
     }
+    judge_refused_revocations(diary, ledger, verdict);
     for ((task, version), claims) in claims {
         judge_claims(task, version, &claims, history(ledger, task), verdict);
+    }
+}
+
+/// Who was told no has not revoked it: a request that nobody was told yes of stays as it was.
+fn judge_refused_revocations(diary: &[Entry], ledger: &Ledger, verdict: &mut Verdict) {
+    let mut all_refused: HashMap<&str, bool> = HashMap::new();
+    for entry in diary {
+        if let Entry::Cancelled { request, answers, .. } = entry {
+            let is_refused = answers.last().copied().is_some_and(is_no);
+            all_refused.entry(request).and_modify(|all| *all &= is_refused).or_insert(is_refused);
+        }
+    }
+    for (request, _) in all_refused.into_iter().filter(|(_, is_refused)| *is_refused) {
+        if ledger.requests.get(request).is_some_and(|request| request.revoked_us.is_some()) {
+            verdict.blame(Fault::Broken, || format!("{request} is revoked, and whoever asked for it was told no"));
+        }
     }
 }
 

@@ -52,7 +52,7 @@ const DAMAGES: [(Fault, &str); 20] = [
 ];
 
 /// A Task, which of its versions (0 is the newest), and what is written into its body.
-const REWRITTEN: [(Fault, &str, i32, &str, &str); 9] = [
+const REWRITTEN: [(Fault, &str, i32, &str, &str); 11] = [
     (Illegal, "LAB.2", 2, "status", r#""on-hold""#),
     (Illegal, "LAB.0", 2, "status", r#""completed""#),
     (Illegal, "LAB.2", 1, "status", r#""accepted""#),
@@ -60,6 +60,8 @@ const REWRITTEN: [(Fault, &str, i32, &str, &str); 9] = [
     (Unfit, "LAB.4", 0, "status", r#""failed""#),
     (Unfit, "LAB.0", 0, "status", r#""failed""#),
     (Unfit, "LAB.0", 0, "status", r#""cancelled""#),
+    (Unfit, "OFF.0", 0, "status", r#""completed""#),
+    (Unfit, "LAB", 0, "status", r#""active""#),
     (DoneTwice, "LAB.4", 0, "output", r#"[{"type":{"text":"a"}},{"type":{"text":"a"}}]"#),
     (Broken, "REF.2", 0, "owner", r#"{"reference":"Organization/other"}"#),
 ];
@@ -189,6 +191,12 @@ impl Life {
         if let Entry::Claimed { answers, won, .. } = &mut refused {
             (*answers, *won) = (vec![0, 412], false);
         }
+        let mut denied = self.diary.clone();
+        for entry in &mut denied {
+            if let Entry::Cancelled { answers, done, .. } = entry {
+                (*answers, *done) = (vec![422], false);
+            }
+        }
         let without = |left_out: &Entry| self.diary.iter().filter(|entry| *entry != left_out).cloned().collect();
         let with = |more: Entry| [self.diary.clone(), vec![more]].concat();
         let answered = |answer: (u16, &str)| {
@@ -203,6 +211,7 @@ impl Life {
             (DoneTwice, with(claimed)),
             (Broken, with(moved)),
             (Broken, with(cancelled)),
+            (Broken, denied),
             (Broken, [unclaimed, vec![refused]].concat()),
             (Unasked, without(&self.diary[0])),
             (Doubled, answered((201, "ServiceRequest/another"))),
