@@ -48,6 +48,9 @@ impl Registry for Fragile {
     async fn search(&self, query: &Query) -> Result<Page, Trouble> {
         self.kept.search(query).await
     }
+    async fn count(&self, query: &Query) -> Result<u64, Trouble> {
+        self.kept.count(query).await
+    }
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
         self.kept.history(of).await
     }

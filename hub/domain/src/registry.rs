@@ -24,6 +24,12 @@ pub enum Trouble {
     /// The query read more than it may.
     #[error("the query would read too much")]
     TooCostly,
+    /// Behind a link of the query stand more resources than are carried on, or finding them would read too much.
+    #[error(
+        "too many resources of type {kind} are behind {by:?}: no more than {limit} are carried on, and finding them may \
+         not read too much either; narrow that part of the search"
+    )]
+    TooWide { kind: Kind, by: &'static str, limit: u32 },
     /// The page token was not written by this registry.
     #[error("the page token cannot be read")]
     BadPage,
@@ -137,6 +143,9 @@ pub trait Registry: Send + Sync {
     async fn version(&self, key: &Key, version: Option<u32>) -> Result<Option<Stored>, Trouble>;
 
     async fn search(&self, query: &Query) -> Result<Page, Trouble>;
+
+    /// How many resources a search finds on all its pages. It reads no more than a search may.
+    async fn count(&self, query: &Query) -> Result<u64, Trouble>;
 
     /// Newest first. Holds back what an open transaction may still precede.
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble>;

@@ -157,6 +157,10 @@ impl Registry for Faulty {
         self.inner.search(query).await
     }
 
+    async fn count(&self, query: &Query) -> Result<u64, Trouble> {
+        self.inner.count(query).await
+    }
+
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
         self.inner.history(of).await
     }

@@ -10,6 +10,8 @@ mod build;
 mod commits;
 #[path = "contract/indexing.rs"]
 mod indexing;
+#[path = "contract/links.rs"]
+mod links;
 #[path = "contract/place.rs"]
 mod place;
 #[path = "contract/queues.rs"]
@@ -113,10 +115,21 @@ contract! {
         an_update_moves_a_task_between_searches,
         a_worklist_is_sorted_by_urgency_and_age,
         other_sorts_are_right_too,
+        what_no_index_orders_is_sorted_by_its_values,
+        all_pages_are_counted,
         paging_while_others_insert_skips_nothing,
         paging_by_last_updated_skips_nothing_that_moves,
         long_values_are_found,
         what_a_batch_changes_twice_is_found_as_it_is_in_the_end,
+    }
+    links {
+        what_does_not_have_a_value_is_found_too,
+        a_resource_is_found_by_what_it_points_to,
+        a_resource_is_found_by_what_points_to_it,
+        links_may_follow_one_another,
+        more_behind_a_link_than_are_carried_is_refused,
+        a_wide_link_is_followed_from_what_is_narrow,
+        paging_over_a_link_joins_up,
     }
     bound {
         no_task_search_reads_more_than_five_times_its_page,

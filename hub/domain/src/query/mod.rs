@@ -85,6 +85,25 @@ pub enum Filter {
         param: &'static Param,
         missing: bool,
     },
+    /// `param:not=value`: the filter does not hold, also because there is no value.
+    Not(Box<Filter>),
+    /// `param:Type.rest=value`: it points to one of these.
+    Chain {
+        param: &'static Param,
+        to: Inner,
+    },
+    /// `_has:Type:param:rest=value`: one of these points to it.
+    Has {
+        param: &'static Param,
+        from: Inner,
+    },
+}
+
+/// The other end of a link: resources of a type, for which every filter holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inner {
+    pub kind: Kind,
+    pub filters: Vec<Filter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +135,9 @@ impl Filter {
             Self::CodeText { param, .. } | Self::OfType { param, .. } | Self::Below { param, .. } => vec![param],
             Self::Missing { param, .. } => vec![param],
             Self::Composite { any, .. } => any.iter().flatten().flat_map(Self::params).collect(),
+            Self::Not(of) => of.params(),
+            // Followed from the resource, or settled as another filter.
+            Self::Chain { .. } | Self::Has { .. } => Vec::new(),
         }
     }
 }
@@ -196,4 +218,6 @@ pub enum SortBy {
     Authored,
     /// Task.lastModified
     Modified,
+    /// By a value that is looked for in the resource itself.
+    Param(&'static Param),
 }

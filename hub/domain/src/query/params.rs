@@ -34,6 +34,8 @@ pub struct Param {
     pub targets: Vec<&'static str>,
     /// For references: the only type that counts, though the element may point elsewhere.
     pub only: Option<&'static str>,
+    /// For references: FHIR lets it point to anything, and the targets are what is likely.
+    pub is_open: bool,
     /// Of a date: whether it may be a Period or a Timing, as long as it likes.
     pub is_range: bool,
     /// The names with which the paths of the expression begin: without one of them there is nothing to extract. None of a
@@ -52,6 +54,8 @@ impl PartialEq for Param {
         self.of == other.of && self.name == other.name
     }
 }
+
+impl Eq for Param {}
 
 /// What a bare id is most likely of, where FHIR lets a reference point to anything.
 const LIKELY: [(&str, &[&str]); 3] = [
@@ -117,6 +121,7 @@ impl Param {
             expression: expression(of, path)?,
             targets: listed.map_or_else(|| likely().unwrap_or_else(any), |listed| listed.split(' ').collect()),
             only,
+            is_open: listed.is_none(),
             is_range: line.split('\t').nth(1) == Some("range"),
             begins: if is_condition { Vec::new() } else { path.split(" | ").map(begin).collect::<Option<_>>()? },
             parts: parts.into_iter().flat_map(|parts| parts.split(" $ ")).map(part).collect::<Option<_>>()?,
@@ -139,6 +144,13 @@ impl Param {
             "priority" => Some("http://hl7.org/fhir/request-priority"),
             _ => None,
         }
+    }
+
+    /// Whether, being a reference, it may point to a type.
+    pub fn leads_to(&self, kind: Kind) -> bool {
+        let name = kind.name();
+        let is_reference = self.kind == ParamType::Reference;
+        is_reference && self.only.map_or_else(|| self.is_open || self.targets.contains(&name), |only| only == name)
     }
 
     /// What the parameter is about in a resource.

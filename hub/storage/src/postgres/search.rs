@@ -34,7 +34,15 @@ const SHOW_EVERY: Duration = Duration::from_millis(20);
 
 impl Postgres {
     pub(super) async fn read_search(&self, query: &Query) -> Result<Page, Trouble> {
-        search::search(self, query, Limits { rows: u64::from(self.options.search_rows_limit) }).await
+        search::search(self, query, self.limits()).await
+    }
+
+    pub(super) async fn count_search(&self, query: &Query) -> Result<u64, Trouble> {
+        search::count(self, query, self.limits()).await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { rows: u64::from(self.options.search_rows_limit) }
     }
 
     /// Up to where `kind` may be read in the order of time, so that nothing is committed behind it later.

@@ -37,6 +37,9 @@ fn meets(resource: &Resource, filter: &Filter) -> bool {
                 if param.only.is_some() { !values(param, body).is_empty() } else { !param.found(body).is_empty() };
             stands != *missing
         }
+        Filter::Not(of) => !meets(resource, of),
+        // Followed from what passes all the rest: see `links`.
+        Filter::Chain { .. } | Filter::Has { .. } => true,
     }
 }
 

@@ -3,7 +3,8 @@
 //! A query is answered by a `Plan`: one of its filters *drives*, that is, names candidates through an index in
 //! the order of the answer, and every filter is tested on each candidate. So a search reads what it returns and what
 //! its other filters reject, never the whole table, and there is a hard bound on how much. Where the index says less
-//! than the filter, the resource itself is asked (`exact`).
+//! than the filter, the resource itself is asked (`exact`). Filters that look at other resources are settled first
+//! (`links`).
 //!
 //! Without `_sort`, the newest resource comes first, by creation: an order that nothing changes, so that paging skips
 //! nothing. A search driven by a date is in the order of that date, oldest first: a resource that changes meanwhile
@@ -12,12 +13,14 @@
 
 mod dates;
 mod exact;
+mod links;
 mod plan;
 mod read;
+mod sort;
 mod sql;
 mod values;
 
-pub(crate) use read::{Limits, search};
+pub(crate) use read::{Limits, count, search};
 pub(crate) use sql::{Arg, Statement};
 
 use async_trait::async_trait;

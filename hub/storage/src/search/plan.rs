@@ -11,9 +11,6 @@ use super::values::{by_amount, by_text};
 use crate::rows::{Index, column, is_own_identifier, is_usual, order_of};
 use crate::values;
 
-/// Arms a statement: each value of a list times each status is one.
-const ARMS_MAX: usize = 100;
-
 /// The order in which candidates come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
@@ -115,8 +112,7 @@ fn in_order(query: &Query) -> Option<Plan> {
             Arm::new("task", owner.chain([Is::Text("status", status.clone()), Is::Literal("open = 1")]).collect())
         })
     });
-    let arms: Vec<Arm> = arms.collect();
-    (arms.len() <= ARMS_MAX).then(|| Plan::walk(Order::Urgency { descending }, arms))
+    Some(Plan::walk(Order::Urgency { descending }, arms.collect()))
 }
 
 /// Every filter that can drive, with how good it is at it: 0 is best.
@@ -150,7 +146,7 @@ fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
             }
             _ => by_value(query.kind, filter, &with_statuses),
         };
-        drives.extend(drive.filter(|(_, plan)| plan.arms.len() <= ARMS_MAX));
+        drives.extend(drive);
     }
     drives
 }
@@ -228,6 +224,13 @@ fn by_value(kind: Kind, filter: &Filter, statuses: &[String]) -> Option<(u8, Pla
             let arms = any.iter().map(|wanted| by_amount(kind, param, wanted)).collect::<Option<Vec<_>>>()?;
             return Some((13, Plan::walk(Order::Value, arms.concat())));
         }
+        Filter::Not(of) => match &**of {
+            // All Tasks with another one.
+            Filter::Token { param, .. } if kind == Kind::TASK && param.name == "status" => {
+                (rank(param.name), by_urgency(statuses).collect())
+            }
+            _ => return None,
+        },
         _ => return None,
     };
     Some((rank, Plan::walk(Order::Created, arms)))
@@ -335,17 +338,24 @@ pub(super) fn all(kind: Kind) -> Arm {
     Arm::new("resource", vec![Is::Text("kind", kind.name().to_owned())])
 }
 
-/// The statuses that a Task search names, when it does.
+/// The statuses that a Task search names, when it does, or all but those that it does not want.
 fn statuses(query: &Query) -> Option<Vec<String>> {
-    let any = query.filters.iter().find_map(|filter| match filter {
-        Filter::Token { param, any } if column(query.kind, param) == Some("status") => Some(any),
+    let named = |filter: &Filter| match filter {
+        Filter::Token { param, any } if column(query.kind, param) == Some("status") => {
+            let codes = any.iter().filter(|wanted| has_no_system(wanted)).map(|wanted| wanted.code.clone());
+            codes.collect::<Option<Vec<_>>>()
+        }
         _ => None,
+    };
+    let mut statuses = query.filters.iter().find_map(|filter| match filter {
+        // A Task has a status, and one that the gate knows.
+        Filter::Not(of) if query.kind == Kind::TASK => {
+            let unwanted = named(of)?;
+            let all = TaskStatus::ALL.iter().map(|status| status.code().to_owned());
+            Some(all.filter(|status| !unwanted.contains(status)).collect())
+        }
+        filter => named(filter),
     })?;
-    let mut statuses = any
-        .iter()
-        .filter(|wanted| has_no_system(wanted))
-        .map(|wanted| wanted.code.clone())
-        .collect::<Option<Vec<_>>>()?;
     statuses.sort_unstable();
     statuses.dedup();
     Some(statuses)

@@ -5,7 +5,7 @@ use schemas::resource::Kind;
 use schemas::task::Priority;
 use uuid::Uuid;
 
-use super::plan::{Order, Plan, has_no_system, has_usual, names_own, stored_system};
+use super::plan::{Order, has_no_system, has_usual, names_own, stored_system};
 use crate::rows::{RangeRow, column, order_of};
 use crate::values;
 
@@ -145,16 +145,22 @@ impl Order {
 }
 
 impl Statement {
-    /// The next `limit` candidates of a plan after a place.
-    pub(super) fn of(query: &Query, plan: &Plan, after: Option<Place>, horizon_us: Option<i64>, slice: Slice) -> Self {
+    /// The next candidates of these arms after a place.
+    pub(super) fn of(
+        query: &Query,
+        order: Order,
+        arms: &[Arm],
+        after: Option<Place>,
+        horizon_us: Option<i64>,
+        slice: Slice,
+    ) -> Self {
         let mut statement = Self::default();
-        let order = plan.order.sql();
-        let limit = format!("ORDER BY {order} LIMIT {}", slice.rows);
+        let limit = format!("ORDER BY {} LIMIT {}", order.sql(), slice.rows);
         let arm = |arm| {
-            let text = statement.arm(arm, plan.order, after);
+            let text = statement.arm(arm, order, after);
             if slice.arms_in_order { format!("SELECT * FROM ({text} {limit}) AS arm") } else { text }
         };
-        let arms: Vec<String> = plan.arms.iter().map(arm).collect();
+        let arms: Vec<String> = arms.iter().map(arm).collect();
         let tests = statement.tests(query, horizon_us);
         let (table, modified) =
             if query.kind == Kind::TASK { ("task", MODIFIED) } else { ("resource", "CAST(NULL AS BIGINT)") };
@@ -286,6 +292,8 @@ impl Statement {
                 statement.has_token(digest, stored_system(&wanted.system))
             }),
             Filter::Token { param, any } => self.token(kind, param, any),
+            Filter::Not(of) if is_exact_of(kind, of) => Some(format!("({}) IS NOT TRUE", self.test(kind, of)?)),
+            Filter::Not(_) | Filter::Chain { .. } | Filter::Has { .. } => None,
         }
     }
 
@@ -374,21 +382,27 @@ pub(super) fn equals(kind: Kind, param: &Param, column: &'static str, to: &str) 
 
 /// Whether the tests say all that the filters mean; else the resource itself is asked.
 pub(super) fn is_exact(query: &Query) -> bool {
-    query.filters.iter().all(|filter| match filter {
+    query.filters.iter().all(|filter| is_exact_of(query.kind, filter))
+}
+
+fn is_exact_of(kind: Kind, filter: &Filter) -> bool {
+    match filter {
         Filter::Id(_) | Filter::LastUpdated(_) => true,
-        Filter::Date { param, .. } => param.element == "authoredOn" || column(query.kind, param) == Some("modified"),
+        Filter::Date { param, .. } => param.element == "authoredOn" || column(kind, param) == Some("modified"),
         Filter::Missing { .. } | Filter::Text { .. } | Filter::Amount { .. } | Filter::Composite { .. } => false,
         Filter::CodeText { .. } | Filter::OfType { .. } | Filter::Below { .. } => false,
+        Filter::Chain { .. } | Filter::Has { .. } => false,
+        Filter::Not(of) => is_exact_of(kind, of),
         Filter::Reference { param, any } => {
             let of_patient = |to: &String| to.starts_with("Patient/") || to.contains("://");
-            let by_id = |to: &String| query.kind == Kind::TASK && order_of(to).is_some();
+            let by_id = |to: &String| kind == Kind::TASK && order_of(to).is_some();
             let is_whole = |to: &String| param.name != "owner" || is_short(to);
             (param.name != "patient" || any.iter().all(of_patient)) && any.iter().all(|to| is_whole(to) && !by_id(to))
         }
         Filter::ReferenceIdentifier { any, .. } => any.iter().all(has_code),
-        Filter::Token { param, any } => match column(query.kind, param) {
+        Filter::Token { param, any } => match column(kind, param) {
             None => any.iter().all(|wanted| {
-                let has_row = !has_usual(query.kind, param, wanted) && !names_own(query.kind, param, wanted);
+                let has_row = !has_usual(kind, param, wanted) && !names_own(kind, param, wanted);
                 has_code(wanted) && has_row
             }),
             Some("status") => any.iter().all(has_code),
@@ -401,7 +415,7 @@ pub(super) fn is_exact(query: &Query) -> bool {
                 .iter()
                 .all(|wanted| has_code(wanted) && matches!(wanted.system, hub_domain::query::SystemMatch::Any)),
         },
-    })
+    }
 }
 
 fn has_code(wanted: &TokenMatch) -> bool {

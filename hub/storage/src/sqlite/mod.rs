@@ -165,6 +165,10 @@ impl Registry for Sqlite {
         metered("search", self.read_search(query)).await
     }
 
+    async fn count(&self, query: &Query) -> Result<u64, Trouble> {
+        metered("count", self.count_search(query)).await
+    }
+
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
         metered("history", self.read_history(of)).await
     }

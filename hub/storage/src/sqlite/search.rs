@@ -24,10 +24,20 @@ const NEWEST: &str = "-- newest\nSELECT max(updated) FROM version WHERE kind = $
 
 impl Sqlite {
     pub(super) async fn read_search(&self, query: &Query) -> Result<Page, Trouble> {
-        let limits = Limits { rows: u64::from(self.options.search_rows_limit) };
+        self.in_time(search::search(self, query, self.limits())).await
+    }
+
+    pub(super) async fn count_search(&self, query: &Query) -> Result<u64, Trouble> {
+        self.in_time(search::count(self, query, self.limits())).await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { rows: u64::from(self.options.search_rows_limit) }
+    }
+
+    async fn in_time<T>(&self, search: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         let timeout = Duration::from_millis(self.options.search_timeout_ms);
-        let page = tokio::time::timeout(timeout, search::search(self, query, limits));
-        page.await.unwrap_or(Err(Trouble::TooCostly))
+        tokio::time::timeout(timeout, search).await.unwrap_or(Err(Trouble::TooCostly))
     }
 
     /// Up to where `kind` may be read in the order of time: later nothing is committed behind it.

@@ -1,7 +1,7 @@
 //! How much a search reads, on 100,000 Tasks.
 
 use hub_domain::decision::Decision;
-use hub_domain::query::{Filter, Prefix, Query, Sort, SortBy};
+use hub_domain::query::{Filter, Prefix, Query, Sort, SortBy, find};
 use hub_domain::registry::{Committed, Trouble};
 use hub_storage::Options;
 use schemas::ids::TaskId;
@@ -170,7 +170,12 @@ async fn what_reads_too_much_is_refused(place: &Place) {
     assert!(matches!(strict.search(&task_query(both)).await, Err(Trouble::TooCostly)));
     let by_id = [Sort { by: SortBy::Id, descending: false }];
     assert!(matches!(strict.search(&sorted(task_query(vec![]), &by_id)).await, Err(Trouble::TooCostly)));
+    assert!(matches!(strict.count(&task_query(vec![])).await, Err(Trouble::TooCostly)));
     strict.close().await;
+    // To sort by what is looked for in each resource, not many are.
+    let by_intent = [Sort { by: SortBy::Param(find(Kind::TASK, "intent").unwrap()), descending: false }];
+    let by_intent = sorted(task_query(vec![]), &by_intent);
+    assert!(matches!(place.registry.search(&by_intent).await, Err(Trouble::TooCostly)));
     // As many rows as it likes, but no time.
     let hasty = Options { search_rows_limit: 10_000_000, search_timeout_ms: 1, ..options() };
     let hasty = place.again(hasty).await.registry;

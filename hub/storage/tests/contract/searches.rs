@@ -673,6 +673,84 @@ pub(crate) async fn other_sorts_are_right_too(place: Place) {
     assert_eq!(by_status.iter().collect::<Vec<_>>(), expected);
 }
 
+pub(crate) async fn what_no_index_orders_is_sorted_by_its_values(place: Place) {
+    let registry = &*place.registry;
+    let encounter = Kind::parse("Encounter").unwrap();
+    let stays = [
+        ("a", json!({ "status": "finished", "class": { "code": "IMP" }, "period": { "start": "2026-03-02" } })),
+        ("b", json!({ "status": "planned", "class": { "code": "AMB" } })),
+        (
+            "c",
+            json!({ "status": "finished", "class": { "code": "AMB" }, "period": { "start": "2026-03-01", "end": "2027" } }),
+        ),
+        (
+            "d",
+            json!({ "status": "arrived", "period": { "start": "2026-03-03" }, "type": [coded("urn:t", "b"), coded("urn:t", "y")] }),
+        ),
+        ("e", json!({ "status": "planned", "type": [coded("urn:t", "a"), coded("urn:t", "z")] })),
+    ];
+    for (n, (id, body)) in (1..).zip(stays) {
+        create(registry, n, Key::new(encounter, id), body).await;
+    }
+    let by = |name: &str, descending| Sort {
+        by: SortBy::Param(hub_domain::query::find(encounter, name).unwrap()),
+        descending,
+    };
+    for (sort, expected) in [
+        (vec![by("date", false)], "c a d e b"),
+        (vec![by("date", true)], "d a c e b"),
+        (vec![by("class", false)], "c b a e d"),
+        (vec![by("class", false), by("date", true)], "c b a d e"),
+        (vec![by("status", false), by("class", true)], "d a c b e"),
+        // Of several values, the one that comes first.
+        (vec![by("type", false)], "e d c b a"),
+        (vec![by("type", true)], "e d c b a"),
+        (vec![by("type", true), Sort { by: SortBy::Id, descending: false }], "e d a b c"),
+    ] {
+        for count in [2, 20] {
+            let query = Query { count, ..sorted(query_of(encounter, vec![]), &sort) };
+            assert_eq!(found(registry, query).await.join(" "), expected, "{sort:?}");
+        }
+        let finished = sorted(query_of(encounter, vec![token(encounter, "status", "finished")]), &sort);
+        let of_them: Vec<&str> = expected.split(' ').filter(|id| matches!(*id, "a" | "c")).collect();
+        assert_eq!(found(registry, finished).await, of_them, "{sort:?}");
+    }
+}
+
+pub(crate) async fn all_pages_are_counted(place: Place) {
+    let registry = &*place.registry;
+    let encounter = Kind::parse("Encounter").unwrap();
+    for n in 0..30_usize {
+        let mut task = json!({ "status": if n % 3 == 0 { "ready" } else { "draft" }, "intent": "order", "authoredOn": "2026-03-04" });
+        if n % 2 == 0 {
+            task["owner"] = json!({ "display": "somebody" });
+        }
+        create(registry, n as u128, Key::task(n.to_string()), task).await;
+    }
+    // Found at two places of the order in which they are read.
+    let twice = json!({ "status": "planned", "location": [{ "period": { "start": "2026-01" } }, { "period": { "start": "2026-02" } }] });
+    create(registry, 100, Key::new(encounter, "e"), twice).await;
+    let status = token(TASK, "status", "ready");
+    for (filters, expected) in [
+        (vec![], 30),
+        (vec![status.clone()], 10),
+        (vec![missing(TASK, "owner", false)], 15),
+        (vec![status.clone(), missing(TASK, "owner", true)], 5),
+        (vec![Filter::Not(Box::new(status))], 20),
+        (vec![date(TASK, "authored-on", Prefix::Ge, "2026")], 30),
+        (vec![Filter::Id(vec!["1".into(), "2".into(), "x".into()])], 2),
+    ] {
+        let query = Query { count: 3, ..task_query(filters) };
+        assert_eq!(registry.count(&query).await.unwrap(), expected, "{query:?}");
+        // Whatever order, and from whichever page.
+        let page = registry.search(&query).await.unwrap();
+        let later = Query { page: page.next, ..sorted(query, &URGENT_FIRST) };
+        assert_eq!(registry.count(&later).await.unwrap(), expected);
+    }
+    let stays = query_of(encounter, vec![date(encounter, "location-period", Prefix::Ge, "2026")]);
+    assert_eq!(registry.count(&stays).await.unwrap(), 1);
+}
+
 pub(crate) async fn paging_while_others_insert_skips_nothing(place: Place) {
     let registry = &*place.registry;
     let body = || json!({ "status": "ready", "owner": { "reference": "Organization/a" } });
