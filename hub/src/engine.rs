@@ -73,7 +73,7 @@ impl Failure {
         let id = Uuid::now_v7();
         let kind = match trouble {
             Trouble::Unavailable(_) => TroubleKind::Unavailable,
-            Trouble::TooCostly => TroubleKind::TooCostly,
+            Trouble::TooCostly | Trouble::TooWide { .. } => TroubleKind::TooCostly,
             Trouble::BadPage => TroubleKind::BadPage,
             _ => TroubleKind::Broken,
         };

@@ -31,7 +31,8 @@ HEADER = """\
 
 STRUCTURE_COLUMNS = """\
 # A type:    kind (resource, abstract, complex, primitive), name
-# An element, indented below its type: name, min..max, types (of a choice: several), value set when its codes are closed
+# An element, indented below its type: name, min..max, types (of a choice: several), value set when its codes are closed,
+# marks as FHIR's own tables have them: Σ it belongs to the summary, ?! it changes what others mean
 """
 
 CODE_COLUMNS = """\
@@ -145,6 +146,10 @@ def types(element, parents):
     return list(dict.fromkeys(type_name(element, type) for type in element["type"]))
 
 
+def marks(element):
+    return ("?!" if element.get("isModifier") else "") + ("Σ" if element.get("isSummary") else "")
+
+
 def write_structures(known, out):
     for structure in known.structures:
         of_kind = kind(structure)
@@ -158,7 +163,7 @@ def write_structures(known, out):
         for element in elements:
             parent, name = element["path"].rsplit(".", 1)
             count = f"{element['min']}..{element['max']}"
-            row = ["", name, count, " ".join(types(element, parents)), known.closed_set(element)]
+            row = ["", name, count, " ".join(types(element, parents)), known.closed_set(element), marks(element)]
             groups[parent].append("\t".join(row).rstrip())
         for name, rows in groups.items():
             out.write(f"{of_kind if name == structure['name'] else 'complex'}\t{name}\n")

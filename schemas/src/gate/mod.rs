@@ -14,6 +14,7 @@ mod beyond;
 mod calendar;
 mod faults;
 mod invariants;
+mod narrow;
 mod parse;
 mod path;
 mod primitive;
@@ -24,6 +25,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use narrow::{Part, has_element, marked_as_part, narrow};
 pub use parse::{Limits, parse, parse_json};
 pub use path::Path;
 pub use references::{references, references_mut};

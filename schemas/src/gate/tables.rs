@@ -56,6 +56,9 @@ pub(super) struct Element {
     pub(super) many: bool,
     /// The only codes it takes, as a key of `code_sets`.
     closed_set: Option<&'static str>,
+    pub(super) in_summary: bool,
+    /// Who leaves it out may say something else.
+    pub(super) is_modifier: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -138,6 +141,16 @@ impl Type {
     pub(super) fn find(&self, key: &str) -> Option<Place> {
         let found = self.keys.binary_search_by(|known| (*known.name).cmp(key)).ok()?;
         Some(self.keys[found].place)
+    }
+
+    /// Whether an element must be there.
+    pub(super) fn requires(&self, place: Place) -> bool {
+        self.required >> place.element & 1 == 1
+    }
+
+    /// Whether it is no type of its own, but what is nested in one.
+    pub(super) fn is_nested(&self) -> bool {
+        self.name.contains('.')
     }
 
     /// Whether its objects say their type themselves.
@@ -226,12 +239,15 @@ impl Tables {
         Ok(())
     }
 
-    /// `name  min..max  types  value set`
+    /// `name  min..max  types  value set  marks`
     fn add_element(&mut self, id: TypeId, line: &'static str) -> Option<()> {
         let mut columns = line.split('\t');
         let (name, count, types) = (columns.next()?, columns.next()?, columns.next()?);
         let (least, most) = count.split_once("..")?;
-        let element = Element { name, many: most == "*", closed_set: columns.next() };
+        let closed_set = columns.next().filter(|name| !name.is_empty());
+        let marks = columns.next().unwrap_or_default();
+        let (in_summary, is_modifier) = (marks.contains('Σ'), marks.contains("?!"));
+        let element = Element { name, many: most == "*", closed_set, in_summary, is_modifier };
         let shapes = types.split(' ').map(|of| Some((of, self.shape(of)?))).collect::<Option<Vec<_>>>()?;
 
         let owner = &mut self.types[usize::from(id.0)];

@@ -33,6 +33,7 @@ pub(super) fn update(
     let before = before.clone();
     workflows::check_own(&draft, root)?;
     check_version(&before, if_match, moment)?;
+    check_whole(key, body)?;
     let faults = submit::check_lone(scene, key.kind, body, moment.policy);
     if !faults.is_empty() {
         return Err(Refusal::new(RefusalKind::Unprocessable, faults).into());
@@ -106,6 +107,15 @@ fn is_live(draft: &Draft, before: &Resource, root: Uuid) -> bool {
     let whole = draft.run_of(root).and_then(|run| run.tasks.first()?.status);
     let own = TaskStatus::of(&before.body).filter(|_| task_id(&before.key).is_some());
     whole.into_iter().chain(own).any(|status| !status.is_terminal())
+}
+
+/// What was read as a part, by `_summary` or `_elements`, would delete the rest.
+fn check_whole(key: &Key, body: &Body) -> Result<(), Refusal> {
+    let Some(tag) = gate::marked_as_part(body) else { return Ok(()) };
+    let text = "this is a part of a resource (SUBSETTED) and cannot take the place of the whole: \
+                read it without _summary and _elements, change that, or send a PATCH";
+    let path = format!("{}.meta.tag[{tag}]", key.kind);
+    Err(Refusal::one(RefusalKind::Unprocessable, IssueType::BusinessRule, &path, text))
 }
 
 fn check_version(before: &Resource, if_match: Option<u32>, moment: &Moment) -> Result<(), Stop> {

@@ -1,7 +1,7 @@
 //! Answers: the one table from a refusal or a trouble to HTTP, and resources with their headers.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, LINK, LOCATION, RETRY_AFTER};
+use axum::http::header::{CONTENT_LOCATION, CONTENT_TYPE, ETAG, LAST_MODIFIED, LINK, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hub_domain::refusal::{Refusal, RefusalKind};
@@ -71,6 +71,9 @@ impl From<Failure> for No {
 
 impl From<Trouble> for No {
     fn from(trouble: Trouble) -> Self {
+        if let Trouble::TooWide { .. } = trouble {
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, IssueType::TooCostly, trouble.to_string());
+        }
         Failure::of(&trouble).into()
     }
 }
@@ -117,6 +120,11 @@ pub(super) fn text(status: StatusCode, body: Vec<u8>) -> Response {
 pub(super) fn version_headers(headers: &mut HeaderMap, version: u32, last_updated: Timestamp) {
     put(headers, ETAG, format!("W/\"{version}\""));
     put(headers, LAST_MODIFIED, last_updated.http_date());
+}
+
+/// Which version the body is.
+pub(super) fn content_location(headers: &mut HeaderMap, url: String) {
+    put(headers, CONTENT_LOCATION, url);
 }
 
 pub(super) fn location(headers: &mut HeaderMap, url: String) {

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::answer::{self, No};
 use super::content::{self, RESOURCE_TYPES};
+use super::look::Look;
 use super::write::{demand_role, execute, status_of};
 use crate::service::Service;
 
@@ -164,13 +165,14 @@ impl Writer {
         self.links.push(json!({ "relation": relation, "url": url }));
     }
 
-    pub(super) fn total(&mut self, total: usize) {
+    pub(super) fn total(&mut self, total: u64) {
         self.head["total"] = total.into();
     }
 
     /// By a search, as a match or with one.
-    pub(super) fn found(&mut self, base: &str, stored: &Stored, mode: &str) {
-        self.entry(&format!("{base}/{}", stored.key), Some(&stored.body), &json!({ "search": { "mode": mode } }));
+    pub(super) fn found(&mut self, base: &str, stored: &Stored, mode: &str, look: &Look) {
+        let body = look.shown(&stored.body);
+        self.entry(&format!("{base}/{}", stored.key), Some(&body), &json!({ "search": { "mode": mode } }));
     }
 
     pub(super) fn outcome(&mut self, outcome: &Value) {
@@ -179,7 +181,7 @@ impl Writer {
     }
 
     /// A history entry tells how the version came to be.
-    pub(super) fn history(&mut self, base: &str, stored: &Stored) {
+    pub(super) fn history(&mut self, base: &str, stored: &Stored, look: &Look) {
         let url = match stored.method {
             Method::Create => stored.key.kind.to_string(),
             Method::Update | Method::Delete => stored.key.to_string(),
@@ -197,11 +199,11 @@ impl Writer {
                 "lastModified": stored.last_updated.to_string(),
             },
         });
-        let body = (stored.method != Method::Delete).then_some(&stored.body);
-        self.entry(&format!("{base}/{}", stored.key), body, &rest);
+        let body = (stored.method != Method::Delete).then(|| look.shown(&stored.body));
+        self.entry(&format!("{base}/{}", stored.key), body.as_deref(), &rest);
     }
 
-    fn entry(&mut self, full_url: &str, body: Option<&Vec<u8>>, rest: &Value) {
+    fn entry(&mut self, full_url: &str, body: Option<&[u8]>, rest: &Value) {
         if !self.entries.is_empty() {
             self.entries.push(b',');
         }

@@ -1,7 +1,7 @@
 //! What a request brings: its body, checked at the gate, and the headers that steer the answer.
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, IF_MATCH};
+use axum::http::header::{CONTENT_TYPE, HOST, IF_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
 use hub_domain::command::{Caller, Repeat};
@@ -77,19 +77,25 @@ pub(super) fn demand_type(headers: &HeaderMap, types: &[&str]) -> Result<(), No>
     let sent = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let mut parts = sent.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let version = parts.find_map(|p| p.strip_prefix("fhirVersion=")).map(|v| v.trim_matches('"'));
+    let version =
+        parts.find_map(|part| part.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("fhirVersion")));
+    let version = version.map(|(_, version)| version.trim_matches('"'));
     if !types.contains(&media.as_str()) {
-        let text = format!("Content-Type must be {}", types.join(" or "));
+        let xml = if media.ends_with("xml") { "; XML is not spoken here" } else { "" };
+        let text = format!("Content-Type must be {}{xml}", types.join(" or "));
         return Err(No::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, IssueType::NotSupported, text));
     }
     check_version(version, StatusCode::UNSUPPORTED_MEDIA_TYPE)
 }
 
 fn check_version(version: Option<&str>, status: StatusCode) -> Result<(), No> {
-    match version {
-        None | Some("4.0" | "4.0.1") => Ok(()),
-        Some(_) => Err(No::new(status, IssueType::NotSupported, "this base speaks FHIR 4.0")),
-    }
+    if version.is_none_or(is_spoken) { Ok(()) } else { Err(No::new(status, IssueType::NotSupported, VERSION)) }
+}
+
+pub(super) const VERSION: &str = "this base speaks FHIR 4.0";
+
+pub(super) fn is_spoken(version: &str) -> bool {
+    matches!(version, "4.0" | "4.0.1")
 }
 
 pub(super) const RESOURCE_TYPES: [&str; 2] = ["application/fhir+json", "application/json"];
@@ -97,25 +103,6 @@ pub(super) const JSON_PATCH: &str = "application/json-patch+json";
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(super) const PATCH_TYPES: [&str; 4] = [JSON_PATCH, "application/fhir+json", MERGE_PATCH, "application/json"];
 pub(super) const FORM_TYPES: [&str; 1] = ["application/x-www-form-urlencoded"];
-
-/// Refuses those who accept nothing that is spoken here.
-pub(super) fn demand_accept(headers: &HeaderMap, format: Option<&str>) -> Result<(), No> {
-    const SPOKEN: [&str; 6] =
-        ["application/fhir+json", "application/json", "text/json", "json", "*/*", "application/*"];
-    let accept = headers.get(ACCEPT).and_then(|v| v.to_str().ok());
-    let Some(accept) = format.or(accept).filter(|accept| !accept.is_empty()) else { return Ok(()) };
-    let mut spoken = accept.split(',').filter(|one| {
-        let media = one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        // A `+` in a query string that was not escaped has become a space.
-        SPOKEN.contains(&media.replace(' ', "+").as_str())
-    });
-    let Some(first) = spoken.next() else {
-        let text = "this hub speaks JSON: ask for application/fhir+json (XML is not spoken)";
-        return Err(No::new(StatusCode::NOT_ACCEPTABLE, IssueType::NotSupported, text));
-    };
-    let version = first.split(';').find_map(|p| p.trim().strip_prefix("fhirVersion="));
-    check_version(version.map(|v| v.trim_matches('"')), StatusCode::NOT_ACCEPTABLE)
-}
 
 /// `Prefer: return=…`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,14 +16,17 @@ use schemas::outcome::IssueType;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::accept::demand_accept;
 use super::answer::No;
 use super::capacity::{Share, discard};
-use super::content::{demand_accept, form};
+use super::content::form;
+use super::pretty;
 use crate::auth::AuthError;
 use crate::service::Service;
 
 pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
     let begin = Instant::now();
+    let is_pretty = pretty::is_wanted(request.uri().query().unwrap_or_default());
     let method = request.method().as_str().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let id = request_id(request.headers());
@@ -41,6 +44,9 @@ pub(super) async fn pass(State(service): State<Arc<Service>>, mut request: Reque
         }
     };
     let mut response = answer.instrument(span).await;
+    if is_pretty {
+        response = pretty::pretty(response).await;
+    }
     let status = response.status().as_u16().to_string();
     metrics::counter!(names::HTTP_REQUESTS_TOTAL, "method" => method.clone(), "route" => route.clone(), "status" => status)
         .increment(1);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use axum::http::StatusCode;
-use hub_domain::query::{Filter, IndexValue, Param, ParamType, Query, find, index, params};
+use hub_domain::query::{Filter, IndexValue, Param, ParamType, Query, find, params, values};
 use hub_domain::registry::Stored;
 use schemas::outcome::IssueType;
 use schemas::resource::{Body, Key, Kind, Resource};
@@ -68,8 +68,8 @@ impl Include {
 
     /// What a resource points to.
     fn targets(&self, resource: &Resource) -> Vec<Key> {
-        let values = index(resource).into_iter().filter(|(param, _)| self.by.contains(param));
-        let keys = values.filter_map(|(_, value)| match value {
+        let values = self.by.iter().flat_map(|param| values(param, &resource.body));
+        let keys = values.filter_map(|value| match value {
             IndexValue::Reference(to) => Key::of_reference(&to),
             _ => None,
         });
@@ -146,7 +146,6 @@ pub(super) fn offered(kind: Kind) -> [Vec<String>; 2] {
     let is_reference = |param: &&Param| param.kind == ParamType::Reference;
     let forth = params(kind).filter(is_reference).map(|param| format!("{kind}:{}", param.name));
     let of_all = Kind::ALL.iter().flat_map(|kind| params(*kind)).filter(is_reference);
-    let back = of_all
-        .filter(|param| param.only.map_or_else(|| param.targets.contains(&kind.name()), |only| only == kind.name()));
-    [forth.collect(), back.map(|param| format!("{}:{}", param.of, param.name)).collect()]
+    let back = of_all.filter(|param| param.leads_to(kind)).map(|param| format!("{}:{}", param.of, param.name));
+    [forth.collect(), back.collect()]
 }

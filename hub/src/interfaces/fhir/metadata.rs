@@ -120,7 +120,8 @@ fn statement(base: &str, open: bool) -> Value {
         "mode": "server",
         "security": security(open),
         "resource": Kind::ALL.iter().map(|kind| resource(*kind)).collect::<Vec<_>>(),
-        "interaction": [{ "code": "transaction" }, { "code": "batch" }],
+        "interaction": [{ "code": "transaction" }, { "code": "batch" }, { "code": "search-system" }],
+        "documentation": SEARCHES,
         "operation": [
             operation(base),
             named_operation(base, "process-message", &format!("Events: {}", events().join(", "))),
@@ -130,6 +131,10 @@ fn statement(base: &str, open: bool) -> Value {
     }]);
     statement
 }
+
+/// What a CapabilityStatement has no element for.
+const SEARCHES: &str = "Searches take chains and _has, _include and _revinclude (also :iterate), _sort, _count, _total, \
+    _summary and _elements; over several types, _type names them";
 
 /// The day of this release: a CapabilityStatement must say when it was last changed.
 const BUILT: &str = "2026-11-23";

@@ -1,20 +1,25 @@
 //! FHIR over REST. Every route is on this screen; what a request passes on its way is in [`gatekeeper`].
 
+mod accept;
 mod answer;
 mod bundle;
 mod capacity;
+mod chain;
 mod content;
 mod eps;
 mod erp;
 mod gatekeeper;
 mod include;
+mod look;
 mod messaging;
 mod metadata;
 mod order_status;
+mod pretty;
 mod psu;
 mod read;
 mod search;
 mod search_values;
+mod searchset;
 mod write;
 
 use std::sync::Arc;
@@ -31,13 +36,14 @@ pub use capacity::Capacity;
 pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
     let resources = Router::new()
         .route("/metadata", get(metadata::read))
-        .route("/", post(bundle::submit))
+        .route("/", post(bundle::submit).get(searchset::all_by_get))
+        .route("/_search", post(searchset::all_by_post))
         .route("/$order-status", get(order_status::by_identifier))
         .route("/$process-message", post(messaging::process))
         .route("/$prepare", post(eps::prepare))
         .route("/Task/$release", post(eps::release))
-        .route("/{kind}", post(write::create).get(search::by_get))
-        .route("/{kind}/_search", post(search::by_post))
+        .route("/{kind}", post(write::create).get(searchset::by_get))
+        .route("/{kind}/_search", post(searchset::by_post))
         .route("/{kind}/_history", get(read::history_of_type))
         .route("/{kind}/$order-status", get(order_status::by_identifier_of_type))
         .route("/{kind}/{id}", get(read::current).put(write::update).patch(write::patch).delete(write::delete))
@@ -47,7 +53,8 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .fallback(gatekeeper::unknown_path)
         .method_not_allowed_fallback(gatekeeper::method_not_allowed);
     let base = service.config.base.clone();
-    let mut router = Router::new().route(&format!("{base}/"), post(bundle::submit)).nest(&base, resources);
+    let at_base = post(bundle::submit).get(searchset::all_by_get);
+    let mut router = Router::new().route(&format!("{base}/"), at_base).nest(&base, resources);
     if let Some(base) = &service.config.eps_base {
         router = router.nest(base, eps::router());
     }

@@ -14,30 +14,38 @@ use schemas::time::Timestamp;
 use super::answer::{self, No};
 use super::bundle::Writer;
 use super::content;
+use super::look::Look;
 use crate::service::Service;
 
 pub(super) async fn current(
     State(service): State<Arc<Service>>,
     Path((kind, id)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, No> {
     let key = content::key(&kind, id)?;
+    let look = Look::of(key.kind, query.as_deref())?;
     let stored = found(service.registry.version(&key, None).await?, &key)?;
     if is_unchanged(&headers, &stored) {
         let mut response = answer::text(StatusCode::NOT_MODIFIED, Vec::new());
         answer::version_headers(response.headers_mut(), stored.version, stored.last_updated);
         return Ok(response);
     }
-    Ok(resource(stored))
+    let mut response = resource(&stored, &look);
+    let version = format!("{}/{key}/_history/{}", content::base_url(&service, &headers), stored.version);
+    answer::content_location(response.headers_mut(), version);
+    Ok(response)
 }
 
 pub(super) async fn version(
     State(service): State<Arc<Service>>,
     Path((kind, id, version)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, No> {
     let key = content::key(&kind, id)?;
+    let look = Look::of(key.kind, query.as_deref())?;
     let number = version.parse().map_err(|_| No::not_found(format!("{key} has no such version")))?;
-    Ok(resource(found(service.registry.version(&key, Some(number)).await?, &key)?))
+    Ok(resource(&found(service.registry.version(&key, Some(number)).await?, &key)?, &look))
 }
 
 fn found(stored: Option<Stored>, key: &Key) -> Result<Stored, No> {
@@ -50,8 +58,8 @@ fn found(stored: Option<Stored>, key: &Key) -> Result<Stored, No> {
     }
 }
 
-fn resource(stored: Stored) -> Response {
-    let mut response = answer::text(StatusCode::OK, stored.body);
+fn resource(stored: &Stored, look: &Look) -> Response {
+    let mut response = answer::text(StatusCode::OK, look.shown(&stored.body).into_owned());
     answer::version_headers(response.headers_mut(), stored.version, stored.last_updated);
     response
 }
@@ -95,6 +103,7 @@ async fn history(
     headers: &HeaderMap,
 ) -> Result<Response, No> {
     let of = ask(service, kind, id, query.as_deref().unwrap_or_default())?;
+    let look = Look::of(of.kind, query.as_deref())?;
     let page = service.registry.history(&of).await?;
     if let (Some(id), true, None) = (&of.id, page.entries.is_empty(), &of.since) {
         return Err(No::not_found(format!("{}/{id} is not here", of.kind)));
@@ -102,13 +111,18 @@ async fn history(
     let base = content::base_url(service, headers);
     let path = of.id.as_ref().map_or_else(|| format!("{kind}/_history"), |id| format!("{kind}/{id}/_history"));
     let mut bundle = Writer::new("history");
-    let since = of.since.map(|since| format!("&_since={since}")).unwrap_or_default();
-    bundle.link("self", &format!("{base}/{path}?_count={}{since}", of.count));
+    let kept = content::form(query.as_deref().unwrap_or_default()).into_iter();
+    let kept = kept.filter(|(name, _)| matches!(name.as_str(), "_since" | "_summary" | "_elements"));
+    let kept: String = kept.map(|(name, value)| format!("&{name}={}", content::encode(&value))).collect();
+    let first = format!("{base}/{path}?_count={}{kept}", of.count);
+    let at = |page: &str| format!("{first}&_page={}", content::encode(page));
+    bundle.link("self", &of.page.as_deref().map_or_else(|| first.clone(), at));
+    bundle.link("first", &first);
     if let Some(next) = &page.next {
-        bundle.link("next", &format!("{base}/{path}?_count={}{since}&_page={}", of.count, content::encode(next)));
+        bundle.link("next", &at(next));
     }
     for stored in &page.entries {
-        bundle.history(&base, stored);
+        bundle.history(&base, stored, &look);
     }
     Ok(answer::text(StatusCode::OK, bundle.finish()))
 }
@@ -126,8 +140,8 @@ fn ask(service: &Service, kind: &str, id: Option<String>, query: &str) -> Result
                 of.since = Some(Timestamp::range(&value).ok_or_else(|| bad("_since is an instant or a date"))?.0);
             }
             "_page" => of.page = Some(value),
-            "_format" | "_pretty" => {}
-            _ => return Err(bad("a history takes _count and _since")),
+            "_format" | "_pretty" | "_summary" | "_elements" => {}
+            _ => return Err(bad("a history takes _count, _since, _summary and _elements")),
         }
     }
     Ok(of)

@@ -1,96 +1,37 @@
-//! A query string becomes a `Query`, a page becomes a searchset.
+//! The parameters of a search become a `Query`.
 
-use std::sync::Arc;
-
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
 use hub_domain::query::{
     Filter, Param, ParamType, Query, Sort, SortBy, SystemMatch, TextMatch, TokenMatch, TypedIdentifier, find, params,
 };
+use schemas::gate::Part;
 use schemas::ids::{Target, is_id};
-use schemas::outcome::{Issue, IssueType, Severity, operation_outcome};
+use schemas::outcome::{Issue, IssueType, Severity};
 use schemas::resource::Kind;
 
-use super::answer::{self, No};
-use super::bundle::Writer;
-use super::content::{self, FORM_TYPES};
-use super::include::{self, Include};
+use super::answer::No;
+use super::include::Include;
+use super::look::Look;
 use super::search_values::{DATE, PREFIXES, above, amount, date, parted, plain, read_token, split};
+use super::searchset::{Asked, Total};
 use crate::service::Service;
 
 /// Most values of one parameter, joined by commas.
 const VALUES_LIMIT: usize = 64;
-
-pub(super) async fn by_get(
-    State(service): State<Arc<Service>>,
-    Path(kind): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, No> {
-    search(&service, &kind, content::form(query.as_deref().unwrap_or_default()), &headers).await
-}
-
-/// Parameters of the URL and of the body count alike.
-pub(super) async fn by_post(
-    State(service): State<Arc<Service>>,
-    Path(kind): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, No> {
-    content::demand_type(&headers, &FORM_TYPES)?;
-    let bytes = content::bytes(&service, body).await?;
-    let mut parameters = content::form(query.as_deref().unwrap_or_default());
-    parameters.extend(content::form(&String::from_utf8_lossy(&bytes)));
-    search(&service, &kind, parameters, &headers).await
-}
-
-async fn search(
-    service: &Service,
-    kind: &str,
-    parameters: Vec<(String, String)>,
-    headers: &HeaderMap,
-) -> Result<Response, No> {
-    let kind = content::kind(kind)?;
-    let base = content::base_url(service, headers);
-    let mut reader = Reader::new(service, kind, &base);
-    parameters.iter().for_each(|(name, value)| reader.parameter(name, value));
-    let (query, wishes, ignored) = reader.finish(content::is_lenient(headers))?;
-    let page = service.registry.search(&query).await?;
-    let included = include::included(service, &wishes, &page.entries).await?;
-    let understood: Vec<String> = parameters
-        .iter()
-        .filter(|(name, _)| !ignored.iter().any(|issue| issue.path == *name) && name != "_page" && name != "_count")
-        .map(|(name, value)| format!("{}={}", content::encode(name), content::encode(value)))
-        .chain([format!("_count={}", query.count)])
-        .collect();
-    let mut bundle = Writer::new("searchset");
-    let url = format!("{base}/{kind}?{}", understood.join("&"));
-    bundle.link("self", &url);
-    match &page.next {
-        Some(next) => bundle.link("next", &format!("{url}&_page={}", content::encode(next))),
-        // All there is, when it begins and ends on one page.
-        None if query.page.is_none() => bundle.total(page.entries.len()),
-        None => {}
-    }
-    page.entries.iter().for_each(|stored| bundle.found(&base, stored, "match"));
-    included.iter().for_each(|stored| bundle.found(&base, stored, "include"));
-    if !ignored.is_empty() {
-        bundle.outcome(&operation_outcome(&ignored));
-    }
-    Ok(answer::text(StatusCode::OK, bundle.finish()))
-}
+/// Most parameters that a search is sorted by: a link carries a key of each.
+const SORTS_LIMIT: usize = 8;
 
 /// Reads parameters and collects faults. A fault's path is the parameter's name.
 pub(super) struct Reader<'a> {
     base: &'a str,
     count_limit: u32,
-    query: Query,
+    pub(super) query: Query,
     wishes: Vec<Include>,
-    faults: Vec<Issue>,
-    unknown: Vec<Issue>,
+    look: Look,
+    total: Total,
+    /// Links that lead from the query that was sent to this one.
+    pub(super) links: usize,
+    pub(super) faults: Vec<Issue>,
+    pub(super) unknown: Vec<Issue>,
 }
 
 impl<'a> Reader<'a> {
@@ -98,11 +39,25 @@ impl<'a> Reader<'a> {
         let query =
             Query { kind, filters: Vec::new(), sort: Vec::new(), count: service.config.page_entries, page: None };
         let count_limit = service.config.page_entries_limit;
-        Self { base, count_limit, query, wishes: Vec::new(), faults: Vec::new(), unknown: Vec::new() }
+        Self::of(base, count_limit, query, 0)
     }
 
-    /// The query, and what was ignored because the caller said that it may be.
-    fn finish(mut self, lenient: bool) -> Result<(Query, Vec<Include>, Vec<Issue>), No> {
+    fn of(base: &'a str, count_limit: u32, query: Query, links: usize) -> Self {
+        let (look, total) = (Look::default(), Total::IfKnown);
+        let (wishes, faults, unknown) = (Vec::new(), Vec::new(), Vec::new());
+        Self { base, count_limit, query, wishes, look, total, links, faults, unknown }
+    }
+
+    /// For the criteria behind a link.
+    pub(super) fn behind(&self, kind: Kind) -> Self {
+        let query = Query { kind, filters: Vec::new(), ..self.query.clone() };
+        Self::of(self.base, self.count_limit, query, self.links + 1)
+    }
+
+    pub(super) fn finish(mut self, lenient: bool) -> Result<Asked, No> {
+        if self.look.part == Some(Part::Text) && !self.wishes.is_empty() {
+            self.fault("_summary", "with _include and _revinclude, _summary is true, data or false");
+        }
         if !lenient {
             let refused = |issue: Issue| Issue { severity: Severity::Error, ..issue };
             self.faults.extend(self.unknown.drain(..).map(refused));
@@ -110,14 +65,15 @@ impl<'a> Reader<'a> {
         if !self.faults.is_empty() {
             return Err(No::bad_request(self.faults));
         }
-        Ok((self.query, self.wishes, self.unknown))
+        let Self { query, wishes, look, total, unknown: ignored, .. } = self;
+        Ok(Asked { query, wishes, look, total, ignored })
     }
 
-    fn fault(&mut self, name: &str, text: impl Into<String>) {
+    pub(super) fn fault(&mut self, name: &str, text: impl Into<String>) {
         self.faults.push(Issue::error(IssueType::Value, name, text));
     }
 
-    fn unknown(&mut self, name: &str, text: impl Into<String>) {
+    pub(super) fn unknown(&mut self, name: &str, text: impl Into<String>) {
         self.unknown.push(Issue::warning(IssueType::NotSupported, name, text));
     }
 
@@ -130,14 +86,33 @@ impl<'a> Reader<'a> {
     }
 
     fn of_search(&mut self, name: &str, value: &str) {
+        match self.look.parameter(self.query.kind, name, value) {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(text) => return self.fault(name, text),
+        }
         match name {
             "_count" => match value.parse::<u32>() {
+                Ok(0) => self.look.only_count = true,
                 Ok(count) => self.query.count = count.clamp(1, self.count_limit),
                 Err(_) => self.fault(name, "_count is a number"),
             },
             "_sort" => value.split(',').for_each(|by| self.sort(by)),
+            "_total" => match value {
+                "none" => self.total = Total::None,
+                "estimate" => self.total = Total::Estimate,
+                "accurate" => self.total = Total::Accurate,
+                _ => self.fault(name, "_total is none, estimate or accurate"),
+            },
             "_page" => self.query.page = Some(value.to_owned()),
             "_format" | "_pretty" => {}
+            _ => self.criterion(name, value),
+        }
+    }
+
+    /// What a resource has to be like.
+    pub(super) fn criterion(&mut self, name: &str, value: &str) {
+        match name {
             "_id" => {
                 let ids: Vec<String> = split(value);
                 if ids.iter().all(|id| is_id(id)) {
@@ -150,7 +125,11 @@ impl<'a> Reader<'a> {
                 Some(when) => self.query.filters.push(Filter::LastUpdated(when)),
                 None => self.fault(name, DATE),
             },
-            _ => self.of_table(name, value),
+            _ => match (name.strip_prefix("_has:"), name.split_once('.')) {
+                (Some(link), _) => self.has(name, link, value),
+                (None, Some((link, rest))) => self.chain(name, [link, rest], value),
+                (None, None) => self.of_table(name, value),
+            },
         }
     }
 
@@ -186,11 +165,15 @@ impl<'a> Reader<'a> {
                 any.iter_mut().for_each(|token| imply_system(token, param));
                 Filter::Token { param, any }
             }),
+            (ParamType::Token, Some("not")) => self.tokens(name, value, |mut any| {
+                any.iter_mut().for_each(|token| imply_system(token, param));
+                Filter::Not(Box::new(Filter::Token { param, any }))
+            }),
             (ParamType::Reference, Some("identifier")) => {
                 self.tokens(name, value, |any| Filter::ReferenceIdentifier { param, any });
             }
             (ParamType::Reference, None) => self.references(name, value, param, None),
-            (ParamType::Reference, Some(target)) if param.targets.contains(&target) => {
+            (ParamType::Reference, Some(target)) if Kind::parse(target).is_some_and(|kind| param.leads_to(kind)) => {
                 self.references(name, value, param, Some(target));
             }
             (ParamType::Token, Some("text")) => {
@@ -292,22 +275,39 @@ impl<'a> Reader<'a> {
 
     fn sort(&mut self, by: &str) {
         let (name, descending) = by.strip_prefix('-').map_or((by, false), |name| (name, true));
-        let task = self.query.kind == Kind::TASK;
-        let known = match name {
-            "_lastUpdated" => Some(SortBy::LastUpdated),
-            "_id" => Some(SortBy::Id),
-            "priority" if task => Some(SortBy::Priority),
-            "status" if task => Some(SortBy::Status),
-            "modified" if task => Some(SortBy::Modified),
-            "authored-on" if task => Some(SortBy::Authored),
-            _ => None,
-        };
-        match known {
+        if self.query.sort.len() == SORTS_LIMIT {
+            return self.fault("_sort", format!("sorted by at most {SORTS_LIMIT} parameters"));
+        }
+        match sort_by(self.query.kind, name) {
             Some(by) => self.query.sort.push(Sort { by, descending }),
             None => {
-                self.unknown("_sort", "sorted by _lastUpdated, _id and, Tasks, priority, status, authored-on, modified")
+                let kind = self.query.kind;
+                let known: Vec<&str> =
+                    params(kind).map(|param| param.name).filter(|name| sort_by(kind, name).is_some()).collect();
+                self.unknown(
+                    "_sort",
+                    format!("{kind} is not sorted by this; known: _lastUpdated, _id, {}", known.join(", ")),
+                );
             }
         }
+    }
+}
+
+/// What a resource has a row for is sorted without looking into it.
+fn sort_by(kind: Kind, name: &str) -> Option<SortBy> {
+    let has_urgency = kind == Kind::TASK || kind.is_request();
+    let param = match name {
+        "_lastUpdated" => return Some(SortBy::LastUpdated),
+        "_id" => return Some(SortBy::Id),
+        _ => find(kind, name)?,
+    };
+    match (param.kind, param.element) {
+        (ParamType::Reference | ParamType::Uri | ParamType::Composite, _) => None,
+        (_, "priority") if has_urgency => Some(SortBy::Priority),
+        (_, "authoredOn") if has_urgency => Some(SortBy::Authored),
+        (_, "status") if has_urgency => Some(SortBy::Status),
+        (_, "lastModified") if kind == Kind::TASK => Some(SortBy::Modified),
+        _ => Some(SortBy::Param(param)),
     }
 }
 

@@ -170,8 +170,12 @@ async fn respond(service: &Service, headers: &HeaderMap, done: Done) -> Result<R
     };
     let into = response.headers_mut();
     answer::version_headers(into, entry.version, Timestamp(entry.last_updated));
+    let version = format!("{base}/{}/_history/{}", entry.reference, entry.version);
+    if content::prefer_return(headers) == Return::Representation {
+        answer::content_location(into, version.clone());
+    }
     if matches!(entry.outcome, EntryOutcome::Created | EntryOutcome::Found) {
-        answer::location(into, format!("{base}/{}/_history/{}", entry.reference, entry.version));
+        answer::location(into, version);
     }
     if let Some(task) = &entry.fulfilment {
         answer::link_fulfilment(into, &format!("{base}/{task}"));

@@ -165,7 +165,7 @@ fn by_parts(query: &Query, any: &[Vec<Filter>], statuses: &[String]) -> Vec<(u8,
         })
     };
     let parts = any.first().map_or(0, Vec::len);
-    (0..parts).filter_map(part).filter(|(_, plan)| plan.arms.len() <= ARMS_MAX).collect()
+    (0..parts).filter_map(part).collect()
 }
 
 /// How few resources a value of this parameter usually has.

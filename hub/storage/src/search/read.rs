@@ -76,12 +76,7 @@ struct Asked {
 }
 
 impl Asked {
-    async fn read(
-        source: &dyn Source,
-        query: &Query,
-        ways: Option<[i64; 2]>,
-        limits: Limits,
-    ) -> Result<Self, Trouble> {
+    async fn read(source: &dyn Source, query: &Query, ways: Option<[i64; 2]>, limits: Limits) -> Result<Self, Trouble> {
         let (query, open) = links::settled(source, query, ways.map(|[open, _]| open), limits).await?;
         let unindexed = ways.map_or_else(|| unindexed(source, &query), |[_, unindexed]| unindexed);
         let horizon_us = if is_feed(&query) { Some(source.horizon_us(query.kind).await?) } else { None };
