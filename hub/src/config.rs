@@ -72,6 +72,8 @@ pub struct Config {
     pub psu_base: Option<String>,
     /// Path under which gematik's E-Rezept is served; `none`: it is not. Default `/erp`.
     pub erp_base: Option<String>,
+    /// Path under which the NHS e-Referral Service is served; `none`: it is not. Default `/ers`.
+    pub ers_base: Option<String>,
     /// Whether a prescription's number must have the right check character. Default `strict`.
     pub eps_check_character: CheckCharacter,
     /// Certificates in PEM at which those of prescribers have to end; none: signatures are not verified. Default none.
@@ -178,7 +180,7 @@ impl Config {
 
     /// The paths under which something is served.
     pub fn bases(&self) -> impl Iterator<Item = &str> {
-        let services = [&self.eps_base, &self.psu_base, &self.erp_base].into_iter().flatten();
+        let services = [&self.eps_base, &self.psu_base, &self.erp_base, &self.ers_base].into_iter().flatten();
         std::iter::once(&self.base).chain(services).map(String::as_str)
     }
 
@@ -219,6 +221,7 @@ fn read(given: &mut Given) -> Config {
         eps_base: given.field("eps_base", "/eps/FHIR/R4", setting::realm_base),
         psu_base: given.field("psu_base", "/psu", setting::realm_base),
         erp_base: given.field("erp_base", "/erp", setting::realm_base),
+        ers_base: given.field("ers_base", "/ers", setting::realm_base),
         eps_check_character: given.field("eps_check_character", "strict", setting::check_character),
         eps_signature_roots: given.optional("eps_signature_roots", setting::file),
         now: given.optional("now", setting::instant),
@@ -279,6 +282,7 @@ fn check(config: &Config, given: &mut Given) {
         ("eps_base", config.eps_base.as_ref()),
         ("psu_base", config.psu_base.as_ref()),
         ("erp_base", config.erp_base.as_ref()),
+        ("ers_base", config.ers_base.as_ref()),
     ];
     for (n, (field, path)) in services.iter().enumerate() {
         let others = services[..n].iter().filter_map(|(_, other)| *other).chain([&config.base]);

@@ -87,6 +87,12 @@ impl Kind {
     pub const BUNDLE: Kind = Kind("Bundle");
     pub const CLAIM: Kind = Kind("Claim");
     pub const BINARY: Kind = Kind("Binary");
+    pub const HEALTHCARE_SERVICE: Kind = Kind("HealthcareService");
+    pub const SCHEDULE: Kind = Kind("Schedule");
+    pub const SLOT: Kind = Kind("Slot");
+    pub const APPOINTMENT: Kind = Kind("Appointment");
+    pub const DOCUMENT_REFERENCE: Kind = Kind("DocumentReference");
+    pub const COMMUNICATION: Kind = Kind("Communication");
 
     /// Every type kept here. Requests first: they can become orders.
     pub const ALL: &'static [Kind] = &[
@@ -103,22 +109,22 @@ impl Kind {
         Kind("PractitionerRole"),
         Kind("Organization"),
         Kind("Location"),
-        Kind("HealthcareService"),
+        Kind::HEALTHCARE_SERVICE,
         Kind("Endpoint"),
         Kind("Encounter"),
         Kind("Condition"),
         Kind("Observation"),
         Kind("Specimen"),
         Kind("DiagnosticReport"),
-        Kind("DocumentReference"),
-        Kind("Communication"),
+        Kind::DOCUMENT_REFERENCE,
+        Kind::COMMUNICATION,
         Kind("CarePlan"),
         Kind("RequestGroup"),
         Kind("Medication"),
         Kind::MEDICATION_DISPENSE,
-        Kind("Appointment"),
-        Kind("Schedule"),
-        Kind("Slot"),
+        Kind::APPOINTMENT,
+        Kind::SCHEDULE,
+        Kind::SLOT,
         Kind("Provenance"),
         Kind("AuditEvent"),
         Kind::BUNDLE,

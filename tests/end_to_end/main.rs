@@ -28,6 +28,8 @@ mod payloads;
 mod prescription_payloads;
 mod prescriptions;
 mod processes;
+mod referral_payloads;
+mod referrals;
 mod repeats;
 mod reports;
 mod retention;

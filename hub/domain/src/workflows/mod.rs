@@ -7,6 +7,7 @@
 pub mod bundle;
 pub mod eps;
 pub mod erp;
+pub mod ers;
 mod follow;
 pub mod psu;
 
@@ -28,6 +29,7 @@ use crate::scene::{Needs, Scene};
 pub enum Ask {
     Eps(Box<eps::Ask>),
     Erp(Box<erp::Ask>),
+    Ers(Box<ers::Ask>),
     Psu(psu::Ask),
 }
 
@@ -38,6 +40,8 @@ pub enum Record {
     Eps(Box<eps::Record>),
     #[serde(rename = "erp")]
     Erp(Box<erp::Record>),
+    #[serde(rename = "ers")]
+    Ers(Box<ers::Record>),
 }
 
 /// What a service answers in its own words.
@@ -82,6 +86,7 @@ pub(crate) fn needs(command: Uuid, ask: &Ask) -> Needs {
     match ask {
         Ask::Eps(ask) => eps::needs(ask),
         Ask::Erp(ask) => erp::needs(command, ask),
+        Ask::Ers(ask) => ers::needs(command, ask),
         Ask::Psu(ask) => psu::needs(ask),
     }
 }
@@ -91,6 +96,7 @@ pub(crate) fn lane(command: Uuid, ask: &Ask) -> Uuid {
     match ask {
         Ask::Eps(ask) => eps::lane(ask),
         Ask::Erp(ask) => erp::lane(command, ask),
+        Ask::Ers(ask) => ers::lane(command, ask),
         Ask::Psu(ask) => psu::lane(ask),
     }
 }
@@ -100,6 +106,7 @@ pub fn brings_work(ask: &Ask) -> bool {
     match ask {
         Ask::Eps(ask) => matches!(**ask, eps::Ask::Order(_)),
         Ask::Erp(ask) => matches!(ask.wish, erp::Wish::Create { .. }),
+        Ask::Ers(ask) => ers::brings_work(ask),
         Ask::Psu(_) => false,
     }
 }
@@ -112,6 +119,7 @@ pub(crate) fn decide(scene: &Scene, command: &Command, ask: &Ask, moment: &Momen
     let answer = match ask {
         Ask::Eps(ask) => eps::decide(&mut draft, ask)?,
         Ask::Erp(ask) => erp::decide(&mut draft, ask)?,
+        Ask::Ers(ask) => ers::decide(&mut draft, ask)?,
         Ask::Psu(ask) => psu::decide(&mut draft, ask)?,
     };
     draft.decision.reply.answer = Some(answer);
@@ -123,6 +131,7 @@ pub(crate) fn fire(draft: &mut Draft, root: Uuid, record: &Record) -> Result<(),
     match record {
         Record::Eps(_) => eps::fire(draft, root),
         Record::Erp(_) => erp::fire(draft, root),
+        Record::Ers(_) => ers::fire(draft, root),
     }
 }
 
@@ -130,6 +139,7 @@ pub(crate) fn fire(draft: &mut Draft, root: Uuid, record: &Record) -> Result<(),
 pub(crate) fn report(draft: &mut Draft, report: &StatusReport, root: Uuid, task: &Resource) -> Result<(), Stop> {
     match draft.run_of(root).and_then(|run| run.record.clone()) {
         Some(Record::Eps(_)) => eps::report(draft, report, root, task),
+        Some(Record::Ers(_)) => ers::report(draft, report, root, task),
         Some(Record::Erp(_)) => Err(Refusal::conflict("an E-Rezept is taken over REST, with its codes").into()),
         None => Ok(()),
     }
@@ -139,7 +149,7 @@ pub(crate) fn report(draft: &mut Draft, report: &StatusReport, root: Uuid, task:
 pub(crate) fn check_own(draft: &Draft, root: Uuid) -> Result<(), Stop> {
     match draft.run_of(root).and_then(|run| run.record.as_ref()) {
         Some(_) => {
-            let text = "this belongs to a prescription of a national service: only what that service offers changes it";
+            let text = "this belongs to an order of a national service: only what that service offers changes it";
             Err(Refusal::rule("", text).into())
         }
         None => Ok(()),

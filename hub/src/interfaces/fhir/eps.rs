@@ -194,7 +194,7 @@ async fn records(service: &Service, roots: Vec<Uuid>) -> Result<Vec<(Uuid, eps::
     let mut heads = scenes.into_iter().next().map(|scene| scene.heads).unwrap_or_default();
     let record = |root: Uuid| match heads.remove(&root)?.run?.record? {
         Record::Eps(record) => Some((root, *record)),
-        Record::Erp(_) => None,
+        _ => None,
     };
     Ok(roots.into_iter().filter_map(record).collect())
 }

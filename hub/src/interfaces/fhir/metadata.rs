@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::query::{ParamType, params};
 use hub_domain::workflows::EVENTS;
+use hub_domain::workflows::ers::{EVENTS as EVENTS_OF_REFERRALS, OPERATIONS};
 use schemas::resource::Kind;
 use serde_json::{Value, json};
 
@@ -67,6 +68,43 @@ pub(super) async fn erp(State(service): State<Arc<Service>>, headers: HeaderMap)
         "mode": "server",
         "security": security(service.config.auth.is_none()),
         "resource": [{ "type": "Task", "interaction": [{ "code": "read" }], "operation": operations }],
+    }]);
+    answer::json(StatusCode::OK, &statement)
+}
+
+/// The same of the e-Referral Service.
+pub(super) async fn ers(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
+    let base = format!("{}{}", origin(&service, &headers), service.config.ers_base.as_deref().unwrap_or_default());
+    let interactions = |codes: &[&str]| codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>();
+    let resource = |kind: &str, codes: &[&str]| json!({ "type": kind, "interaction": interactions(codes) });
+    let searched = |kind: &str, codes: &[&str], names: &[(&str, &str)]| {
+        let mut resource = resource(kind, codes);
+        let param = |(name, kind): &(&str, &str)| json!({ "name": name, "type": kind });
+        resource["searchParam"] = names.iter().map(param).collect();
+        resource
+    };
+    let names = [("identifier", "token")];
+    let mut request = searched("ServiceRequest", &["read", "vread", "update", "search-type"], &names);
+    let operations = OPERATIONS.iter().map(|operation| (operation.name, operation.about));
+    let operations = operations.chain([("$worklist", "What waits for somebody")]);
+    request["operation"] =
+        operations.map(|(name, about)| named_operation(&base, name.trim_start_matches('$'), about)).collect();
+    let focus = [("focus", "reference"), ("intent", "token"), ("status", "token")];
+    let mut resources = vec![
+        request,
+        searched("Task", &["read", "update", "search-type"], &focus),
+        resource("Appointment", &["create", "read", "update"]),
+        searched("Slot", &["search-type"], &[("status", "token")]),
+        searched("HealthcareService", &["read", "search-type"], &[("_id", "token")]),
+        searched("Communication", &["search-type"], &[("based-on", "reference")]),
+        resource("Binary", &["create", "read"]),
+    ];
+    resources.extend(EVENTS_OF_REFERRALS.iter().map(|(kind, _)| resource(kind, &["create"])));
+    let mut statement = head(&base, "Referrals, as the NHS e-Referral Service does them");
+    statement["rest"] = json!([{
+        "mode": "server",
+        "security": security(service.config.auth.is_none()),
+        "resource": resources,
     }]);
     answer::json(StatusCode::OK, &statement)
 }

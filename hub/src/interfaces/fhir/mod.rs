@@ -8,6 +8,7 @@ mod chain;
 mod content;
 mod eps;
 mod erp;
+mod ers;
 mod gatekeeper;
 mod include;
 mod look;
@@ -60,6 +61,9 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
     }
     if let Some(base) = &service.config.erp_base {
         router = router.nest(base, erp::router());
+    }
+    if let Some(base) = &service.config.ers_base {
+        router = router.nest(base, ers::router());
     }
     if let Some(base) = &service.config.psu_base {
         router = router.route(&format!("{base}/"), post(psu::update)).nest(base, psu::router());

@@ -74,7 +74,12 @@ async fn posted(service: &Service, query: Option<String>, headers: &HeaderMap, b
     Ok(parameters)
 }
 
-async fn of_type(service: &Service, kind: &str, parameters: Parameters, headers: &HeaderMap) -> Result<Response, No> {
+pub(super) async fn of_type(
+    service: &Service,
+    kind: &str,
+    parameters: Parameters,
+    headers: &HeaderMap,
+) -> Result<Response, No> {
     let kind = content::kind(kind)?;
     search(service, &[kind], &format!("/{kind}?"), &parameters, headers).await
 }

@@ -193,7 +193,7 @@ pub(crate) fn decide(draft: &mut Draft, ask: &Ask) -> Result<Answer, Stop> {
 pub(super) fn record_of<'d>(draft: &'d Draft, root: Uuid) -> Option<&'d Record> {
     match draft.run_of(root)?.record.as_ref()? {
         workflows::Record::Eps(record) => Some(record),
-        workflows::Record::Erp(_) => None,
+        _ => None,
     }
 }
 

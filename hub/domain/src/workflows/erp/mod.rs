@@ -237,7 +237,7 @@ pub(crate) fn lane(command: Uuid, ask: &Ask) -> Uuid {
 pub(super) fn record_of<'d>(draft: &'d Draft, root: Uuid) -> Option<&'d Record> {
     match draft.run_of(root)?.record.as_ref()? {
         super::Record::Erp(record) => Some(record),
-        super::Record::Eps(_) => None,
+        _ => None,
     }
 }
 
