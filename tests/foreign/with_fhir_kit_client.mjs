@@ -49,6 +49,12 @@ for (const options of [{}, { postSearch: true }]) {
   assert.equal(pages, 3);
   assert.deepEqual(found.sort(), ["R-0", "R-1", "R-2", "R-3", "R-4"]);
 }
+const chained = { "subject:Patient.family": "kit", _summary: "count" };
+const counted = await hub.search({ resourceType: "ServiceRequest", searchParams: chained });
+assert.deepEqual([counted.total, counted.entry], [5, undefined]);
+const having = { "_has:ServiceRequest:subject:identifier": "urn:example:kit|R-4", _elements: "birthDate", _total: "accurate" };
+const short = await hub.search({ resourceType: "Patient", searchParams: having });
+assert.deepEqual([short.total, short.entry[0].resource.birthDate, short.entry[0].resource.name], [1, "1968-03-14", undefined]);
 const by = { identifier: "urn:example:kit|R-2", _include: "ServiceRequest:subject", _revinclude: "Task:based-on" };
 const page = await hub.search({ resourceType: "ServiceRequest", searchParams: by });
 const one = page.entry.find((entry) => entry.search.mode === "match").resource;

@@ -49,6 +49,8 @@ pages = list(ServiceRequest.where(about).perform_iter(hub))
 assert [len(page.entry) for page in pages] == [2, 2, 1]
 found = [referral.id for referral in ServiceRequest.where(about).perform_resources_iter(hub)]
 assert sorted(found) == sorted(referral.id for referral in made)
+named = Patient.where({"name": "grace", "gender": "female"}).perform_resources_iter(hub)
+assert [one.id for one in named] == [patient.id]
 by_number = ServiceRequest.where({"identifier": "urn:example:fhirclient|R-3"}).include("subject")
 page = next(by_number.perform_iter(hub))
 assert [entry.resource.resource_type for entry in page.entry] == ["ServiceRequest", "Patient"]

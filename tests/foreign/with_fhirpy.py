@@ -40,6 +40,8 @@ assert one["code"]["text"] == "Referral 0"
 with_patient = hub.resources("ServiceRequest").search(_id=one.id).include("ServiceRequest", "subject").fetch_raw()
 assert [e["search"]["mode"] for e in with_patient["entry"]] == ["match", "include"]
 assert hub.resources("Patient").search(_id="nobody").first() is None
+assert [p.id for p in hub.resources("Patient").search(family="fhir", birthdate__ge="1968").fetch()] == [patient.id]
+assert hub.resources("Patient").search(family__exact="fhirpy").first() is None, "by its letters"
 try:
     about.count()
     raise AssertionError("a parameter that FHIR does not have is not ignored")

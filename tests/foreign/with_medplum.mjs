@@ -39,6 +39,9 @@ const one = await hub.searchOne("ServiceRequest", { identifier: "urn:example:med
 assert.equal(again.id, one.id);
 assert.equal((await hub.readReference(one.subject)).name[0].family, "Medplum");
 
+const named = await hub.searchResources("Patient", "family:contains=EDPL&birthdate=lt1970");
+assert.deepEqual(named.map((one) => one.id), [patient.id]);
+
 const found = [];
 const pages = [];
 for await (const page of hub.searchResourcePages("ServiceRequest", { subject: getReferenceString(patient), _count: 2 })) {
