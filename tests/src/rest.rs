@@ -1,6 +1,8 @@
 //! The REST interface as a caller sees it.
 
+use std::fs::File;
 use std::future::IntoFuture;
+use std::io::Write as _;
 use std::pin::Pin;
 
 use reqwest::Method;
@@ -154,9 +156,12 @@ impl Request {
     pub async fn attempt(self) -> Option<Reply> {
         let response = self.0.send().await.ok()?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let asked = response.url().to_string();
         let text = response.text().await.ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Some(Reply { status, headers, text, body })
+        let reply = Reply { status, headers, text, body };
+        reply.is_written_down(&asked);
+        Some(reply)
     }
 }
 
@@ -178,7 +183,19 @@ pub struct Reply {
     pub body: Value,
 }
 
+/// Names a file for all that hubs say in FHIR, one answer a line, as `tests/foreign/validate.py` reads it.
+const RECORD_VARIABLE: &str = "HUB_TEST_RECORD";
+
 impl Reply {
+    fn is_written_down(&self, asked: &str) {
+        let Some(path) = std::env::var_os(RECORD_VARIABLE).filter(|_| self.body["resourceType"].is_string()) else {
+            return;
+        };
+        let line = json!({ "asked": asked, "status": self.status, "body": self.text });
+        let mut file = File::options().create(true).append(true).open(path).unwrap();
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
