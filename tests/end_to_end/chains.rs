@@ -58,6 +58,7 @@ async fn practice(hub: &Client) -> Practice {
         "resourceType": "Patient",
         "identifier": [{ "system": "urn:nhs", "value": "1.2" }],
         "gender": "female",
+        "name": [{ "family": "Müller", "given": ["Rosa"] }],
         "birthDate": "1951-02-03",
         "managingOrganization": { "reference": surgery },
     });
@@ -77,6 +78,9 @@ async fn what_a_resource_points_to_may_be_described(world: World) {
         "subject:Patient.identifier=urn:nhs|1.2",
         "patient.identifier=1.2",
         "patient.gender=female",
+        "patient.name=mull",
+        "subject:Patient.family:exact=Müller",
+        "patient.given:contains=os",
         "patient.gender:not=male",
         "patient.birthdate=lt1960",
         "patient.birthdate:missing=false",

@@ -130,7 +130,11 @@ async fn matches_may_be_counted_without_being_shown(world: World) {
 async fn what_no_index_orders_is_sorted_too(world: World) {
     let hub = world.hub().await;
     for (family, born) in [("c", Some("1980-05")), ("a", None), ("b", Some("1970"))] {
-        let mut patient = json!({ "resourceType": "Patient", "identifier": [{ "system": "urn:n", "value": family }] });
+        let mut patient = json!({
+            "resourceType": "Patient",
+            "identifier": [{ "system": "urn:n", "value": family }],
+            "name": [{ "family": family.to_uppercase() }],
+        });
         if let Some(born) = born {
             patient["birthDate"] = json!(born);
         }
@@ -144,6 +148,7 @@ async fn what_no_index_orders_is_sorted_too(world: World) {
     assert_eq!(order("-birthdate").await, "cba");
     assert_eq!(order("identifier").await, "abc");
     assert_eq!(order("-identifier").await, "cba");
+    assert_eq!(order("-family").await, "cba");
     assert_eq!(order("gender,birthdate").await, "bca");
     let no = hub.get("Patient?_sort=organization").await.refuses(400, "not-supported", "_sort");
     assert!(no.says().contains("birthdate"));

@@ -116,6 +116,7 @@ contract! {
         a_worklist_is_sorted_by_urgency_and_age,
         other_sorts_are_right_too,
         what_no_index_orders_is_sorted_by_its_values,
+        texts_and_amounts_are_orders_too,
         all_pages_are_counted,
         paging_while_others_insert_skips_nothing,
         paging_by_last_updated_skips_nothing_that_moves,

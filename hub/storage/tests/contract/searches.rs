@@ -717,6 +717,36 @@ pub(crate) async fn what_no_index_orders_is_sorted_by_its_values(place: Place) {
     }
 }
 
+pub(crate) async fn texts_and_amounts_are_orders_too(place: Place) {
+    let registry = &*place.registry;
+    let [patient, observation] = ["Patient", "Observation"].map(|name| Kind::parse(name).unwrap());
+    let named = |family: &str| json!({ "name": [{ "family": family }] });
+    let measured = |value: Value| json!({ "status": "final", "valueQuantity": { "value": value, "unit": "mg" } });
+    let texts = [("z", named("zorn")), ("a", named("Ärmel")), ("none", json!({})), ("b", named("BACH"))];
+    let amounts = [
+        ("ten", measured(json!(10))),
+        ("less", measured(json!(-3.5))),
+        ("none", json!({ "status": "final", "valueString": "much" })),
+        ("five", measured(json!(5.25))),
+    ];
+    for (n, (kind, (id, body))) in
+        texts.map(|text| (patient, text)).into_iter().chain(amounts.map(|amount| (observation, amount))).enumerate()
+    {
+        create(registry, n as u128 + 1, Key::new(kind, id), body).await;
+    }
+    for (kind, name, descending, expected) in [
+        (patient, "family", false, "a b z none"),
+        (patient, "family", true, "z b a none"),
+        (observation, "value-quantity", false, "less five ten none"),
+        (observation, "value-quantity", true, "ten five less none"),
+    ] {
+        let param = hub_domain::query::find(kind, name).unwrap();
+        let query = sorted(query_of(kind, vec![]), &[Sort { by: SortBy::Param(param), descending }]);
+        let found = found(registry, Query { count: 3, ..query }).await;
+        assert_eq!(found.join(" "), expected, "{name}, descending: {descending}");
+    }
+}
+
 pub(crate) async fn all_pages_are_counted(place: Place) {
     let registry = &*place.registry;
     let encounter = Kind::parse("Encounter").unwrap();
