@@ -158,6 +158,7 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
     Ok(Policy {
         require_actionable: config.require_actionable,
         strict_references: config.references == References::Strict,
+        update_create: config.update_create,
         require_if_match: config.require_if_match,
         auto_complete_request: config.auto_complete_request,
         offers_max: config.offers_max,

@@ -47,6 +47,8 @@ pub struct Config {
     pub require_actionable: bool,
     /// Whether what a resource refers to must exist here. Default `lenient`.
     pub references: References,
+    /// Whether callers may create by an update, under an id of their own. Default `false`.
+    pub update_create: bool,
     /// Whether an update without `If-Match` is refused. Default `false`.
     pub require_if_match: bool,
     /// Whether a request is completed when all its Tasks are. Default `true`.
@@ -210,6 +212,7 @@ fn read(given: &mut Given) -> Config {
         queue: given.field("queue", "embedded", setting::queue),
         require_actionable: given.field("require_actionable", "false", setting::yes_or_no),
         references: given.field("references", "lenient", setting::references),
+        update_create: given.field("update_create", "false", setting::yes_or_no),
         require_if_match: given.field("require_if_match", "false", setting::yes_or_no),
         auto_complete_request: given.field("auto_complete_request", "true", setting::yes_or_no),
         offers_max: given.number("offers_max", 3, 1..=100),

@@ -11,10 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hub_domain::command::{Act, Command};
+use hub_domain::command::{Act, Command, Interaction};
 use hub_domain::decide::{self, Moment, Policy, Verdict, lane_of};
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Reply, Write};
-use hub_domain::refusal::Refusal;
+use hub_domain::refusal::{Refusal, RefusalKind};
 use hub_domain::registry::{Committed, Method, Registry, Trouble};
 use hub_domain::scene::{Needs, Scene};
 use hub_domain::workflows;
@@ -115,6 +115,8 @@ pub type Pending = oneshot::Receiver<Result<Done, Failure>>;
 pub struct Engine {
     lanes: Arc<[mpsc::Sender<Job>]>,
     backlog: Arc<Backlog>,
+    /// Decides what nobody commits.
+    stage: Arc<Lane>,
 }
 
 impl Engine {
@@ -128,19 +130,20 @@ impl Engine {
         backlog: Arc<Backlog>,
         jobs: &TaskTracker,
     ) -> Self {
+        let lane = |name: String| Lane {
+            name,
+            registry: registry.clone(),
+            policy: policy.clone(),
+            fresh: fresh.clone(),
+            backlog: backlog.clone(),
+        };
         let start = |number: usize| {
             let (send, receive) = mpsc::channel(options.queue_limit_commands);
-            let lane = Lane {
-                name: number.to_string(),
-                registry: registry.clone(),
-                policy: policy.clone(),
-                fresh: fresh.clone(),
-                backlog: backlog.clone(),
-            };
-            jobs.spawn(lane.run(receive, options.batch_limit_commands));
+            jobs.spawn(lane(number.to_string()).run(receive, options.batch_limit_commands));
             send
         };
-        Self { lanes: (0..options.lanes).map(start).collect(), backlog: backlog.clone() }
+        let lanes = (0..options.lanes).map(start).collect();
+        Self { lanes, backlog: backlog.clone(), stage: Arc::new(lane("rehearsal".to_owned())) }
     }
 
     /// Puts a command into its lane. Commands of one order are decided in the order in which they are put.
@@ -166,6 +169,14 @@ impl Engine {
         settled(pending).await
     }
 
+    /// What would come of a command now: it is decided like any other, and nothing is committed.
+    pub async fn rehearse(&self, command: Command) -> Result<Reply, Failure> {
+        let (answer, _) = oneshot::channel();
+        let trials = self.stage.decide_all(&[Job { command, answer, stale: 0 }]).await;
+        let trial = trials.map_err(|trouble| Failure::of(&trouble))?.pop();
+        trial.and_then(|trial| trial.outcome).unwrap_or_else(|| Err(changing())).map(|decision| decision.reply)
+    }
+
     fn lane(&self, root: Uuid) -> &mpsc::Sender<Job> {
         let mut hasher = DefaultHasher::new();
         root.hash(&mut hasher);
@@ -181,7 +192,10 @@ fn turned_away(why: &'static str, kind: TroubleKind) -> Failure {
 /// Whether it may put messages into the outbox that belong to no order yet.
 fn brings_work(command: &Command) -> bool {
     match &command.act {
-        Act::Submit(entries) => entries.iter().any(|entry| entry.kind.is_request() || entry.kind == Kind::TASK),
+        Act::Change(entries) => entries.iter().any(|entry| match entry.interaction {
+            Interaction::Create { kind, .. } => kind.is_request() || kind == Kind::TASK,
+            _ => false,
+        }),
         Act::Ask(ask) => workflows::brings_work(ask),
         _ => false,
     }
@@ -388,7 +402,9 @@ impl Trial {
 
 impl Job {
     fn answer(self, answer: Result<Done, Failure>) {
-        if let Err(Failure::Refused(refusal)) = &answer {
+        if let Err(Failure::Refused(refusal)) = &answer
+            && refusal.kind != RefusalKind::Overtaken
+        {
             let issue = refusal.issues.first().map_or("none", |issue| issue.code.code());
             metrics::counter!(names::REFUSALS_TOTAL, "issue" => issue).increment(1);
         }

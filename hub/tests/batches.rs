@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hub::backlog::Backlog;
 use hub::engine::{Engine, Options, settled};
-use hub_domain::command::{Act, Caller, Command, Entry, Repeat};
+use hub_domain::command::{Act, Caller, Command, Interaction, Repeat};
 use hub_domain::decide::Policy;
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
 use hub_domain::query::Query;
@@ -108,12 +108,11 @@ fn submission() -> Command {
     let body = body.as_object().unwrap().clone();
     let repeat =
         Repeat { key: "local create ServiceRequest k".into(), fingerprint: "f".into(), called: "Idempotency-Key" };
-    let path = String::new();
-    let entry = Entry { kind: Kind::SERVICE_REQUEST, body, full_url: None, if_none_exist: None, path };
+    let create = Interaction::Create { kind: Kind::SERVICE_REQUEST, body, unless: None };
     Command {
         id: repeat.command_id(),
         caller: Caller::Local,
-        act: Act::Submit(vec![entry]),
+        act: Act::alone(create),
         repeat: Some(repeat),
         traceparent: None,
     }

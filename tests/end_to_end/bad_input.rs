@@ -84,9 +84,9 @@ async fn what_does_not_exist_here_is_not_found(world: World) {
     hub.delete("Task/%00").await.refuses(404, "not-found", "");
     hub.get("ServiceRequest/nobody/_history").await.refuses(404, "not-found", "");
     hub.sets("Task/nobody", "status", "accepted").await.refuses(404, "not-found", "");
-    hub.put("Task/nobody", &task().with(json!({ "id": "nobody" }))).await.refuses(404, "not-found", "");
+    hub.put("Task/nobody", &task().with(json!({ "id": "nobody" }))).await.refuses(405, "not-supported", "");
     hub.get("Task/a/b/c/d").await.refuses(404, "not-found", "");
-    hub.delete("Task").await.refuses(405, "not-supported", "");
+    hub.delete("metadata").await.refuses(405, "not-supported", "");
     let mismatch = hub.post("Task", &referral()).await.is(422);
     assert_eq!(mismatch.body["resourceType"], "OperationOutcome");
     let xml = hub.request(reqwest::Method::POST, "ServiceRequest").body("application/fhir+xml", "<ServiceRequest/>");
@@ -273,7 +273,7 @@ async fn a_bundle_that_cannot_be_taken_says_why(world: World) {
     let five = bundle(vec![post(referral()); 5].into());
     hub.post("", &five).await.refuses(422, "too-long", "Bundle.entry");
     let update = json!([{ "resource": referral(), "request": { "method": "PUT", "url": "ServiceRequest/1" } }]);
-    hub.post("", &bundle(update)).await.refuses(422, "not-supported", "Bundle.entry[0].request.method");
+    hub.post("", &bundle(update)).await.refuses(422, "invalid", "Bundle.entry[0].resource.id");
     let elsewhere = json!([{ "resource": referral(), "request": { "method": "POST", "url": "Task" } }]);
     hub.post("", &bundle(elsewhere)).await.refuses(422, "invalid", "Bundle.entry[0].request.url");
     let bad = bundle(json!([post(medication_request()), post(referral().with(json!({ "status": "going" })))]));

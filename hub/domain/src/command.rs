@@ -8,6 +8,7 @@ use schemas::resource::{Body, Key, Kind};
 use uuid::Uuid;
 
 use crate::decision::TimerId;
+use crate::query::Query;
 use crate::scene::Identifier;
 use crate::workflows::Ask;
 
@@ -24,27 +25,158 @@ pub struct Command {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a report is as common as a change, and none is kept")]
 pub enum Act {
-    /// One entry: a create. Several: a transaction, all or nothing.
-    Submit(Vec<Entry>),
-    Update {
-        key: Key,
-        body: Body,
-        if_match: Option<u32>,
-    },
-    Patch {
-        key: Key,
-        patch: Patch,
-        if_match: Option<u32>,
-    },
-    Delete {
-        key: Key,
-        if_match: Option<u32>,
-    },
+    /// What is done to resources over REST: one interaction, or those of a transaction, all or nothing.
+    Change(Vec<Entry>),
     Report(StatusReport),
     Fire(TimerId),
     /// Something that a national service offers.
     Ask(Box<Ask>),
+}
+
+impl Act {
+    /// One interaction by itself.
+    pub fn alone(interaction: Interaction) -> Self {
+        Self::Change(vec![Entry::new(interaction)])
+    }
+}
+
+/// An interaction, by itself or in a transaction.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub interaction: Interaction,
+    /// The conditional references of its body (`Patient?identifier=…`), each with what it asks for.
+    pub links: Vec<(String, Condition)>,
+    /// `Bundle.entry.fullUrl`, by which other entries refer to it.
+    pub full_url: Option<String>,
+    /// Where it stands, for a fault's path: `Bundle.entry[2]`, empty when it comes alone.
+    pub path: String,
+}
+
+impl Entry {
+    pub fn new(interaction: Interaction) -> Self {
+        Self { interaction, links: Vec::new(), full_url: None, path: String::new() }
+    }
+
+    /// A fault's path as whoever sent the Bundle sees it. One that begins with `request` is about the interaction, any
+    /// other begins with the type of the resource that was sent.
+    pub fn place(&self, inside: &str) -> String {
+        let rest = inside.split_once('.').map_or("", |(_, rest)| rest);
+        match inside {
+            _ if self.path.is_empty() && inside.starts_with("request") => String::new(),
+            _ if self.path.is_empty() => inside.to_owned(),
+            "" => self.path.clone(),
+            _ if inside.starts_with("request") => format!("{}.{inside}", self.path),
+            _ if rest.is_empty() => format!("{}.resource", self.path),
+            _ => format!("{}.resource.{rest}", self.path),
+        }
+    }
+}
+
+/// What is done to one resource, in FHIR's words.
+#[derive(Debug, Clone)]
+pub enum Interaction {
+    Create {
+        kind: Kind,
+        body: Body,
+        /// Create only if nothing is found by this.
+        unless: Option<Condition>,
+    },
+    Update {
+        on: On,
+        body: Body,
+        if_match: Option<u32>,
+    },
+    Patch {
+        on: On,
+        patch: Patch,
+        if_match: Option<u32>,
+    },
+    Delete {
+        on: On,
+        if_match: Option<u32>,
+    },
+    /// It must be there when all else is done.
+    Read {
+        key: Key,
+    },
+}
+
+impl Interaction {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Create { kind, .. } => *kind,
+            Self::Update { on, .. } | Self::Patch { on, .. } | Self::Delete { on, .. } => on.kind(),
+            Self::Read { key } => key.kind,
+        }
+    }
+}
+
+/// Which resource an interaction is about.
+#[derive(Debug, Clone)]
+pub enum On {
+    Key(Key),
+    /// The only one that is found.
+    The(Condition),
+}
+
+impl On {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Key(key) => key.kind,
+            Self::The(condition) => condition.kind(),
+        }
+    }
+}
+
+/// What a resource is found by, where its id is not known.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    /// Looked up with the scene, and claimed by whoever creates under it: this condition always holds.
+    Identifier(Identifier),
+    /// Searched for before the command came. What was found is compared with what is there when it is decided.
+    Search { query: Box<Query>, guard: Uuid, found: Found },
+}
+
+impl Condition {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Identifier(identifier) => identifier.kind,
+            Self::Search { query, .. } => query.kind,
+        }
+    }
+
+    /// The lane in which equal conditions meet.
+    pub(crate) fn lane(&self) -> Uuid {
+        match self {
+            Self::Identifier(Identifier { kind, system, value }) => {
+                guard(*kind, &format!("identifier={system}|{value}"))
+            }
+            Self::Search { guard, .. } => *guard,
+        }
+    }
+}
+
+/// The root of the head that moves on whenever something is created under a condition: of two that found nothing, one is
+/// stale. It is made of how the condition is written.
+pub fn guard(kind: Kind, criteria: &str) -> Uuid {
+    let namespace = Uuid::from_u128(0x2c5b_9d3e_71f4_4b8a_a6c0_3e8d_52f1_9b04);
+    Uuid::new_v5(&namespace, format!("{kind}?{criteria}").as_bytes())
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// While the guard's head was at this version.
+    Nothing {
+        guard: Option<u64>,
+    },
+    One {
+        key: Key,
+        version: u32,
+    },
+    Several,
 }
 
 /// What is to be changed of a resource, in one of three languages.
@@ -56,19 +188,6 @@ pub enum Patch {
     FhirPath(hub_fhirpath::Patch),
     /// RFC 7386: the elements that become others, null for those that go.
     Merge(Body),
-}
-
-/// One resource to create.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    pub kind: Kind,
-    pub body: Body,
-    /// `Bundle.entry.fullUrl`, by which other entries refer to it.
-    pub full_url: Option<String>,
-    /// Create only if no resource carries this identifier.
-    pub if_none_exist: Option<Identifier>,
-    /// Where it stands, for a fault's path: `Bundle.entry[2].resource`, empty for a lone resource.
-    pub path: String,
 }
 
 /// Makes a command safe to repeat.

@@ -137,6 +137,10 @@ pub enum EntryOutcome {
     Deleted,
     /// Was there already: a conditional create, an update without a change.
     Found,
+    /// Was to be deleted, and is not there.
+    Absent,
+    /// Is there, to be read when all is done.
+    Looked,
 }
 
 /// The answer to a report.

@@ -16,6 +16,10 @@ pub enum RefusalKind {
     PreconditionFailed,
     /// If-Match is demanded, and was not given.
     PreconditionRequired,
+    /// What a condition found is not so any more: to be searched for again.
+    Overtaken,
+    /// It is not here, and callers do not choose ids.
+    NotAllowed,
     /// Somebody else was first, or the state does not allow it now.
     Conflict,
     Forbidden,

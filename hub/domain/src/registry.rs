@@ -83,12 +83,22 @@ pub struct Page {
 /// What `_history` is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryOf {
-    pub kind: Kind,
+    /// None: of all types.
+    pub kind: Option<Kind>,
     /// None: of all resources of the type.
     pub id: Option<String>,
     pub since: Option<Timestamp>,
+    /// Only versions that were the current one at some time from the first to the second.
+    pub at: Option<(Timestamp, Timestamp)>,
     pub count: u32,
     pub page: Option<String>,
+}
+
+impl HistoryOf {
+    /// The types it is of.
+    pub fn kinds(&self) -> &[Kind] {
+        self.kind.as_ref().map_or(Kind::ALL, std::slice::from_ref)
+    }
 }
 
 /// A message that could not be handled, kept until a person has looked at it.

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use schemas::plan::Plan;
-use schemas::resource::{Key, Kind, Resource};
+use schemas::resource::{Body, Key, Kind, Resource};
 use schemas::time::Timestamp;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::plan::run::Run;
@@ -16,6 +17,18 @@ pub struct Identifier {
     pub kind: Kind,
     pub system: String,
     pub value: String,
+}
+
+impl Identifier {
+    /// Whether this body carries it.
+    pub fn is_of(&self, body: &Body) -> bool {
+        let is_it = |one: &Value| one["system"] == self.system.as_str() && one["value"] == self.value.as_str();
+        match body.get("identifier") {
+            Some(Value::Array(all)) => all.iter().any(is_it),
+            Some(one) => is_it(one),
+            None => false,
+        }
+    }
 }
 
 /// What to load for one command.

@@ -18,24 +18,57 @@ pub(crate) const ROOT: &str = "-- root_of
 /// The versions of one resource before a version.
 pub(crate) const INSTANCE: &str = "-- instance_history
     SELECT kind, id, version, root, method, updated, body
-      FROM version WHERE kind = $1 AND id = $2 AND version < $3 AND updated >= $4
-     ORDER BY version DESC LIMIT $5";
-/// The versions of one type before a place in the order of time.
-pub(crate) const TYPE: &str = "-- type_history
-    SELECT seq, kind, id, version, root, method, updated, body
-      FROM version WHERE kind = $1 AND (updated, seq) < ($2, $3) AND updated >= $4
-     ORDER BY updated DESC, seq DESC LIMIT $5";
+      FROM version AS v
+     WHERE kind = $1 AND id = $2 AND version < $3 AND updated >= $4 AND updated <= $5
+       AND NOT EXISTS (SELECT 1 FROM version AS n
+                        WHERE n.kind = v.kind AND n.id = v.id AND n.version = v.version + 1 AND n.updated <= $6)
+     ORDER BY version DESC LIMIT $7";
+
+/// The versions of types before a place in the order of time, from `scanned` rows of seq, kind, id, version, updated.
+/// What was not current at $6 or later is told without its body. `empty`: how a body of no bytes is written.
+pub(crate) fn feed(scanned: &str, empty: &str) -> String {
+    format!(
+        "-- type_history
+        WITH scanned AS ({scanned} ORDER BY updated DESC, seq DESC LIMIT $7)
+        SELECT s.seq, s.live, v.kind, v.id, v.version, v.root, v.method, v.updated,
+               CASE WHEN s.live THEN v.body ELSE {empty} END AS body
+          FROM (SELECT r.*, NOT EXISTS (SELECT 1 FROM version AS n
+                                         WHERE n.kind = r.kind AND n.id = r.id AND n.version = r.version + 1
+                                           AND n.updated <= $6) AS live
+                  FROM scanned AS r) AS s
+          JOIN version AS v ON v.kind = s.kind AND v.id = s.id AND v.version = s.version
+         ORDER BY s.updated DESC, s.seq DESC"
+    )
+}
+
+/// Most versions that a page looks at which asks what was current at a time; more is told on the next one.
+const SCANNED_MAX: u32 = 1000;
 
 pub(crate) struct InstancePage {
     pub(crate) before: i64,
-    pub(crate) since_us: i64,
+    pub(crate) bounds: Bounds,
     pub(crate) limit: i64,
+}
+
+/// From and up to which time a version was written, and after which it was followed, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) since_us: i64,
+    pub(crate) until_us: i64,
+    pub(crate) current_us: i64,
+}
+
+impl Bounds {
+    fn of(of: &HistoryOf) -> Self {
+        let (current, until) = of.at.map_or((i64::MIN, i64::MAX), |(from, to)| (from.0, to.0));
+        Self { since_us: of.since.map_or(i64::MIN, |since| since.0), until_us: until, current_us: current }
+    }
 }
 
 impl InstancePage {
     pub(crate) fn of(of: &HistoryOf) -> Result<Self, Trouble> {
         let [before] = of.page.as_deref().map_or(Ok([i64::from(i32::MAX)]), pages::read)?;
-        Ok(Self { before, since_us: since_us(of), limit: i64::from(of.count) + 1 })
+        Ok(Self { before, bounds: Bounds::of(of), limit: i64::from(of.count) + 1 })
     }
 
     pub(crate) fn cut(&self, mut rows: Vec<VersionRow>) -> Result<Page, Trouble> {
@@ -50,6 +83,7 @@ impl InstancePage {
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct PlacedRow {
     seq: i64,
+    live: bool,
     #[sqlx(flatten)]
     row: VersionRow,
 }
@@ -57,7 +91,8 @@ pub(crate) struct PlacedRow {
 pub(crate) struct TypePage {
     pub(crate) before_us: i64,
     pub(crate) before_seq: i64,
-    pub(crate) since_us: i64,
+    pub(crate) bounds: Bounds,
+    count: usize,
     pub(crate) limit: i64,
 }
 
@@ -65,19 +100,28 @@ impl TypePage {
     /// A later page goes on from where the first one began to look: what is newer belongs to the next first page.
     pub(crate) fn of(of: &HistoryOf, horizon_us: i64) -> Result<Self, Trouble> {
         let [before_us, before_seq] = of.page.as_deref().map_or(Ok([horizon_us, i64::MAX]), pages::read)?;
-        Ok(Self { before_us, before_seq, since_us: since_us(of), limit: i64::from(of.count) + 1 })
+        let scanned = if of.at.is_some() { SCANNED_MAX.max(of.count + 1) } else { of.count + 1 };
+        let (count, limit) = (of.count as usize, i64::from(scanned));
+        Ok(Self { before_us, before_seq, bounds: Bounds::of(of), count, limit })
     }
 
-    pub(crate) fn cut(&self, mut rows: Vec<PlacedRow>) -> Result<Page, Trouble> {
+    /// A page ends when it is full, or with what was looked at for it.
+    pub(crate) fn cut(&self, rows: Vec<PlacedRow>) -> Result<Page, Trouble> {
         let rows_read = rows.len() as u64;
-        let more = cut_to(&mut rows, self.limit);
-        let next = rows.last().filter(|_| more).map(|last| pages::write(&[last.row.updated, last.seq]));
-        Ok(Page { entries: rows.iter().map(|placed| placed.row.stored()).collect::<Result<_, _>>()?, next, rows_read })
+        let (mut entries, mut last) = (Vec::new(), None);
+        let mut more = rows_read as i64 == self.limit;
+        for placed in &rows {
+            if entries.len() == self.count {
+                more = true;
+                break;
+            }
+            last = Some(pages::write(&[placed.row.updated, placed.seq]));
+            if placed.live {
+                entries.push(placed.row.stored()?);
+            }
+        }
+        Ok(Page { entries, next: last.filter(|_| more), rows_read })
     }
-}
-
-fn since_us(of: &HistoryOf) -> i64 {
-    of.since.map_or(i64::MIN, |since| since.0)
 }
 
 /// One row more than a page was read, to know whether there is another page.

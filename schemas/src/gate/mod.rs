@@ -14,6 +14,7 @@ mod beyond;
 mod calendar;
 mod faults;
 mod invariants;
+mod links;
 mod narrow;
 mod parse;
 mod path;
@@ -25,6 +26,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use links::relink;
 pub use narrow::{Part, has_element, marked_as_part, narrow};
 pub use parse::{Limits, parse, parse_json};
 pub use path::Path;

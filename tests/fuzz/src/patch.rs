@@ -1,6 +1,6 @@
 //! A JSON Patch; where an object came, a FHIRPath Patch or a Merge Patch.
 
-use hub_domain::command::{Act, Patch};
+use hub_domain::command::{Act, Interaction, On, Patch};
 use schemas::gate::{self, Limits};
 use schemas::resource::{Key, Kind};
 use serde_json::Value;
@@ -32,7 +32,8 @@ pub fn play(bytes: &[u8]) {
     ];
     let patient = Kind::parse("Patient").map(|kind| Key::new(kind, id(5, "")));
     for key in keys.into_iter().chain(patient) {
-        let act = Act::Patch { key, patch: patch.clone(), if_match: None };
+        let patch = patch.clone();
+        let act = Act::alone(Interaction::Patch { on: On::Key(key), patch, if_match: None });
         if let Err(refusal) = Registry::furnished().execute(act) {
             faults_are_told(&refusal.issues);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use hub_domain::command::{Act, Caller, Command, Entry};
+use hub_domain::command::{Act, Caller, Command, Entry, Interaction};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
 use hub_domain::decision::{Decision, Method, Timer};
 use hub_domain::refusal::Refusal;
@@ -89,10 +89,10 @@ impl Registry {
     pub(crate) fn submit(&mut self, bodies: Vec<Body>) {
         let entry = |body: Body| {
             let kind = body.get("resourceType").and_then(Value::as_str).and_then(Kind::parse);
-            kind.map(|kind| Entry { kind, body, full_url: None, if_none_exist: None, path: String::new() })
+            kind.map(|kind| Entry::new(Interaction::Create { kind, body, unless: None }))
         };
         let entries = bodies.into_iter().filter_map(entry).collect();
-        self.execute(Act::Submit(entries)).unwrap_or_else(|refusal| panic!("not taken: {refusal:?}"));
+        self.execute(Act::Change(entries)).unwrap_or_else(|refusal| panic!("not taken: {refusal:?}"));
     }
 
     fn claim(&mut self, task: &str) {

@@ -1,6 +1,6 @@
 //! A body that is to be a resource.
 
-use hub_domain::command::{Act, Entry};
+use hub_domain::command::{Act, Entry, Interaction};
 use hub_domain::query::{IndexValue, ParamType, index, params};
 use schemas::gate::{self, Limits};
 use schemas::outcome::{Issue, Severity};
@@ -69,7 +69,7 @@ fn is_submitted(body: Body) {
         _ => entry(body, None, String::new()).into_iter().collect::<Vec<_>>(),
     };
     entries.iter().for_each(is_found);
-    match Registry::furnished().execute(Act::Submit(entries)) {
+    match Registry::furnished().execute(Act::Change(entries)) {
         Ok(_) => {}
         Err(refusal) => faults_are_told(&refusal.issues),
     }
@@ -78,17 +78,19 @@ fn is_submitted(body: Body) {
 fn entry_of(value: &Value) -> Option<Entry> {
     let body = value.get("resource")?.as_object()?.clone();
     let url = value.get("fullUrl").and_then(Value::as_str).map(str::to_owned);
-    entry(body, url, "Bundle.entry[0].resource".to_owned())
+    entry(body, url, "Bundle.entry[0]".to_owned())
 }
 
 fn entry(body: Body, full_url: Option<String>, path: String) -> Option<Entry> {
     let kind = Kind::parse(body.get("resourceType")?.as_str()?)?;
-    Some(Entry { kind, body, full_url, if_none_exist: None, path })
+    let interaction = Interaction::Create { kind, body, unless: None };
+    Some(Entry { full_url, path, ..Entry::new(interaction) })
 }
 
 /// By every date that it has, and by values that a database takes.
 fn is_found(entry: &Entry) {
-    let resource = Resource::new(Key::new(entry.kind, "1"), 1, Timestamp(0), entry.body.clone());
+    let Interaction::Create { kind, body, .. } = &entry.interaction else { return };
+    let resource = Resource::new(Key::new(*kind, "1"), 1, Timestamp(0), body.clone());
     let rows = index(&resource);
     for (_, value) in &rows {
         match value {
@@ -103,8 +105,8 @@ fn is_found(entry: &Entry) {
             }
         }
     }
-    for param in params(entry.kind).filter(|param| param.kind == ParamType::Date && !param.is_range) {
-        let given = entry.body.get(param.element).is_some_and(Value::is_string);
+    for param in params(*kind).filter(|param| param.kind == ParamType::Date && !param.is_range) {
+        let given = body.get(param.element).is_some_and(Value::is_string);
         assert!(!given || rows.iter().any(|(found, _)| *found == param), "not found by its {}", param.name);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hub_domain::command::{Act, Caller, Command, Entry};
+use hub_domain::command::{Act, Caller, Command, Interaction};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
 use hub_domain::decision::Decision;
 use hub_domain::scene::{Head, Needs, Scene};
@@ -88,9 +88,7 @@ impl Case {
 }
 
 pub(crate) fn submission(order: &Order) -> Act {
-    let entry =
-        Entry { kind: order.kind, body: order.body(), full_url: None, if_none_exist: None, path: String::new() };
-    Act::Submit(vec![entry])
+    Act::alone(Interaction::Create { kind: order.kind, body: order.body(), unless: None })
 }
 
 /// About the first step of the plan.

@@ -7,99 +7,75 @@ use schemas::task::{TaskStatus, owner};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::draft::{Draft, repeated};
+use super::draft::Draft;
+use super::references::targets;
 use super::task::{self, Wish};
-use super::{Moment, Stop, request, submit, task_id};
-use crate::command::{Caller, Command, Patch, Role};
-use crate::decision::{Decision, EntryOutcome};
+use super::{Moment, Stop, request, task_id};
+use crate::command::{Caller, Patch, Role};
+use crate::decision::EntryOutcome;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::scene::Scene;
 use crate::task_machine::{Actor, Matrix};
 use crate::workflows;
 
+/// `body`: what is to be there, once it is known that it may.
 pub(super) fn update(
-    scene: &Scene,
-    command: &Command,
+    draft: &mut Draft,
     key: &Key,
-    body: &Body,
     if_match: Option<u32>,
-    moment: &Moment,
-) -> Result<Decision, Stop> {
-    if let Some(decision) = repeated(scene, command)? {
-        return Ok(decision);
-    }
-    let mut draft = Draft::new(scene, command, moment);
-    let (before, root) = draft.named(key)?;
-    let before = before.clone();
-    workflows::check_own(&draft, root)?;
-    check_version(&before, if_match, moment)?;
-    check_whole(key, body)?;
-    let faults = submit::check_lone(scene, key.kind, body, moment.policy);
-    if !faults.is_empty() {
-        return Err(Refusal::new(RefusalKind::Unprocessable, faults).into());
-    }
-    change(&mut draft, &before, root, body.clone())?;
-    Ok(draft.finish())
+    body: impl FnOnce(&Draft) -> Result<Body, Stop>,
+) -> Result<EntryOutcome, Stop> {
+    let (before, root) = begin(draft, key, if_match)?;
+    let body = body(draft)?;
+    check_whole(key, &body)?;
+    change(draft, &before, root, body)
 }
 
+/// `resolved`: what the patch makes, with its links to other entries.
 pub(super) fn patch(
-    scene: &Scene,
-    command: &Command,
+    draft: &mut Draft,
     key: &Key,
     patch: &Patch,
     if_match: Option<u32>,
-    moment: &Moment,
-) -> Result<Decision, Stop> {
-    if let Some(decision) = repeated(scene, command)? {
-        return Ok(decision);
-    }
-    let mut draft = Draft::new(scene, command, moment);
-    let (before, root) = draft.named(key)?;
-    let before = before.clone();
-    workflows::check_own(&draft, root)?;
-    check_version(&before, if_match, moment)?;
-    let body = super::patch::apply(&before.body, patch, moment.now)?;
+    resolved: impl FnOnce(&Draft, Body) -> Result<Body, Stop>,
+) -> Result<EntryOutcome, Stop> {
+    let (before, root) = begin(draft, key, if_match)?;
+    let body = super::patch::apply(&before.body, patch, draft.now())?;
     let invalid = |faults| Refusal::new(RefusalKind::Unprocessable, faults);
     gate::check(&body, Some(key.kind.name())).map_err(invalid)?;
     if body.get("id") != before.body.get("id") {
         return Err(Refusal::rule(&format!("{}.id", key.kind), "an id does not change").into());
     }
     // Only now is it known what the body points to.
-    let targets = submit::targets(key.kind, &body, moment.policy);
-    if targets.existence.iter().any(|key| !scene.looked_for(key)) {
+    let targets = targets(key.kind, &body, draft.moment.policy);
+    if targets.existence.iter().any(|key| !draft.scene.looked_for(key)) {
         return Err(Stop::More(targets));
     }
-    let faults = submit::check_lone(scene, key.kind, &body, moment.policy);
-    if !faults.is_empty() {
-        return Err(Refusal::new(RefusalKind::Unprocessable, faults).into());
-    }
-    change(&mut draft, &before, root, body)?;
-    Ok(draft.finish())
+    let body = resolved(draft, body)?;
+    change(draft, &before, root, body)
 }
 
-pub(super) fn delete(
-    scene: &Scene,
-    command: &Command,
-    key: &Key,
-    if_match: Option<u32>,
-    moment: &Moment,
-) -> Result<Decision, Stop> {
-    let mut draft = Draft::new(scene, command, moment);
-    if scene.deleted.contains(key) {
+pub(super) fn delete(draft: &mut Draft, key: &Key, if_match: Option<u32>) -> Result<EntryOutcome, Stop> {
+    if draft.scene.deleted.contains(key) {
         // Deleting twice is deleting.
-        return Ok(draft.finish());
+        return Ok(EntryOutcome::Absent);
     }
-    let (before, root) = draft.named(key)?;
-    let before = before.clone();
-    workflows::check_own(&draft, root)?;
-    check_version(&before, if_match, moment)?;
-    if is_live(&draft, &before, root) {
+    let (before, root) = begin(draft, key, if_match)?;
+    if is_live(draft, &before, root) {
         let text = format!("{key} belongs to an order that is under way: revoke the request instead");
         return Err(Refusal::conflict(text).into());
     }
-    let deleted = draft.delete(root, key)?;
-    draft.answer(&deleted, EntryOutcome::Deleted, None);
-    Ok(draft.finish())
+    draft.delete(root, key)?;
+    Ok(EntryOutcome::Deleted)
+}
+
+/// What is to be changed, if it is here, nobody else's, and at the version that the caller means.
+fn begin(draft: &Draft, key: &Key, if_match: Option<u32>) -> Result<(Resource, Uuid), Stop> {
+    let (before, root) = draft.named(key)?;
+    workflows::check_own(draft, root)?;
+    // Another entry may have moved it on: the caller cannot know that version.
+    let seen = draft.scene.resources.get(key).unwrap_or(before);
+    check_version(seen, if_match, draft.moment)?;
+    Ok((before.clone(), root))
 }
 
 /// Its order has not ended, or, when that has, somebody is still at this Task.
@@ -132,14 +108,12 @@ fn check_version(before: &Resource, if_match: Option<u32>, moment: &Moment) -> R
     }
 }
 
-fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Result<(), Stop> {
+fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Result<EntryOutcome, Stop> {
     let body = Resource::new(before.key.clone(), before.version, before.last_updated, body).body.into_body();
     if body == *before.body {
-        let fulfilment = draft.fulfilment_of(&before.key);
-        draft.answer(before, EntryOutcome::Found, fulfilment);
-        return Ok(());
+        return Ok(EntryOutcome::Found);
     }
-    let after = match before.key.kind {
+    match before.key.kind {
         Kind::TASK => change_task(draft, before, root, body)?,
         kind if kind.is_request() => request::change(draft, before, root, body)?,
         _ if !draft.command.caller.has(Role::Placer) => {
@@ -147,9 +121,7 @@ fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Resul
         }
         _ => draft.replace(root, &before.key, body)?,
     };
-    let fulfilment = draft.fulfilment_of(&after.key);
-    draft.answer(&after, EntryOutcome::Updated, fulfilment);
-    Ok(())
+    Ok(EntryOutcome::Updated)
 }
 
 /// What a Task is about does not change; whoever wants something else submits something else.

@@ -1,6 +1,6 @@
 //! A decision in the making: what has changed so far, on top of the scene.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use schemas::ids::TaskId;
 use schemas::resource::{Body, Key, Resource};
@@ -23,6 +23,8 @@ pub(crate) struct Draft<'a> {
     /// The newest version of what was written here.
     written: HashMap<Key, Resource>,
     roots: HashMap<Key, Uuid>,
+    /// What was deleted here.
+    gone: HashSet<Key>,
     pub(crate) decision: Decision,
 }
 
@@ -36,6 +38,7 @@ impl<'a> Draft<'a> {
             heads: BTreeMap::new(),
             written: HashMap::new(),
             roots: HashMap::new(),
+            gone: HashSet::new(),
             decision,
         }
     }
@@ -54,6 +57,11 @@ impl<'a> Draft<'a> {
             HeadWrite { root, expected: found.map(|head| head.version), head }
         });
         &mut write.head
+    }
+
+    /// Whether this decision moves the head on already.
+    pub(crate) fn is_moved(&self, root: Uuid) -> bool {
+        self.heads.contains_key(&root)
     }
 
     /// The newest version of a resource, this draft's own included.
@@ -90,6 +98,16 @@ impl<'a> Draft<'a> {
         found.map(|(resource, root)| (resource, *root)).ok_or_else(|| Refusal::not_found(key).into())
     }
 
+    /// Whether it is known to be here, as this draft leaves it.
+    pub(crate) fn is_here(&self, key: &Key) -> bool {
+        let found = self.find(key).is_some() || self.scene.existing.contains(key);
+        found && !self.is_gone(key)
+    }
+
+    pub(crate) fn is_gone(&self, key: &Key) -> bool {
+        self.gone.contains(key) || self.scene.deleted.contains(key)
+    }
+
     pub(crate) fn create(&mut self, root: Uuid, key: Key, body: Body) -> Resource {
         self.write(root, Method::Create, Resource::new(key, 1, self.now(), body))
     }
@@ -102,6 +120,7 @@ impl<'a> Draft<'a> {
 
     pub(crate) fn delete(&mut self, root: Uuid, key: &Key) -> Result<Resource, Stop> {
         let next = self.get(key)?.next(self.now(), Body::new());
+        self.gone.insert(key.clone());
         Ok(self.write(root, Method::Delete, next))
     }
 
@@ -129,6 +148,18 @@ impl<'a> Draft<'a> {
             last_updated: resource.last_updated.0,
             outcome,
             fulfilment,
+        });
+    }
+
+    /// The same of what is not, or need not be, looked at here.
+    pub(crate) fn answer_without(&mut self, key: &Key, outcome: EntryOutcome) {
+        let reference = key.to_string();
+        self.decision.reply.entries.push(ReplyEntry {
+            reference,
+            version: 0,
+            last_updated: 0,
+            outcome,
+            fulfilment: None,
         });
     }
 

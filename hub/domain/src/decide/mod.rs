@@ -5,9 +5,13 @@
 
 pub(crate) mod bodies;
 mod change;
+mod condition;
 pub(crate) mod draft;
+mod entries;
+mod fate;
 mod order;
 mod patch;
+mod references;
 mod report;
 mod request;
 mod submit;
@@ -23,7 +27,7 @@ use schemas::resource::{Key, Kind};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
-use crate::command::{Act, Command};
+use crate::command::{Act, Command, Condition, Found, Interaction, On};
 use crate::decision::Decision;
 use crate::refusal::Refusal;
 use crate::scene::{Needs, Scene};
@@ -32,6 +36,7 @@ use crate::workflows;
 
 pub use bodies::work_of;
 pub use draft::after;
+pub use references::is_conditional;
 
 /// The queue of Tasks that name no kind of work.
 pub const GENERAL_WORK: &str = bodies::GENERAL_WORK;
@@ -43,6 +48,8 @@ pub struct Policy {
     pub require_actionable: bool,
     /// References to things that are not here are refused.
     pub strict_references: bool,
+    /// Callers may create by an update, under an id of their own.
+    pub update_create: bool,
     /// Updates must say which version they are of.
     pub require_if_match: bool,
     /// A request is completed when its fulfilment Task is.
@@ -65,6 +72,7 @@ impl Default for Policy {
         Self {
             require_actionable: false,
             strict_references: false,
+            update_create: false,
             require_if_match: false,
             auto_complete_request: true,
             offers_max: 3,
@@ -106,9 +114,7 @@ impl From<Refusal> for Stop {
 /// What a command certainly needs to see.
 pub fn needs(command: &Command, policy: &Policy) -> Needs {
     let mut needs = match &command.act {
-        Act::Submit(entries) => submit::needs(command, entries, policy),
-        Act::Update { key, body, .. } => resource(key).and(submit::targets(key.kind, body, policy)),
-        Act::Patch { key, .. } | Act::Delete { key, .. } => resource(key),
+        Act::Change(entries) => entries::needs(command, entries, policy),
         Act::Report(report) => resource(&Key::task(&report.task_id)),
         Act::Fire(timer) => Needs { roots: vec![timer.root], ..Needs::default() },
         Act::Ask(ask) => workflows::needs(command.id, ask),
@@ -146,8 +152,20 @@ pub fn lane_of(command: &Command) -> Uuid {
         None => Uuid::try_parse(&key.id).unwrap_or(command.id),
     };
     match &command.act {
-        Act::Submit(_) => command.id,
-        Act::Update { key, .. } | Act::Patch { key, .. } | Act::Delete { key, .. } => of_key(key),
+        Act::Change(entries) => match entries.as_slice() {
+            [one] => match &one.interaction {
+                Interaction::Create { unless: Some(condition), .. } => condition.lane(),
+                Interaction::Create { unless: None, .. } => command.id,
+                Interaction::Update { on, .. } | Interaction::Patch { on, .. } | Interaction::Delete { on, .. } => {
+                    match on {
+                        On::The(Condition::Search { found: Found::One { key, .. }, .. }) | On::Key(key) => of_key(key),
+                        On::The(condition) => condition.lane(),
+                    }
+                }
+                Interaction::Read { key } => of_key(key),
+            },
+            _ => command.id,
+        },
         Act::Report(report) => of_key(&Key::task(&report.task_id)),
         Act::Fire(timer) => timer.root,
         Act::Ask(ask) => workflows::lane(command.id, ask),
@@ -160,10 +178,7 @@ pub fn decide(scene: &Scene, command: &Command, moment: &Moment) -> Result<Verdi
     let now = scene.heads.values().map(|head| head.last).fold(moment.now, Timestamp::max);
     let moment = &Moment { now, ..*moment };
     let decided = match &command.act {
-        Act::Submit(entries) => submit::decide(scene, command, entries, moment),
-        Act::Update { key, body, if_match } => change::update(scene, command, key, body, *if_match, moment),
-        Act::Patch { key, patch, if_match } => change::patch(scene, command, key, patch, *if_match, moment),
-        Act::Delete { key, if_match } => change::delete(scene, command, key, *if_match, moment),
+        Act::Change(entries) => entries::decide(scene, command, entries, moment),
         Act::Report(report) => report::decide(scene, command, report, moment),
         Act::Fire(timer) => timer::decide(scene, command, timer, moment),
         Act::Ask(ask) => workflows::decide(scene, command, ask, moment),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hub_domain::command::{Act, Caller, Command, Patch, Repeat, Role};
+use hub_domain::command::{Act, Caller, Command, Interaction, On, Patch, Repeat, Role};
 use hub_domain::decision::TimerId;
 use schemas::message::{Act as Reported, StatusReport};
 use schemas::resource::{Key, Kind, Resource};
@@ -45,7 +45,11 @@ impl World {
             Deed::Delete { nth } => {
                 let key = nth_of(&self.registry.births, *nth)?.clone();
                 let told = format!("{} is deleted", self.name(&key, self.registry.current[&key].root));
-                Some(self.plain(Act::Delete { key, if_match: None }, Caller::Local, told))
+                Some(self.plain(
+                    Act::alone(Interaction::Delete { on: On::Key(key), if_match: None }),
+                    Caller::Local,
+                    told,
+                ))
             }
             Deed::Fire { nth } => {
                 let id = nth_of(&self.timers, *nth)?.clone();
@@ -75,7 +79,7 @@ impl World {
         let entries = orders::entries(what, performer);
         let told =
             format!("the surgery orders: {what:?}{}", performer.map(|p| format!(", of {p}")).unwrap_or_default());
-        let mut wish = self.wished(Act::Submit(entries.clone()), Caller::Local, Matter::New, told);
+        let mut wish = self.wished(Act::Change(entries.clone()), Caller::Local, Matter::New, told);
         if keyed {
             let key = format!("key {}", self.submissions.len());
             let repeat = Repeat { key, fingerprint: "body".into(), called: "Idempotency-Key" };
@@ -94,7 +98,7 @@ impl World {
         if other_body {
             repeat.fingerprint = "another body".into();
         }
-        let mut wish = self.wished(Act::Submit(entries), Caller::Local, Matter::Repeat { same: !other_body }, told);
+        let mut wish = self.wished(Act::Change(entries), Caller::Local, Matter::Repeat { same: !other_body }, told);
         wish.command.id = repeat.command_id();
         wish.command.repeat = Some(repeat);
         Some(wish)
@@ -111,7 +115,7 @@ impl World {
         let told = format!("{} makes {} {to}", name_of(&caller), self.name_of(request));
         let mut body = request.body.clone().into_body();
         body.insert("status".into(), to.into());
-        let act = Act::Update { key: request.key.clone(), body, if_match: None };
+        let act = Act::alone(Interaction::Update { on: On::Key(request.key.clone()), body, if_match: None });
         Wish { speaker, ..self.wished(act, caller, Matter::Change(to.into()), told) }
     }
 
@@ -198,19 +202,20 @@ impl World {
         let named = owner.clone().or(schemas::task::owner(&task.body).filter(|_| !patch).map(str::to_owned));
         let read = (!patch).then_some(task.version);
         let wanted = Wanted { to: to.to_owned(), owner: named, read, if_match };
-        let key = task.key.clone();
-        let act = if patch {
+        let on = On::Key(task.key.clone());
+        let interaction = if patch {
             let mut operations = vec![json!({ "op": "replace", "path": "/status", "value": to })];
             let named = owner.map(|who| json!({ "op": "add", "path": "/owner", "value": { "reference": who } }));
             operations.extend(named);
-            Act::Patch { key, patch: Patch::Json(serde_json::from_value(operations.into()).unwrap()), if_match }
+            let patch = Patch::Json(serde_json::from_value(operations.into()).unwrap());
+            Interaction::Patch { on, patch, if_match }
         } else {
             let mut body = task.body.clone().into_body();
             body.insert("status".into(), to.into());
             body.extend(owner.map(|who| ("owner".to_owned(), json!({ "reference": who }))));
-            Act::Update { key, body, if_match }
+            Interaction::Update { on, body, if_match }
         };
-        Wish { speaker, ..self.wished(act, caller, Matter::Move(wanted), told) }
+        Wish { speaker, ..self.wished(Act::alone(interaction), caller, Matter::Move(wanted), told) }
     }
 
     pub(crate) fn fire(&mut self, id: TimerId) -> Wish {

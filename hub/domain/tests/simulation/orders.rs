@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use hub_domain::command::Entry;
+use hub_domain::command::{Condition, Entry, Interaction};
 use hub_domain::decide::Policy;
 use hub_domain::scene::Identifier;
 use hub_domain::workflow::{BUILT_IN, Catalogue, Offered};
@@ -72,8 +72,11 @@ pub(crate) fn entries(what: What, performer: Option<&str>) -> Vec<Entry> {
         What::Prescription => (&PRESCRIPTION, "MedicationRequest"),
     };
     let mut entries: Vec<Entry> = example.to_vec();
-    for request in entries.iter_mut().filter(|entry| entry.kind.name() == kind) {
-        let body = &mut request.body;
+    for entry in &mut entries {
+        let Interaction::Create { kind: of, body, .. } = &mut entry.interaction else { continue };
+        if of.name() != kind {
+            continue;
+        }
         body.insert("requester".into(), json!({ "reference": SURGERY }));
         match performer.map(|who| json!({ "reference": who })) {
             Some(who) if what == What::Prescription => body["dispenseRequest"]["performer"] = who,
@@ -103,5 +106,6 @@ fn entry(resource: &Value, full_url: Option<&str>) -> Entry {
     let kind = Kind::parse(text_at(&body, &["resourceType"]).unwrap()).unwrap();
     let text = |name: &str| body["identifier"][0][name].as_str().unwrap().to_owned();
     let identifier = (!kind.is_request()).then(|| Identifier { kind, system: text("system"), value: text("value") });
-    Entry { kind, full_url: full_url.map(str::to_owned), if_none_exist: identifier, path: String::new(), body }
+    let interaction = Interaction::Create { kind, body, unless: identifier.map(Condition::Identifier) };
+    Entry { full_url: full_url.map(str::to_owned), ..Entry::new(interaction) }
 }

@@ -1,6 +1,6 @@
 //! A command with what the world knows of it beside: who speaks, what it comes to, how to tell it.
 
-use hub_domain::command::{Act, Command};
+use hub_domain::command::{Act, Command, Entry, Interaction, On};
 use hub_domain::decision::Decision;
 use hub_domain::registry::Method;
 use schemas::resource::{Key, Kind};
@@ -37,10 +37,20 @@ impl Wish {
     /// The resource that it names.
     pub(crate) fn addressed(&self) -> Option<Key> {
         match &self.command.act {
-            Act::Update { key, .. } | Act::Patch { key, .. } | Act::Delete { key, .. } => Some(key.clone()),
+            Act::Change(entries) => match entries.as_slice() {
+                [Entry { interaction: Interaction::Update { on: On::Key(key), .. }, .. }] => Some(key.clone()),
+                [Entry { interaction: Interaction::Patch { on: On::Key(key), .. }, .. }] => Some(key.clone()),
+                [Entry { interaction: Interaction::Delete { on: On::Key(key), .. }, .. }] => Some(key.clone()),
+                _ => None,
+            },
             Act::Report(report) => Some(Key::task(&report.task_id)),
-            Act::Submit(_) | Act::Fire(_) | Act::Ask(_) => None,
+            Act::Fire(_) | Act::Ask(_) => None,
         }
+    }
+
+    pub(crate) fn deletes(&self) -> bool {
+        let deletes = |entry: &Entry| matches!(entry.interaction, Interaction::Delete { .. });
+        matches!(&self.command.act, Act::Change(entries) if entries.iter().all(deletes))
     }
 
     /// What is expected where no resource is named, or what is named was deleted.
@@ -49,7 +59,7 @@ impl Wish {
             (Matter::New, _) => Some(Expected::Becomes("created".into())),
             (Matter::Repeat { same: true }, _) => Some(Expected::Nothing),
             // Deleting twice is deleting.
-            (_, Act::Delete { .. }) => Some(Expected::Nothing),
+            _ if self.deletes() => Some(Expected::Nothing),
             (_, Act::Fire(_)) => None,
             _ => Some(Expected::Refused),
         }

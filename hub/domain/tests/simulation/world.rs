@@ -173,7 +173,7 @@ impl World {
     /// What comes again is answered alike, and done once.
     fn check_repeat(&mut self, wish: &Wish, decision: &Decision) -> Held {
         match (&wish.command.act, &wish.command.repeat) {
-            (Act::Submit(_), Some(repeat)) => {
+            (Act::Change(_), Some(repeat)) => {
                 let kept = self.submissions.iter_mut().find(|kept| kept.repeat.key == repeat.key);
                 let Some(kept) = kept else { return Ok(()) };
                 let reply = kept.reply.get_or_insert_with(|| decision.reply.clone());
@@ -273,7 +273,7 @@ impl World {
             (Matter::Move(wanted), _) => self.model.of_move(found, held, &wish.speaker, wanted),
             (Matter::Change(to), _) => self.model.of_change(found, &wish.speaker, to),
             (_, Act::Report(report)) => self.model.of_report(found, held, report),
-            (_, Act::Delete { .. }) => self.of_delete(found),
+            _ if wish.deletes() => self.of_delete(found),
             _ => return None,
         })
     }

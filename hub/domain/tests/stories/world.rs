@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hub_domain::command::{Act, Caller, Command, Entry};
+use hub_domain::command::{Act, Caller, Command, Entry, Interaction, On};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
 use hub_domain::decision::{Decision, Message, Timer};
 use hub_domain::refusal::Refusal;
@@ -15,6 +15,7 @@ use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+#[derive(Clone)]
 pub(crate) struct World {
     policy: Policy,
     now: Timestamp,
@@ -54,10 +55,10 @@ impl World {
         let entry = |request: Value| {
             let Value::Object(body) = request else { panic!("a request is an object") };
             let kind = Kind::parse(text_at(&body, &["resourceType"]).unwrap()).unwrap();
-            Entry { kind, body, full_url: None, if_none_exist: None, path: String::new() }
+            Entry::new(Interaction::Create { kind, body, unless: None })
         };
         let entries = requests.into_iter().map(entry).collect();
-        self.commands(Act::Submit(entries), Caller::Local).unwrap().reply.entries[0].reference.clone()
+        self.commands(Act::Change(entries), Caller::Local).unwrap().reply.entries[0].reference.clone()
     }
 
     /// Claims a step's newest Task, starts it, completes it.
@@ -106,7 +107,8 @@ impl World {
         let key = Key::of_reference(reference).unwrap();
         let mut body = self.current[&key].1.body.clone().into_body();
         body.insert("status".into(), status.into());
-        self.commands(Act::Update { key, body, if_match: None }, Caller::Local).map(drop)
+        let update = Interaction::Update { on: On::Key(key), body, if_match: None };
+        self.commands(Act::alone(update), Caller::Local).map(drop)
     }
 
     /// Moves a Task as a caller does who sends it back with another status.
@@ -124,7 +126,7 @@ impl World {
         }
     }
 
-    fn commands(&mut self, act: Act, caller: Caller) -> Result<Decision, Refusal> {
+    pub(crate) fn commands(&mut self, act: Act, caller: Caller) -> Result<Decision, Refusal> {
         self.commands += 1;
         self.now = self.now.plus(std::time::Duration::from_millis(1));
         let id = Uuid::from_u128(self.commands << 64);
@@ -205,6 +207,10 @@ impl World {
             format!("{name} {}", task.text("status").unwrap())
         };
         self.tasks(order).iter().map(tell).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn resource(&self, reference: &str) -> &Resource {
+        &self.current[&Key::of_reference(reference).unwrap()].1
     }
 
     pub(crate) fn status_of(&self, reference: &str) -> String {

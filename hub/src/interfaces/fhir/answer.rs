@@ -50,6 +50,8 @@ impl From<Refusal> for No {
             RefusalKind::Gone => StatusCode::GONE,
             RefusalKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             RefusalKind::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+            RefusalKind::Overtaken => StatusCode::SERVICE_UNAVAILABLE,
+            RefusalKind::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             RefusalKind::Conflict => StatusCode::CONFLICT,
             RefusalKind::Forbidden => StatusCode::FORBIDDEN,
         };

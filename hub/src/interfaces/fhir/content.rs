@@ -5,10 +5,9 @@ use axum::http::header::{CONTENT_TYPE, HOST, IF_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
 use hub_domain::command::{Caller, Repeat};
-use hub_domain::scene::Identifier;
 use schemas::gate;
 use schemas::ids::is_id;
-use schemas::outcome::{Issue, IssueType};
+use schemas::outcome::IssueType;
 use schemas::resource::{Body as Resource, Key, Kind};
 use sha2::{Digest, Sha256};
 
@@ -113,10 +112,16 @@ pub(super) enum Return {
 }
 
 pub(super) fn prefer_return(headers: &HeaderMap) -> Return {
-    match preference(headers, "return") {
-        Some("minimal") => Return::Minimal,
-        Some("OperationOutcome") => Return::OperationOutcome,
-        _ => Return::Representation,
+    preferred_return(headers).unwrap_or(Return::Representation)
+}
+
+/// The same, where it is said.
+pub(super) fn preferred_return(headers: &HeaderMap) -> Option<Return> {
+    match preference(headers, "return")? {
+        "minimal" => Some(Return::Minimal),
+        "OperationOutcome" => Some(Return::OperationOutcome),
+        "representation" => Some(Return::Representation),
+        _ => None,
     }
 }
 
@@ -134,10 +139,15 @@ fn preference<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// `If-Match: W/"3"`
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u32>, No> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-    let tag = value.to_str().unwrap_or_default().trim();
-    let version = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse().ok();
+    let version = version_of(value.to_str().unwrap_or_default());
     let text = "If-Match is the ETag of a version, for example W/\"3\"";
     version.map(Some).ok_or_else(|| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text))
+}
+
+/// The version that an ETag names.
+pub(super) fn version_of(tag: &str) -> Option<u32> {
+    let tag = tag.trim();
+    tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse().ok()
 }
 
 /// `Idempotency-Key`, bound to the caller and the interaction.
@@ -174,22 +184,6 @@ pub(super) fn repeat_by_request_id(
     let text = "X-Request-ID is a UUID, and the same one when a request is sent again";
     let id = id.ok_or_else(|| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text))?;
     Ok(Some(repeat_of(caller, interaction, "X-Request-ID", id, body)))
-}
-
-/// `If-None-Exist: identifier=system|value`: the one condition by which the hub can promise that there is one.
-pub(super) fn if_none_exist(kind: Kind, query: Option<&str>, path: &str) -> Result<Option<Identifier>, No> {
-    let Some(query) = query else { return Ok(None) };
-    let mut parameters = form(query.trim_start_matches('?'));
-    let identifier = parameters.pop().filter(|(name, _)| name == "identifier" && parameters.is_empty());
-    let token = identifier.and_then(|(_, value)| {
-        let (system, value) = value.split_once('|')?;
-        Some(Identifier { kind, system: system.to_owned(), value: value.to_owned() })
-    });
-    let fault = || {
-        let text = "If-None-Exist takes one parameter: identifier=system|value";
-        No::bad_request(vec![Issue::error(IssueType::NotSupported, path, text)])
-    };
-    token.filter(|token| !token.value.is_empty()).map(Some).ok_or_else(fault)
 }
 
 /// The pairs of a query string or a form, decoded.

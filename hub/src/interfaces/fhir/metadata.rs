@@ -17,7 +17,8 @@ use super::include;
 use crate::service::Service;
 
 pub(super) async fn read(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
-    answer::json(StatusCode::OK, &statement(&base_url(&service, &headers), service.config.auth.is_none()))
+    let (open, update_create) = (service.config.auth.is_none(), service.config.update_create);
+    answer::json(StatusCode::OK, &statement(&base_url(&service, &headers), open, update_create))
 }
 
 /// The same of the Electronic Prescription Service.
@@ -150,15 +151,17 @@ fn head(base: &str, description: &str) -> Value {
     })
 }
 
-fn statement(base: &str, open: bool) -> Value {
+fn statement(base: &str, open: bool, update_create: bool) -> Value {
     let mut statement = head(base, "A broker of orders, Tasks and their fulfilment");
     statement["patchFormat"] =
         json!(["application/json-patch+json", "application/fhir+json", "application/merge-patch+json"]);
     statement["rest"] = json!([{
         "mode": "server",
         "security": security(open),
-        "resource": Kind::ALL.iter().map(|kind| resource(*kind)).collect::<Vec<_>>(),
-        "interaction": [{ "code": "transaction" }, { "code": "batch" }, { "code": "search-system" }],
+        "resource": Kind::ALL.iter().map(|kind| resource(*kind, update_create)).collect::<Vec<_>>(),
+        "interaction": [
+            { "code": "transaction" }, { "code": "batch" }, { "code": "history-system" }, { "code": "search-system" },
+        ],
         "documentation": SEARCHES,
         "operation": [
             operation(base),
@@ -177,7 +180,7 @@ const SEARCHES: &str = "Searches take chains and _has, _include and _revinclude 
 /// The day of this release: a CapabilityStatement must say when it was last changed.
 const BUILT: &str = "2026-11-23";
 
-fn resource(kind: Kind) -> Value {
+fn resource(kind: Kind, update_create: bool) -> Value {
     let codes =
         ["create", "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "search-type"];
     let own = params(kind).map(|param| {
@@ -200,12 +203,16 @@ fn resource(kind: Kind) -> Value {
         "interaction": codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>(),
         "versioning": "versioned-update",
         "readHistory": true,
-        "updateCreate": false,
+        "updateCreate": update_create,
         "conditionalCreate": true,
         "conditionalRead": "full-support",
-        "conditionalUpdate": false,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": true,
+        "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical", "local"],
+        "operation": [{
+            "name": "validate",
+            "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+        }],
         "searchInclude": includes,
         "searchRevInclude": revincludes,
         "searchParam": common.into_iter().chain(own).collect::<Vec<_>>(),

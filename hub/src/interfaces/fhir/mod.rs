@@ -5,7 +5,9 @@ mod answer;
 mod bundle;
 mod capacity;
 mod chain;
+mod condition;
 mod content;
+mod entry;
 mod eps;
 mod erp;
 mod ers;
@@ -21,6 +23,8 @@ mod read;
 mod search;
 mod search_values;
 mod searchset;
+mod transaction;
+mod validate;
 mod write;
 
 use std::sync::Arc;
@@ -35,27 +39,9 @@ pub use answer::trouble_status;
 pub use capacity::Capacity;
 
 pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
-    let resources = Router::new()
-        .route("/metadata", get(metadata::read))
-        .route("/", post(bundle::submit).get(searchset::all_by_get))
-        .route("/_search", post(searchset::all_by_post))
-        .route("/$order-status", get(order_status::by_identifier))
-        .route("/$process-message", post(messaging::process))
-        .route("/$prepare", post(eps::prepare))
-        .route("/Task/$release", post(eps::release))
-        .route("/{kind}", post(write::create).get(searchset::by_get))
-        .route("/{kind}/_search", post(searchset::by_post))
-        .route("/{kind}/_history", get(read::history_of_type))
-        .route("/{kind}/$order-status", get(order_status::by_identifier_of_type))
-        .route("/{kind}/{id}", get(read::current).put(write::update).patch(write::patch).delete(write::delete))
-        .route("/{kind}/{id}/_history", get(read::history_of_one))
-        .route("/{kind}/{id}/_history/{version}", get(read::version))
-        .route("/{kind}/{id}/$order-status", get(order_status::of_one))
-        .fallback(gatekeeper::unknown_path)
-        .method_not_allowed_fallback(gatekeeper::method_not_allowed);
     let base = service.config.base.clone();
-    let at_base = post(bundle::submit).get(searchset::all_by_get);
-    let mut router = Router::new().route(&format!("{base}/"), at_base).nest(&base, resources);
+    let at_base = post(transaction::submit).get(searchset::all_by_get);
+    let mut router = Router::new().route(&format!("{base}/"), at_base).nest(&base, resources());
     if let Some(base) = &service.config.eps_base {
         router = router.nest(base, eps::router());
     }
@@ -69,4 +55,30 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         router = router.route(&format!("{base}/"), post(psu::update)).nest(base, psu::router());
     }
     router.fallback(gatekeeper::unknown_path).layer(middleware::from_fn_with_state(service.clone(), gatekeeper::pass))
+}
+
+/// What is below the base. An entry of a Bundle that reads goes this way too.
+fn resources() -> Router<Arc<Service>> {
+    let found = get(searchset::by_get).put(write::update_found).patch(write::patch_found).delete(write::delete_found);
+    Router::new()
+        .route("/metadata", get(metadata::read))
+        .route("/", post(transaction::submit).get(searchset::all_by_get))
+        .route("/_search", post(searchset::all_by_post))
+        .route("/_history", get(read::history_of_all))
+        .route("/$order-status", get(order_status::by_identifier))
+        .route("/$process-message", post(messaging::process))
+        .route("/$prepare", post(eps::prepare))
+        .route("/Task/$release", post(eps::release))
+        .route("/{kind}", found.post(write::create))
+        .route("/{kind}/_search", post(searchset::by_post))
+        .route("/{kind}/_history", get(read::history_of_type))
+        .route("/{kind}/$validate", post(validate::of_type))
+        .route("/{kind}/$order-status", get(order_status::by_identifier_of_type))
+        .route("/{kind}/{id}", get(read::current).put(write::update).patch(write::patch).delete(write::delete))
+        .route("/{kind}/{id}/_history", get(read::history_of_one))
+        .route("/{kind}/{id}/_history/{version}", get(read::version))
+        .route("/{kind}/{id}/$validate", post(validate::of_one))
+        .route("/{kind}/{id}/$order-status", get(order_status::of_one))
+        .fallback(gatekeeper::unknown_path)
+        .method_not_allowed_fallback(gatekeeper::method_not_allowed)
 }

@@ -1,6 +1,7 @@
 //! Read, vread, history.
 
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
@@ -8,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::registry::{HistoryOf, Method, Stored};
 use schemas::outcome::IssueType;
-use schemas::resource::Key;
+use schemas::resource::{Key, Kind};
 use schemas::time::Timestamp;
 
 use super::answer::{self, No};
@@ -27,9 +28,7 @@ pub(super) async fn current(
     let look = Look::of(key.kind, query.as_deref())?;
     let stored = found(service.registry.version(&key, None).await?, &key)?;
     if is_unchanged(&headers, &stored) {
-        let mut response = answer::text(StatusCode::NOT_MODIFIED, Vec::new());
-        answer::version_headers(response.headers_mut(), stored.version, stored.last_updated);
-        return Ok(response);
+        return Ok(not_modified(&stored));
     }
     let mut response = resource(&stored, &look);
     let version = format!("{}/{key}/_history/{}", content::base_url(&service, &headers), stored.version);
@@ -65,16 +64,33 @@ fn resource(stored: &Stored, look: &Look) -> Response {
 }
 
 fn is_unchanged(headers: &HeaderMap, stored: &Stored) -> bool {
-    let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
-    match (text(IF_NONE_MATCH), text(IF_MODIFIED_SINCE)) {
-        (Some(tags), _) => tags.split(',').any(|tag| {
-            let tag = tag.trim();
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"') == stored.version.to_string()
-        }),
-        // Whole seconds on both sides: equal text means unchanged since.
-        (None, Some(since)) => since == stored.last_updated.http_date(),
-        (None, None) => false,
+    let tags = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    match tags {
+        Some(tags) => tags.split(',').any(|tag| tag.trim() == "*" || content::version_of(tag) == Some(stored.version)),
+        None => is_not_later(headers, stored.last_updated),
     }
+}
+
+/// Whether this was so already at `If-Modified-Since`, which counts whole seconds. What is no date is ignored.
+fn is_not_later(headers: &HeaderMap, at: Timestamp) -> bool {
+    let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
+    let since = since.and_then(|since| httpdate::parse_http_date(since).ok());
+    let since = since.and_then(|since| since.duration_since(UNIX_EPOCH).ok());
+    since.is_some_and(|since| u64::try_from(at.0).unwrap_or_default() / 1_000_000 <= since.as_secs())
+}
+
+fn not_modified(stored: &Stored) -> Response {
+    let mut response = answer::text(StatusCode::NOT_MODIFIED, Vec::new());
+    answer::version_headers(response.headers_mut(), stored.version, stored.last_updated);
+    response
+}
+
+pub(super) async fn history_of_all(
+    State(service): State<Arc<Service>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, No> {
+    history(&service, HistoryPath::default(), query, &headers).await
 }
 
 pub(super) async fn history_of_type(
@@ -83,7 +99,7 @@ pub(super) async fn history_of_type(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, No> {
-    history(&service, &kind, None, query, &headers).await
+    history(&service, HistoryPath { kind: Some(content::kind(&kind)?), id: None }, query, &headers).await
 }
 
 pub(super) async fn history_of_one(
@@ -92,56 +108,77 @@ pub(super) async fn history_of_one(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, No> {
-    history(&service, &kind, Some(id), query, &headers).await
+    let key = content::key(&kind, id)?;
+    history(&service, HistoryPath { kind: Some(key.kind), id: Some(key.id) }, query, &headers).await
+}
+
+/// Whose history: of one resource, of a type, of all.
+#[derive(Default)]
+struct HistoryPath {
+    kind: Option<Kind>,
+    id: Option<String>,
+}
+
+impl HistoryPath {
+    fn url(&self) -> String {
+        let parts = self.kind.map(|kind| kind.name()).into_iter().chain(self.id.as_deref());
+        parts.chain(["_history"]).collect::<Vec<_>>().join("/")
+    }
 }
 
 async fn history(
     service: &Service,
-    kind: &str,
-    id: Option<String>,
+    path: HistoryPath,
     query: Option<String>,
     headers: &HeaderMap,
 ) -> Result<Response, No> {
-    let of = ask(service, kind, id, query.as_deref().unwrap_or_default())?;
-    let look = Look::of(of.kind, query.as_deref())?;
+    let url = format!("{}/{}", content::base_url(service, headers), path.url());
+    let query = query.unwrap_or_default();
+    let of = ask(service, path, &query)?;
+    // Of all types there are no elements to name.
+    let look = Look::of(of.kind.unwrap_or(Kind::TASK), Some(&query))?;
     let page = service.registry.history(&of).await?;
-    if let (Some(id), true, None) = (&of.id, page.entries.is_empty(), &of.since) {
-        return Err(No::not_found(format!("{}/{id} is not here", of.kind)));
+    if let (Some(kind), Some(id), true, None, None) = (of.kind, &of.id, page.entries.is_empty(), of.since, of.at) {
+        return Err(No::not_found(format!("{kind}/{id} is not here")));
     }
-    let base = content::base_url(service, headers);
-    let path = of.id.as_ref().map_or_else(|| format!("{kind}/_history"), |id| format!("{kind}/{id}/_history"));
-    let mut bundle = Writer::new("history");
-    let kept = content::form(query.as_deref().unwrap_or_default()).into_iter();
-    let kept = kept.filter(|(name, _)| matches!(name.as_str(), "_since" | "_summary" | "_elements"));
+    let newest = page.entries.first().filter(|_| of.page.is_none());
+    if let Some(newest) = newest.filter(|newest| is_not_later(headers, newest.last_updated)) {
+        return Ok(not_modified(newest));
+    }
+    let kept = content::form(&query).into_iter();
+    let kept = kept.filter(|(name, _)| matches!(name.as_str(), "_since" | "_at" | "_summary" | "_elements"));
     let kept: String = kept.map(|(name, value)| format!("&{name}={}", content::encode(&value))).collect();
-    let first = format!("{base}/{path}?_count={}{kept}", of.count);
+    let first = format!("{url}?_count={}{kept}", of.count);
     let at = |page: &str| format!("{first}&_page={}", content::encode(page));
+    let mut bundle = Writer::new("history");
     bundle.link("self", &of.page.as_deref().map_or_else(|| first.clone(), at));
     bundle.link("first", &first);
     if let Some(next) = &page.next {
         bundle.link("next", &at(next));
     }
+    let base = content::base_url(service, headers);
     for stored in &page.entries {
         bundle.history(&base, stored, &look);
     }
     Ok(answer::text(StatusCode::OK, bundle.finish()))
 }
 
-fn ask(service: &Service, kind: &str, id: Option<String>, query: &str) -> Result<HistoryOf, No> {
+fn ask(service: &Service, path: HistoryPath, query: &str) -> Result<HistoryOf, No> {
     let limit = service.config.page_entries_limit;
-    let id = id.map(|id| content::key(kind, id)).transpose()?.map(|key| key.id);
-    let mut of =
-        HistoryOf { kind: content::kind(kind)?, id, since: None, count: service.config.page_entries, page: None };
+    let (kind, id, count) = (path.kind, path.id, service.config.page_entries);
+    let mut of = HistoryOf { kind, id, since: None, at: None, count, page: None };
     let bad = |text: &str| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text);
+    // A `+` of a zone that was not escaped has become a space.
+    let range = |value: &str| Timestamp::range(&value.replace(' ', "+"));
     for (name, value) in content::form(query) {
         match name.as_str() {
             "_count" => of.count = value.parse::<u32>().map_err(|_| bad("_count is a number"))?.clamp(1, limit),
-            "_since" => {
-                of.since = Some(Timestamp::range(&value).ok_or_else(|| bad("_since is an instant or a date"))?.0);
-            }
+            "_since" => of.since = Some(range(&value).ok_or_else(|| bad("_since is an instant or a date"))?.0),
+            "_at" => of.at = Some(range(&value).ok_or_else(|| bad("_at is an instant or a date"))?),
             "_page" => of.page = Some(value),
+            "_elements" if kind.is_none() => return Err(bad("the history of all types takes no _elements")),
             "_format" | "_pretty" | "_summary" | "_elements" => {}
-            _ => return Err(bad("a history takes _count, _since, _summary and _elements")),
+            _ => return Err(bad("a history takes _count, _since, _at, _summary and _elements")),
         }
     }
     Ok(of)

@@ -7,15 +7,16 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use hub_domain::command::{Act, Caller, Command, Entry, Patch, Repeat, Role};
+use hub_domain::command::{Act, Caller, Command, Interaction, On, Patch, Repeat, Role};
 use hub_domain::decision::{EntryOutcome, ReplyEntry};
 use schemas::outcome::{Issue, IssueType, operation_outcome};
-use schemas::resource::{Key, Kind};
+use schemas::resource::{Key, Kind, text_at};
 use schemas::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::answer::{self, No};
+use super::condition;
 use super::content::{self, PATCH_TYPES, RESOURCE_TYPES, Return};
 use crate::engine::Done;
 use crate::service::Service;
@@ -34,11 +35,11 @@ pub(super) async fn create(
     content::demand_type(&headers, &RESOURCE_TYPES)?;
     let bytes = content::bytes(&service, body).await?;
     let repeat = content::repeat(&headers, caller.name(), &format!("create {kind}"), &bytes)?;
+    let base = content::base_url(&service, &headers);
     let condition = headers.get("if-none-exist").map(|value| value.to_str().unwrap_or_default());
-    let if_none_exist = content::if_none_exist(kind, condition, "")?;
+    let unless = condition.map(|condition| condition::read(&service, &base, kind, condition)).transpose()?;
     let body = content::resource(&bytes, kind.name())?;
-    let entry = Entry { kind, body, full_url: None, if_none_exist, path: String::new() };
-    let done = execute(&service, caller, repeat, Act::Submit(vec![entry])).await?;
+    let done = execute(&service, caller, repeat, Act::alone(Interaction::Create { kind, body, unless })).await?;
     respond(&service, &headers, done).await
 }
 
@@ -60,20 +61,47 @@ pub(super) async fn update(
     body: Body,
 ) -> Result<Response, No> {
     let key = content::key(&kind, id)?;
-    content::demand_type(&headers, &RESOURCE_TYPES)?;
-    let if_match = content::if_match(&headers)?;
-    let bytes = content::bytes(&service, body).await?;
-    let repeat = content::repeat(&headers, caller.name(), &format!("update {key}"), &bytes)?;
-    let body = content::resource(&bytes, key.kind.name())?;
-    match body.get("id").and_then(|id| id.as_str()) {
-        Some(id) if id == key.id => {}
-        _ => {
-            let text = "the body's id must be the one in the URL";
-            return Err(No::bad_request(vec![Issue::error(IssueType::Invalid, format!("{kind}.id"), text)]));
-        }
+    put(&service, caller, On::Key(key.clone()), &key.to_string(), &headers, body).await
+}
+
+pub(super) async fn update_found(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, No> {
+    let (on, name) = found_by(&service, &kind, query, &headers)?;
+    put(&service, caller, on, &name, &headers, body).await
+}
+
+async fn put(
+    service: &Service,
+    caller: Caller,
+    on: On,
+    name: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, No> {
+    content::demand_type(headers, &RESOURCE_TYPES)?;
+    let if_match = content::if_match(headers)?;
+    let bytes = content::bytes(service, body).await?;
+    let repeat = content::repeat(headers, caller.name(), &format!("update {name}"), &bytes)?;
+    let body = content::resource(&bytes, on.kind().name())?;
+    check_id(&on, &body, "").map_err(|issue| No::bad_request(vec![issue]))?;
+    let done = execute(service, caller, repeat, Act::alone(Interaction::Update { on, body, if_match })).await?;
+    respond(service, headers, done).await
+}
+
+/// Who names a resource in the URL names it in the body too. `path`: of a Bundle's entry.
+pub(super) fn check_id(on: &On, body: &schemas::resource::Body, path: &str) -> Result<(), Issue> {
+    let On::Key(key) = on else { return Ok(()) };
+    if text_at(body, &["id"]) == Some(&key.id) {
+        return Ok(());
     }
-    let done = execute(&service, caller, repeat, Act::Update { key, body, if_match }).await?;
-    respond(&service, &headers, done).await
+    let at = if path.is_empty() { format!("{}.id", key.kind) } else { format!("{path}.resource.id") };
+    Err(Issue::error(IssueType::Invalid, at, "the body's id must be the one in the URL"))
 }
 
 pub(super) async fn patch(
@@ -84,13 +112,36 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<Response, No> {
     let key = content::key(&kind, id)?;
-    content::demand_type(&headers, &PATCH_TYPES)?;
-    let if_match = content::if_match(&headers)?;
-    let bytes = content::bytes(&service, body).await?;
-    let repeat = content::repeat(&headers, caller.name(), &format!("patch {key}"), &bytes)?;
-    let patch = read_patch(&headers, &bytes)?;
-    let done = execute(&service, caller, repeat, Act::Patch { key, patch, if_match }).await?;
-    respond(&service, &headers, done).await
+    patch_on(&service, caller, On::Key(key.clone()), &key.to_string(), &headers, body).await
+}
+
+pub(super) async fn patch_found(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, No> {
+    let (on, name) = found_by(&service, &kind, query, &headers)?;
+    patch_on(&service, caller, on, &name, &headers, body).await
+}
+
+async fn patch_on(
+    service: &Service,
+    caller: Caller,
+    on: On,
+    name: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, No> {
+    content::demand_type(headers, &PATCH_TYPES)?;
+    let if_match = content::if_match(headers)?;
+    let bytes = content::bytes(service, body).await?;
+    let repeat = content::repeat(headers, caller.name(), &format!("patch {name}"), &bytes)?;
+    let patch = read_patch(headers, &bytes)?;
+    let done = execute(service, caller, repeat, Act::alone(Interaction::Patch { on, patch, if_match })).await?;
+    respond(service, headers, done).await
 }
 
 /// Most operations of one patch: each may copy the whole resource.
@@ -100,30 +151,42 @@ const PATCH_OPERATIONS_LIMIT: usize = 1_000;
 /// a Merge Patch: so do clients send it that know nothing else.
 fn read_patch(headers: &HeaderMap, bytes: &[u8]) -> Result<Patch, No> {
     let is_one_of = |types: &[&str]| content::demand_type(headers, types).is_ok();
-    let wrong = |text: String| No::bad_request(vec![Issue::error(IssueType::Structure, "", text)]);
-    let value = || schemas::gate::parse_json(bytes, &schemas::gate::Limits::default()).map_err(No::bad_request);
     if is_one_of(&[content::JSON_PATCH]) {
-        let patch: json_patch::Patch = serde_json::from_value(value()?).map_err(|_| {
-            wrong("a JSON Patch (RFC 6902) is a list of operations: op, path, and value or from".into())
-        })?;
-        if patch.len() > PATCH_OPERATIONS_LIMIT {
-            return Err(wrong(format!("a patch has at most {PATCH_OPERATIONS_LIMIT} operations")));
-        }
-        return Ok(Patch::Json(patch));
+        return json_patch(bytes);
     }
-    if is_one_of(&[content::MERGE_PATCH, "application/json"]) {
-        match value()? {
-            Value::Object(body) if body.get("resourceType").is_none_or(|kind| kind != "Parameters") => {
-                return Ok(Patch::Merge(body));
-            }
-            Value::Object(_) => {}
-            _ => {
-                return Err(wrong("a Merge Patch (RFC 7386) is an object with the elements that become others".into()));
-            }
-        }
+    if is_one_of(&[content::MERGE_PATCH, "application/json"])
+        && let Some(patch) = merge_patch(bytes)?
+    {
+        return Ok(patch);
     }
-    let parameters = content::resource(bytes, "Parameters")?;
-    hub_fhirpath::Patch::read(&parameters).map(Patch::FhirPath).map_err(No::bad_request)
+    fhirpath_patch(&content::resource(bytes, "Parameters")?)
+}
+
+pub(super) fn fhirpath_patch(parameters: &schemas::resource::Body) -> Result<Patch, No> {
+    hub_fhirpath::Patch::read(parameters).map(Patch::FhirPath).map_err(No::bad_request)
+}
+
+pub(super) fn json_patch(bytes: &[u8]) -> Result<Patch, No> {
+    let value = schemas::gate::parse_json(bytes, &schemas::gate::Limits::default()).map_err(No::bad_request)?;
+    let patch: json_patch::Patch = serde_json::from_value(value)
+        .map_err(|_| no_patch("a JSON Patch (RFC 6902) is a list of operations: op, path, and value or from"))?;
+    if patch.len() > PATCH_OPERATIONS_LIMIT {
+        return Err(no_patch(&format!("a patch has at most {PATCH_OPERATIONS_LIMIT} operations")));
+    }
+    Ok(Patch::Json(patch))
+}
+
+/// None when it is a Parameters resource.
+pub(super) fn merge_patch(bytes: &[u8]) -> Result<Option<Patch>, No> {
+    match schemas::gate::parse_json(bytes, &schemas::gate::Limits::default()).map_err(No::bad_request)? {
+        Value::Object(body) if body.get("resourceType").is_some_and(|kind| kind == "Parameters") => Ok(None),
+        Value::Object(body) => Ok(Some(Patch::Merge(body))),
+        _ => Err(no_patch("a Merge Patch (RFC 7386) is an object with the elements that become others")),
+    }
+}
+
+fn no_patch(text: &str) -> No {
+    No::bad_request(vec![Issue::error(IssueType::Structure, "", text)])
 }
 
 pub(super) async fn delete(
@@ -133,10 +196,33 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, No> {
     let key = content::key(&kind, id)?;
+    delete_on(&service, caller, On::Key(key), &headers).await
+}
+
+pub(super) async fn delete_found(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, No> {
+    let (on, _) = found_by(&service, &kind, query, &headers)?;
+    delete_on(&service, caller, on, &headers).await
+}
+
+async fn delete_on(service: &Service, caller: Caller, on: On, headers: &HeaderMap) -> Result<Response, No> {
     demand_role(&caller, Role::Placer)?;
-    let if_match = content::if_match(&headers)?;
-    execute(&service, caller, None, Act::Delete { key, if_match }).await?;
+    let if_match = content::if_match(headers)?;
+    execute(service, caller, None, Act::alone(Interaction::Delete { on, if_match })).await?;
     Ok(answer::text(StatusCode::NO_CONTENT, Vec::new()))
+}
+
+/// The condition of a URL, and its name for a key of repeats.
+fn found_by(service: &Service, kind: &str, query: Option<String>, headers: &HeaderMap) -> Result<(On, String), No> {
+    let kind = content::kind(kind)?;
+    let query = query.unwrap_or_default();
+    let condition = condition::read(service, &content::base_url(service, headers), kind, &query)?;
+    Ok((On::The(condition), format!("{kind}?{query}")))
 }
 
 pub(super) fn demand_role(caller: &Caller, role: Role) -> Result<(), No> {
@@ -150,7 +236,7 @@ pub(super) fn demand_role(caller: &Caller, role: Role) -> Result<(), No> {
 pub(super) async fn execute(service: &Service, caller: Caller, repeat: Option<Repeat>, act: Act) -> Result<Done, No> {
     let id = repeat.as_ref().map_or_else(Uuid::now_v7, Repeat::command_id);
     let traceparent = hub_telemetry::current_traceparent();
-    Ok(service.engine.execute(Command { id, caller, act, repeat, traceparent }).await?)
+    condition::execute(service, Command { id, caller, act, repeat, traceparent }).await
 }
 
 /// The answer to a command on one resource.
@@ -186,13 +272,13 @@ async fn respond(service: &Service, headers: &HeaderMap, done: Done) -> Result<R
 pub(super) fn status_of(outcome: EntryOutcome) -> StatusCode {
     match outcome {
         EntryOutcome::Created => StatusCode::CREATED,
-        EntryOutcome::Updated | EntryOutcome::Found => StatusCode::OK,
-        EntryOutcome::Deleted => StatusCode::NO_CONTENT,
+        EntryOutcome::Updated | EntryOutcome::Found | EntryOutcome::Looked => StatusCode::OK,
+        EntryOutcome::Deleted | EntryOutcome::Absent => StatusCode::NO_CONTENT,
     }
 }
 
 /// The version that the reply names: of what was just written, or, for a repeat, from the registry.
-async fn body_of(service: &Service, done: &Done, entry: &ReplyEntry) -> Result<Vec<u8>, No> {
+pub(super) async fn body_of(service: &Service, done: &Done, entry: &ReplyEntry) -> Result<Vec<u8>, No> {
     let is_it = |r: &&schemas::resource::Resource| r.version == entry.version && r.key.to_string() == entry.reference;
     if let Some(resource) = done.written.iter().find(is_it) {
         return Ok(resource.body.text().get().into());

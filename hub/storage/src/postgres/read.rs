@@ -2,10 +2,11 @@
 
 use hub_domain::registry::{HistoryOf, Page, Stored, Trouble};
 use schemas::resource::Key;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::Postgres;
-use crate::history::{self, InstancePage, TypePage};
+use crate::history::{self, Bounds, InstancePage, TypePage};
 use crate::rows::VersionRow;
 
 const CURRENT: &str = "-- read
@@ -22,6 +23,13 @@ const TASKS_OF: &str = "-- tasks_of
             UNION ALL SELECT id, version FROM task WHERE root = $3) AS t
      CROSS JOIN LATERAL (SELECT * FROM version
                           WHERE kind = 'Task' AND id = t.id AND version = t.version LIMIT 1) AS v";
+
+/// Of each type as many as a page may need, each by its index.
+const SCANNED: &str = "
+    SELECT r.* FROM unnest($1::text[]) AS k (kind)
+     CROSS JOIN LATERAL (SELECT seq, kind, id, version, updated FROM version
+                          WHERE kind = k.kind AND (updated, seq) < ($2, $3) AND updated >= $4 AND updated <= $5
+                          ORDER BY updated DESC, seq DESC LIMIT $7) AS r";
 
 impl Postgres {
     pub(super) async fn read_current(&self, keys: &[Key]) -> Result<Vec<Stored>, Trouble> {
@@ -46,17 +54,21 @@ impl Postgres {
     }
 
     pub(super) async fn read_history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
-        let Some(id) = &of.id else { return self.read_type_history(of).await };
+        let Some((kind, id)) = of.kind.zip(of.id.as_ref()) else { return self.read_feed(of).await };
         let page = InstancePage::of(of)?;
-        let rows = sqlx::query_as::<_, VersionRow>(history::INSTANCE).bind(of.kind.name()).bind(id);
-        let rows = rows.bind(page.before).bind(page.since_us).bind(page.limit);
+        let Bounds { since_us, until_us, current_us } = page.bounds;
+        let rows = sqlx::query_as::<_, VersionRow>(history::INSTANCE).bind(kind.name()).bind(id);
+        let rows = rows.bind(page.before).bind(since_us).bind(until_us).bind(current_us).bind(page.limit);
         page.cut(self.readers.all(rows).await?)
     }
 
-    async fn read_type_history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
-        let page = TypePage::of(of, self.show_us(of.kind).await?)?;
-        let rows = sqlx::query_as(history::TYPE).bind(of.kind.name()).bind(page.before_us).bind(page.before_seq);
-        let rows = rows.bind(page.since_us).bind(page.limit);
+    async fn read_feed(&self, of: &HistoryOf) -> Result<Page, Trouble> {
+        let page = TypePage::of(of, self.show_us(of.kinds()).await?)?;
+        let Bounds { since_us, until_us, current_us } = page.bounds;
+        let kinds: Vec<&str> = of.kinds().iter().map(|kind| kind.name()).collect();
+        let rows = sqlx::query_as(AssertSqlSafe(history::feed(SCANNED, "''::bytea"))).bind(kinds);
+        let rows = rows.bind(page.before_us).bind(page.before_seq).bind(since_us).bind(until_us).bind(current_us);
+        let rows = rows.bind(page.limit);
         page.cut(self.readers.all(rows).await?)
     }
 }

@@ -19,14 +19,24 @@ const VERSIONS: &str = "-- search_bodies
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
       FROM unnest($2::text[], $3::integer[]) AS wanted (id, version)
       JOIN version AS v ON v.kind = $1 AND v.id = wanted.id AND v.version = wanted.version";
+/// The newest of all these types, and up to where the least shown of them was shown.
 const SHOWN: &str = "-- shown
-    SELECT (SELECT updated FROM version WHERE kind = $1 ORDER BY updated DESC, seq DESC LIMIT 1),
-           (SELECT shown FROM feed WHERE kind = $1)";
+    SELECT max(v.updated), min(coalesce(f.shown, '-9223372036854775808'))
+      FROM unnest($1::text[]) AS k (kind)
+      LEFT JOIN LATERAL (SELECT updated FROM version WHERE kind = k.kind ORDER BY updated DESC, seq DESC LIMIT 1) AS v
+        ON true
+      LEFT JOIN feed AS f ON f.kind = k.kind";
 /// The lock that commits share by `commit_holds`; the number is `feed` in ASCII.
 pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock(1717921124)";
 const SHOW: &str = "-- show
     INSERT INTO feed (kind, shown)
-    SELECT $1, updated FROM version WHERE kind = $1 ORDER BY updated DESC, seq DESC LIMIT 1
+    SELECT k.kind, newest.updated
+      FROM unnest($1::text[]) AS k (kind)
+     CROSS JOIN (SELECT max(v.updated) AS updated FROM unnest($1::text[]) AS n (kind)
+                  CROSS JOIN LATERAL (SELECT updated FROM version
+                                       WHERE kind = n.kind ORDER BY updated DESC, seq DESC LIMIT 1) AS v) AS newest
+     WHERE newest.updated IS NOT NULL
+     ORDER BY k.kind
     ON CONFLICT (kind) DO UPDATE SET shown = greatest(feed.shown, excluded.shown)
     RETURNING shown";
 /// A hub moves its feeds on no more often: it makes commits wait a moment, and some decisions be made again.
@@ -45,35 +55,36 @@ impl Postgres {
         Limits { rows: u64::from(self.options.search_rows_limit) }
     }
 
-    /// Up to where `kind` may be read in the order of time, so that nothing is committed behind it later.
+    /// Up to where `kinds` may be read together in the order of time, so that nothing is committed behind it later.
     ///
     /// A version's time is read before its transaction begins, so a late one could land behind what was shown, and who
     /// asks for "later than the last I saw" would never see it. Therefore what is shown is written down, while no commit
     /// is under way; and commits refuse (as stale) what would lie behind it.
-    pub(super) async fn show_us(&self, kind: Kind) -> Result<i64, Trouble> {
-        if let Some(shown) = self.shown_us(kind).await? {
+    pub(super) async fn show_us(&self, kinds: &[Kind]) -> Result<i64, Trouble> {
+        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        if let Some(shown) = self.shown_us(&kinds).await? {
             return Ok(shown);
         }
         let mut shown_at = self.shown_at.lock().await;
         if let Some(before) = *shown_at {
             sleep_until(before + SHOW_EVERY).await;
         }
-        if let Some(shown) = self.shown_us(kind).await? {
+        if let Some(shown) = self.shown_us(&kinds).await? {
             return Ok(shown);
         }
         let mut taken = self.lanes.take().await.map_err(trouble)?;
         let mut transaction = taken.connection().begin_with(BEGIN).await.map_err(trouble)?;
-        let shown = sqlx::query_scalar::<_, i64>(SHOW).bind(kind.name());
-        let shown = shown.fetch_optional(&mut *transaction).await.map_err(trouble)?;
+        let shown = sqlx::query_scalar::<_, i64>(SHOW).bind(&kinds);
+        let shown = shown.fetch_all(&mut *transaction).await.map_err(trouble)?;
         transaction.commit().await.map_err(trouble)?;
         taken.keep();
         *shown_at = Some(Instant::now());
-        Ok(shown.unwrap_or(0))
+        Ok(shown.into_iter().min().unwrap_or(0))
     }
 
     /// What was shown, when nothing newer is there.
-    async fn shown_us(&self, kind: Kind) -> Result<Option<i64>, Trouble> {
-        let row = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(SHOWN).bind(kind.name());
+    async fn shown_us(&self, kinds: &[&str]) -> Result<Option<i64>, Trouble> {
+        let row = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(SHOWN).bind(kinds);
         let (newest, shown) = self.readers.first(row).await?.unwrap_or_default();
         Ok(match (newest, shown) {
             (None, _) => Some(0),
@@ -110,6 +121,6 @@ impl Source for Postgres {
     }
 
     async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {
-        self.show_us(kind).await
+        self.show_us(&[kind]).await
     }
 }

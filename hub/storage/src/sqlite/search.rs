@@ -20,7 +20,8 @@ const VERSIONS: &str = "-- search_bodies
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
       FROM json_each($2) AS wanted CROSS JOIN version AS v
      WHERE v.kind = $1 AND v.id = wanted.value ->> 0 AND v.version = wanted.value ->> 1";
-const NEWEST: &str = "-- newest\nSELECT max(updated) FROM version WHERE kind = $1";
+const NEWEST: &str = "-- newest
+    SELECT max((SELECT max(updated) FROM version WHERE kind = value)) FROM json_each($1)";
 
 impl Sqlite {
     pub(super) async fn read_search(&self, query: &Query) -> Result<Page, Trouble> {
@@ -40,16 +41,19 @@ impl Sqlite {
         tokio::time::timeout(timeout, search).await.unwrap_or(Err(Trouble::TooCostly))
     }
 
-    /// Up to where `kind` may be read in the order of time: later nothing is committed behind it.
-    pub(super) async fn show_us(&self, kind: Kind) -> Result<i64, Trouble> {
+    /// Up to where `kinds` may be read together in the order of time: later nothing is committed behind it.
+    pub(super) async fn show_us(&self, kinds: &[Kind]) -> Result<i64, Trouble> {
         // The writer's turn: no commit is under way.
         let mut writer = self.writer.acquire().await.map_err(trouble)?;
-        let newest = sqlx::query_scalar::<_, Option<i64>>(NEWEST).bind(kind.name());
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let newest = sqlx::query_scalar::<_, Option<i64>>(NEWEST).bind(json(&names));
         let newest = newest.fetch_one(&mut *writer).await.map_err(trouble)?.unwrap_or(0);
         let mut shown = self.shown_us.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown = shown.entry(kind).or_default();
-        *shown = newest.max(*shown);
-        Ok(*shown)
+        for kind in kinds {
+            let of_kind = shown.entry(*kind).or_default();
+            *of_kind = newest.max(*of_kind);
+        }
+        Ok(kinds.iter().filter_map(|kind| shown.get(kind).copied()).min().unwrap_or(newest))
     }
 }
 
@@ -79,6 +83,6 @@ impl Source for Sqlite {
     }
 
     async fn horizon_us(&self, kind: Kind) -> Result<i64, Trouble> {
-        self.show_us(kind).await
+        self.show_us(&[kind]).await
     }
 }

@@ -133,7 +133,7 @@ pub(crate) fn needing(resource: &Key) -> Needs {
 }
 
 pub(crate) fn history_of(kind: Kind, id: Option<&str>, count: u32) -> HistoryOf {
-    HistoryOf { kind, id: id.map(str::to_owned), since: None, count, page: None }
+    HistoryOf { kind: Some(kind), id: id.map(str::to_owned), since: None, at: None, count, page: None }
 }
 
 pub(crate) fn task_query(filters: Vec<Filter>) -> Query {

@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hub_domain::plan::run::{Run, TaskState};
-use hub_domain::registry::{Committed, Trouble};
+use hub_domain::registry::{Committed, HistoryOf, Trouble};
 use hub_domain::scene::Needs;
 use schemas::plan::Plan;
 use schemas::resource::{Key, Kind};
+use schemas::time::Timestamp;
 use serde_json::json;
 
 use crate::build::*;
@@ -89,9 +90,60 @@ pub(crate) async fn the_history_is_newest_first_and_pages_join_up(place: Place) 
         assert_eq!(seen.len(), all);
         assert!(seen.is_sorted_by(|newer, older| newer.last_updated >= older.last_updated));
     }
-    let since = hub_domain::registry::HistoryOf { since: Some(between), ..history_of(Kind::SERVICE_REQUEST, None, 10) };
+    let since = HistoryOf { since: Some(between), ..history_of(Kind::SERVICE_REQUEST, None, 10) };
     let later = registry.history(&since).await.unwrap().entries;
     assert!(later.iter().filter(|entry| entry.last_updated > between).count() == 4 && later.len() <= 6);
+}
+
+/// All types in one order of time, and what was current at a time.
+pub(crate) async fn the_history_of_all_types_pages_and_knows_what_was_current(place: Place) {
+    let registry = &*place.registry;
+    let patient = Key::new(Kind::parse("Patient").unwrap(), "p");
+    create(registry, 1, request("a"), json!({})).await;
+    create(registry, 2, patient.clone(), json!({})).await;
+    pass(Duration::from_millis(3)).await;
+    let between = now(registry).await;
+    pass(Duration::from_millis(3)).await;
+    for version in 2..=4 {
+        let decision = deciding(now(registry).await).on(root(1), Some(u64::from(version) - 1));
+        let decision = decision.updates(root(1), request("a"), version, json!({ "n": version })).done();
+        assert_eq!(commit(registry, &[decision]).await, [Committed::Done]);
+        pass(Duration::from_millis(2)).await;
+    }
+    create(registry, 3, Key::task("t"), json!({ "status": "requested" })).await;
+    let all = async |at, kind: Option<Kind>, id: Option<&str>, count| {
+        let mut of = HistoryOf { kind, id: id.map(str::to_owned), at, ..history_of(Kind::TASK, None, count) };
+        let mut seen = Vec::new();
+        loop {
+            let page = registry.history(&of).await.unwrap();
+            assert!(page.entries.len() <= count as usize);
+            seen.extend(page.entries.iter().map(|entry| format!("{}/{}", entry.key, entry.version)));
+            of.page = page.next;
+            if of.page.is_none() {
+                return seen;
+            }
+        }
+    };
+    for count in [1, 2, 3, 6, 100] {
+        let everything = all(None, None, None, count).await;
+        let changes = ["Task/t/1", "ServiceRequest/a/4", "ServiceRequest/a/3", "ServiceRequest/a/2"];
+        assert_eq!(everything, [&changes[..], &["Patient/p/1", "ServiceRequest/a/1"]].concat(), "{count} a page");
+        let then = all(Some((between, between)), None, None, count).await;
+        assert_eq!(then, ["Patient/p/1", "ServiceRequest/a/1"], "{count} a page");
+        let since_then = all(Some((between, Timestamp::MAX)), Some(Kind::SERVICE_REQUEST), None, count).await;
+        assert_eq!(since_then.len(), 4, "the first was current then");
+        assert_eq!(
+            all(Some((between, between)), Some(Kind::SERVICE_REQUEST), Some("a"), count).await,
+            ["ServiceRequest/a/1"]
+        );
+    }
+    // What was shown of all types is behind every later commit of each.
+    let early = now(registry).await;
+    pass(Duration::from_millis(3)).await;
+    create(registry, 4, Key::task("u"), json!({ "status": "requested" })).await;
+    assert_eq!(all(None, None, None, 100).await.len(), 7);
+    let behind = deciding(early).on(root(5), None).creates(root(5), request("behind"), json!({})).done();
+    assert_eq!(commit(registry, &[behind]).await, [Committed::Stale], "also of a type that had nothing new");
 }
 
 /// A poller that asks for what is newer than the newest it saw must meet everything.

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use hub_domain::command::{Act, Entry};
+use hub_domain::command::{Act, Interaction};
 use hub_domain::query::{DateMatch, Filter, Prefix, Query, find};
 use hub_domain::workflows::ers::{self, OPERATIONS, Of, Wish};
 use schemas::ids::TaskId;
@@ -134,8 +134,8 @@ pub(super) async fn report(kind: &'static str, call: Call, body: Body) -> Result
 pub(super) async fn upload(call: Call, body: Body) -> Result<Response, ErsNo> {
     let (binary, bytes) = call.take(body, "Binary").await?;
     let repeat = content::repeat(&call.headers, call.caller.name(), "ers Binary", &bytes)?;
-    let entry = Entry { kind: Kind::BINARY, body: binary, full_url: None, if_none_exist: None, path: String::new() };
-    let done = execute(&call.service, call.caller.clone(), repeat, Act::Submit(vec![entry])).await?;
+    let create = Interaction::Create { kind: Kind::BINARY, body: binary, unless: None };
+    let done = execute(&call.service, call.caller.clone(), repeat, Act::alone(create)).await?;
     let reference = done.reply.entries.first().map(|entry| entry.reference.clone()).unwrap_or_default();
     let mut response = answer::text(StatusCode::CREATED, Vec::new());
     answer::location(response.headers_mut(), format!("{}/{reference}", call.base()));
