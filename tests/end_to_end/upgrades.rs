@@ -1,10 +1,12 @@
 //! Two releases of the hub on one database.
 
+use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tests::bodies::{laboratory, prescription, referral};
-use tests::{Database, Parts, World, tell};
+
+use tests::{Database, Parts, World, eventually, tell};
 
 /// What a release to come may do to the tables that are busiest.
 const EXPAND: [&str; 9] = [
@@ -63,6 +65,56 @@ async fn a_hub_lives_with_a_schema_one_step_ahead(world: World) {
         order.walked_legally().await;
     }
     hub.closes().await;
+}
+
+/// The types that are not indexed by all their search parameters.
+async fn types_behind(world: &World) -> i64 {
+    const BEHIND: &str = "SELECT count(*) FROM indexed WHERE elements = ''";
+    match world.parts.database {
+        Database::Sqlite => {
+            let mut database = SqliteConnection::connect(&world.database).await.unwrap();
+            sqlx::query_scalar(BEHIND).fetch_one(&mut database).await.unwrap()
+        }
+        Database::Postgres => {
+            let mut database = PgConnection::connect(&world.database).await.unwrap();
+            sqlx::query_scalar(BEHIND).fetch_one(&mut database).await.unwrap()
+        }
+    }
+}
+
+async fn what_was_stored_before_a_search_parameter_is_found_by_it(world: World) {
+    let hub = world.hub().await;
+    for family in ["Müller", "Maier"] {
+        hub.post("Patient", &json!({ "resourceType": "Patient", "name": [{ "family": family }] })).await.is(201);
+    }
+    hub.submits(laboratory()).await;
+    hub.closes().await;
+    for statement in [
+        "DELETE FROM search_value",
+        "DELETE FROM search_token",
+        "DELETE FROM search_date",
+        "UPDATE indexed SET elements = '' WHERE kind IN ('Patient', 'ServiceRequest')",
+    ] {
+        run(&world, statement).await;
+    }
+    let hub = world.hub().await;
+    for when in ["at once", "by the index"] {
+        assert_eq!(hub.finds("Patient?family=MULLER").await.len(), 1, "{when}");
+        assert_eq!(hub.finds("ServiceRequest?identifier=LAB-2026-0001").await.len(), 1, "{when}");
+        let done = async || (types_behind(&world).await == 0).then_some(());
+        eventually("what is stored is indexed", done).await;
+    }
+    hub.closes().await;
+}
+
+#[test]
+fn indexed_anew_on_sqlite() {
+    tell(Parts::SQLITE_EMBEDDED, what_was_stored_before_a_search_parameter_is_found_by_it);
+}
+
+#[test]
+fn indexed_anew_on_postgres() {
+    tell(Parts::POSTGRES_EMBEDDED, what_was_stored_before_a_search_parameter_is_found_by_it);
 }
 
 async fn a_hub_does_not_start_where_what_it_needs_is_gone(world: World) {

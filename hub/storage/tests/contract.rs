@@ -110,6 +110,8 @@ contract! {
         amounts_are_found_by_what_they_come_to,
         parts_of_a_composite_belong_together,
         what_no_index_has_is_asked_of_the_resources,
+        a_search_that_would_read_everything_is_too_costly,
+        any_of_several_dates_is_found,
         a_period_is_found_by_any_moment_of_it,
         values_systems_and_modifiers_mean_what_fhir_says,
         dates_compare_as_ranges,

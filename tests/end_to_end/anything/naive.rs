@@ -27,7 +27,7 @@ const fn by(of: &'static str, name: &'static str, way: Way, paths: &'static [&'s
     Parameter { of, name, way, paths }
 }
 
-pub(super) const PARAMETERS: [Parameter; 38] = [
+pub(super) const PARAMETERS: [Parameter; 47] = [
     by("Patient", "name", Way::Text, &["name.text", "name.family", "name.given", "name.prefix", "name.suffix"]),
     by("Patient", "family", Way::Text, &["name.family"]),
     by("Patient", "given", Way::Text, &["name.given"]),
@@ -66,6 +66,15 @@ pub(super) const PARAMETERS: [Parameter; 38] = [
     by("ServiceRequest", "occurrence", Way::Date, &["occurrenceDateTime", "occurrencePeriod"]),
     by("ServiceRequest", "subject", Way::Reference, &["subject"]),
     by("ServiceRequest", "_tag", Way::Token, &["meta.tag"]),
+    by("Task", "status", Way::Token, &["status"]),
+    by("Task", "priority", Way::Token, &["priority"]),
+    by("Task", "code", Way::Token, &["code"]),
+    by("Task", "business-status", Way::Token, &["businessStatus"]),
+    by("Task", "group-identifier", Way::Token, &["groupIdentifier"]),
+    by("Task", "subject", Way::Reference, &["for"]),
+    by("Task", "authored-on", Way::Date, &["authoredOn"]),
+    by("Task", "modified", Way::Date, &["lastModified"]),
+    by("Task", "period", Way::Date, &["executionPeriod"]),
 ];
 
 /// Composites of an Observation: where the elements are that they are about. Of each they compare `code` and
@@ -88,6 +97,15 @@ pub(super) enum Wanted {
         code: Option<String>,
     },
     CodeText(String),
+    /// An identifier of this kind. An empty system is none.
+    OfType {
+        system: String,
+        code: String,
+        value: String,
+    },
+    /// A URI, and what lies below it or above.
+    Below(&'static str),
+    Above(&'static str),
     Reference(String),
     Date {
         prefix: &'static str,
@@ -130,6 +148,12 @@ impl Wanted {
                 let called = all_at(value, &["text", "display", "coding.display"]);
                 called.into_iter().filter_map(Value::as_str).any(|it| plain(it).starts_with(&plain(text)))
             }
+            Self::OfType { system, code, value: wanted } => {
+                let kind = (system.clone(), code.clone());
+                value["value"] == wanted.as_str() && value.get("type").is_some_and(|it| tokens(it).contains(&kind))
+            }
+            Self::Below(uri) => value.as_str().is_some_and(|it| it == *uri || it.starts_with(&format!("{uri}/"))),
+            Self::Above(uri) => value.as_str().is_some_and(|it| it == *uri || uri.starts_with(&format!("{it}/"))),
             Self::Reference(to) => value["reference"] == to.as_str(),
             Self::Date { prefix, text } => lies(prefix, &span(&Value::from(*text)), &span(value)),
             Self::Amount { prefix, text, unit } => weighs(prefix, text, *unit, value),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::naive::{COMPOSITES, PARAMETERS, Parameter, Wanted, Way};
 
-pub(super) const KINDS: [&str; 4] = ["Patient", "Observation", "Encounter", "ServiceRequest"];
+pub(super) const KINDS: [&str; 5] = ["Patient", "Observation", "Encounter", "ServiceRequest", "Task"];
 const TEXTS: [&str; 14] = [
     "Müller",
     "MUELLER",
@@ -24,6 +24,7 @@ const TEXTS: [&str; 14] = [
 ];
 const CODES: [&str; 4] = ["a", "b", "c", "d|e"];
 const SYSTEMS: [&str; 2] = ["urn:one", "http://two.example/x"];
+const URIS: [&str; 5] = ["urn:one", "http://two.example", "http://two.example/x", "http://two.example/x/y", "urn:on"];
 const DATES: [&str; 8] = [
     "2026",
     "2026-03",
@@ -60,6 +61,9 @@ fn identifier(rng: &mut Rng) -> Value {
     let mut identifier = json!({ "value": one(rng, &CODES) });
     if rng.bool() {
         identifier["system"] = one(rng, &SYSTEMS).into();
+    }
+    if rng.bool() {
+        identifier["type"] = json!({ "coding": [coding(rng)] });
     }
     identifier
 }
@@ -135,6 +139,16 @@ pub(super) fn resource(rng: &mut Rng, kind: &str) -> Value {
             may("length", quantity(rng));
             may("subject", json!({ "reference": one(rng, &PATIENTS) }));
         }
+        "Task" => {
+            may("code", concept(rng));
+            may("businessStatus", concept(rng));
+            may("groupIdentifier", identifier(rng));
+            may("priority", one(rng, &["routine", "urgent", "asap", "stat"]).into());
+            may("for", json!({ "reference": one(rng, &PATIENTS) }));
+            may("authoredOn", one(rng, &DATES).into());
+            may("lastModified", one(rng, &["2027", "2027-03-04T10:00:00Z"]).into());
+            may("executionPeriod", period(rng));
+        }
         _ => {
             may("code", concept(rng));
             may("identifier", several(rng, identifier));
@@ -153,6 +167,7 @@ fn needed(rng: &mut Rng, kind: &str) -> Map<String, Value> {
         "Patient" => json!({}),
         "Observation" => json!({ "status": one(rng, &["final", "preliminary"]), "code": concept(rng) }),
         "Encounter" => json!({ "status": one(rng, &["planned", "finished"]), "class": coding(rng) }),
+        "Task" => json!({ "status": one(rng, &["draft", "requested", "ready"]), "intent": "order" }),
         // Nobody works on it.
         _ => json!({ "status": "draft", "intent": "plan", "subject": { "reference": one(rng, &PATIENTS) } }),
     };
@@ -167,7 +182,7 @@ fn part_of(rng: &mut Rng, text: &str) -> String {
 }
 
 fn token(rng: &mut Rng) -> Wanted {
-    let known = ["male", "true", "final", "finished", "draft", SYSTEMS[1]];
+    let known = ["male", "true", "final", "finished", "draft", "requested", "routine", "stat"];
     let code = if rng.u8(..4) == 0 { one(rng, &known) } else { one(rng, &CODES) };
     let system = match rng.u8(..4) {
         0 => Some(String::new()),
@@ -193,8 +208,15 @@ fn wanted(rng: &mut Rng, parameter: &Parameter) -> (&'static str, Wanted) {
             _ => ("", Wanted::Begins(part_of(rng, text))),
         },
         // A URI has no parts, and is only what it is.
-        Way::Token if parameter.name == "_source" => {
-            ("", Wanted::Token { system: None, code: Some(one(rng, &SYSTEMS).to_owned()) })
+        Way::Token if parameter.name == "_source" => match rng.u8(..3) {
+            0 => (":below", Wanted::Below(one(rng, &URIS))),
+            1 => (":above", Wanted::Above(one(rng, &URIS))),
+            _ => ("", Wanted::Token { system: None, code: Some(one(rng, &URIS).to_owned()) }),
+        },
+        Way::Token if parameter.name == "identifier" && rng.bool() => {
+            let system = if rng.bool() { "" } else { one(rng, &SYSTEMS) };
+            let [code, value] = [(); 2].map(|()| one(rng, &CODES).to_owned());
+            (":of-type", Wanted::OfType { system: system.into(), code, value })
         }
         Way::Token if matches!(parameter.name, "code" | "category" | "_tag") && rng.u8(..4) == 0 => {
             (":text", Wanted::CodeText(part_of(rng, text)))
@@ -211,6 +233,8 @@ fn wanted(rng: &mut Rng, parameter: &Parameter) -> (&'static str, Wanted) {
 pub(super) enum Condition {
     Any(&'static Parameter, &'static str, Vec<Wanted>),
     Missing(&'static Parameter, bool),
+    /// Of a token: none of them, or no value at all.
+    Not(&'static Parameter, Vec<Wanted>),
     Together(&'static str, &'static [&'static str], Wanted, Wanted),
 }
 
@@ -224,9 +248,11 @@ pub(super) fn condition(rng: &mut Rng, kind: &str) -> Condition {
     if rng.u8(..8) == 0 {
         return Condition::Missing(parameter, rng.bool());
     }
+    if parameter.way == Way::Token && parameter.name != "_source" && rng.u8(..6) == 0 {
+        return Condition::Not(parameter, (0..rng.usize(1..3)).map(|_| token(rng)).collect());
+    }
     let (modifier, first) = wanted(rng, parameter);
-    // A date has one value.
-    let more = if parameter.way == Way::Date { 0 } else { rng.usize(..3) };
-    let more: Vec<_> = (0..more).map(|_| wanted(rng, parameter)).filter(|(other, _)| *other == modifier).collect();
+    let more: Vec<_> =
+        (0..rng.usize(..3)).map(|_| wanted(rng, parameter)).filter(|(other, _)| *other == modifier).collect();
     Condition::Any(parameter, modifier, [first].into_iter().chain(more.into_iter().map(|(_, wanted)| wanted)).collect())
 }

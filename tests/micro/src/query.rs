@@ -50,7 +50,7 @@ fn filter(name: &str, value: &str) -> Option<Filter> {
         ParamType::Uri | ParamType::String | ParamType::Number | ParamType::Quantity | ParamType::Composite => None,
         ParamType::Date => {
             let (low, high) = Timestamp::range(value)?;
-            Some(Filter::Date { param, when: DateMatch { prefix: Prefix::Eq, low, high } })
+            Some(Filter::Date { param, any: vec![DateMatch { prefix: Prefix::Eq, low, high }] })
         }
     }
 }

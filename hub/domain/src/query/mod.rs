@@ -47,7 +47,7 @@ pub enum Filter {
     },
     Date {
         param: &'static Param,
-        when: DateMatch,
+        any: Vec<DateMatch>,
     },
     /// Of a string: `name=ann`, `name:exact=Ann`, `name:contains=nn`.
     Text {

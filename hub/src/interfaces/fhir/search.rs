@@ -189,8 +189,8 @@ impl<'a> Reader<'a> {
             (ParamType::String, Some("exact")) => self.text(name, value, param, TextMatch::Exact),
             (ParamType::String, Some("contains")) => self.text(name, value, param, TextMatch::Contains),
             (ParamType::Number | ParamType::Quantity, None) => self.amounts(name, value, param),
-            (ParamType::Date, None) => match date(value) {
-                Some(when) => self.query.filters.push(Filter::Date { param, when }),
+            (ParamType::Date, None) => match split(value).iter().map(|text| date(text)).collect::<Option<Vec<_>>>() {
+                Some(any) => self.filter(name, any.len(), Filter::Date { param, any }),
                 None => self.fault(name, DATE),
             },
             (_, Some(modifier)) => self.unknown(name, format!("the modifier :{modifier} is not known here")),

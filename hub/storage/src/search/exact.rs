@@ -59,7 +59,7 @@ fn is(filter: &Filter, value: &IndexValue) -> bool {
         (Filter::ReferenceIdentifier { any, .. }, IndexValue::ReferenceIdentifier { system, value }) => {
             any.iter().any(|wanted| token(wanted, system.as_deref(), value))
         }
-        (Filter::Date { when, .. }, IndexValue::Date { low, high }) => date(when, *low, *high),
+        (Filter::Date { any, .. }, IndexValue::Date { low, high }) => any.iter().any(|when| date(when, *low, *high)),
         (Filter::Text { how, any, .. }, IndexValue::Text(text)) => any.iter().any(|wanted| how.holds(wanted, text)),
         (Filter::Amount { any, .. }, IndexValue::Amount(amount)) => any.iter().any(|wanted| wanted.holds(amount)),
         (Filter::Below { any, .. }, IndexValue::Token { code, .. }) => any.iter().any(|wanted| is_below(code, wanted)),

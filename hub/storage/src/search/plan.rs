@@ -1,6 +1,6 @@
 //! How a query is read: which filter drives, in which order, and what else could drive when that one reads too much.
 
-use hub_domain::query::{Filter, Param, Prefix, Query, Sort, SortBy, SystemMatch, TextMatch, TokenMatch};
+use hub_domain::query::{DateMatch, Filter, Param, Prefix, Query, Sort, SortBy, SystemMatch, TextMatch, TokenMatch};
 use schemas::resource::Kind;
 use schemas::task::{Priority, TaskStatus};
 use uuid::Uuid;
@@ -130,7 +130,7 @@ fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
         let drive = match filter {
             Filter::Id(ids) => Some((0, Plan::walk(Order::Created, by_id(query.kind, ids)))),
             Filter::LastUpdated(when) => last_updated(query, when, horizon_us),
-            Filter::Date { param, when } => by_date(query.kind, param, when),
+            Filter::Date { param, any } => by_dates(query.kind, param, any),
             Filter::Composite { any, .. } => {
                 drives.extend(by_parts(query, any, &with_statuses));
                 None
@@ -155,17 +155,25 @@ fn drives(query: &Query, horizon_us: Option<i64>) -> Vec<(u8, Plan)> {
 fn by_parts(query: &Query, any: &[Vec<Filter>], statuses: &[String]) -> Vec<(u8, Plan)> {
     let part = |number: usize| {
         let of = any.iter().map(|parts| match parts.get(number)? {
-            Filter::Date { param, when } => by_date(query.kind, param, when),
+            Filter::Date { param, any } => by_dates(query.kind, param, any),
             filter => by_value(query.kind, filter, statuses),
         });
-        let several = of.collect::<Option<Vec<_>>>()?.into_iter();
-        several.reduce(|(rank, mut one), (_, other)| {
-            one.arms.extend(other.arms);
-            (rank, one)
-        })
+        one_way(of.collect::<Option<_>>()?)
     };
     let parts = any.first().map_or(0, Vec::len);
     (0..parts).filter_map(part).collect()
+}
+
+fn by_dates(kind: Kind, param: &Param, any: &[DateMatch]) -> Option<(u8, Plan)> {
+    one_way(any.iter().map(|when| by_date(kind, param, when)).collect::<Option<_>>()?)
+}
+
+/// Ways to any of several values of one kind are one way.
+fn one_way(plans: Vec<(u8, Plan)>) -> Option<(u8, Plan)> {
+    plans.into_iter().reduce(|(rank, mut one), (_, other)| {
+        one.arms.extend(other.arms);
+        (rank, one)
+    })
 }
 
 /// How few resources a value of this parameter usually has.

@@ -250,11 +250,11 @@ impl Statement {
         match filter {
             Filter::Id(ids) => Some(self.one_of("r.id", ids.iter().map(String::as_str))),
             Filter::LastUpdated(when) => Some(self.date(when, "r.updated", "r.updated")),
-            Filter::Date { param, when } if param.element == "authoredOn" => {
-                Some(self.date(when, "r.authored", "r.authored_high"))
+            Filter::Date { param, any } if param.element == "authoredOn" => {
+                Some(self.any(any, |statement, when| Some(statement.date(when, "r.authored", "r.authored_high"))))
             }
-            Filter::Date { param, when } if column(kind, param) == Some("modified") => {
-                Some(self.date(when, MODIFIED, MODIFIED_HIGH))
+            Filter::Date { param, any } if column(kind, param) == Some("modified") => {
+                Some(self.any(any, |statement, when| Some(statement.date(when, MODIFIED, MODIFIED_HIGH))))
             }
             // An index of values is in their order: it does not tell whether a given resource has one.
             Filter::Date { .. } | Filter::Text { .. } | Filter::Amount { .. } => None,
@@ -364,7 +364,7 @@ impl Statement {
             Prefix::Ap => format!("{low} <= {to} AND {high} >= {from}"),
         };
         // Both numbers are named, so that both have a type; and without a date there is no high end.
-        format!("({test}) AND {high} IS NOT NULL AND {from} <= {to}")
+        format!("(({test}) AND {high} IS NOT NULL AND {from} <= {to})")
     }
 }
 

@@ -207,7 +207,7 @@ pub(crate) fn date_match(prefix: Prefix, text: &str) -> DateMatch {
 }
 
 pub(crate) fn date(kind: Kind, name: &str, prefix: Prefix, text: &str) -> Filter {
-    Filter::Date { param: query::find(kind, name).unwrap(), when: date_match(prefix, text) }
+    Filter::Date { param: query::find(kind, name).unwrap(), any: vec![date_match(prefix, text)] }
 }
 
 pub(crate) fn ids(page: &Page) -> Vec<&str> {

@@ -7,12 +7,13 @@ use hub_domain::query::{
 };
 use hub_domain::registry::{Committed, Trouble};
 use hub_domain::scene::{Identifier, Needs};
+use hub_storage::Options;
 use schemas::ids::{TASK_IDENTIFIER, TaskId};
 use schemas::resource::{Key, Kind};
 use serde_json::{Value, json};
 
 use crate::build::*;
-use crate::place::{Place, pass};
+use crate::place::{Place, options, pass};
 
 const TASK: Kind = Kind::TASK;
 
@@ -352,8 +353,10 @@ pub(crate) async fn texts_are_found_by_how_they_begin(place: Place) {
         ("name", Begins, "\u{301}", vec![]),
     ] {
         assert_eq!(names(&place, kind, text(kind, name, how, value)).await, expected, "{name} {how:?} {value}");
-        let twice = vec![text(kind, name, how, value), Filter::LastUpdated(date_match(Prefix::Ge, "2001"))];
-        assert_eq!(found(&*place.registry, query_of(kind, twice)).await.len(), expected.len(), "{name} {value}");
+        // As one of two filters too, where another one drives.
+        let ids = ["anna", "bert", "long", "longer", "none"].map(str::to_owned).to_vec();
+        let both = vec![text(kind, name, how, value), Filter::Id(ids)];
+        assert_eq!(found(&*place.registry, query_of(kind, both)).await.len(), expected.len(), "{name} {value}");
     }
     let moved = json!({ "name": [{ "family": "Anders" }] });
     let decision = |body| async {
@@ -455,6 +458,67 @@ pub(crate) async fn parts_of_a_composite_belong_together(place: Place) {
         let parts = vec![token(document, "relation", code), to];
         assert_eq!(names(&place, document, composite(document, "relationship", parts)).await.len(), usize::from(finds));
     }
+}
+
+/// What has to look at many is refused beyond the limit, however few it would find.
+pub(crate) async fn a_search_that_would_read_everything_is_too_costly(place: Place) {
+    let kind = Kind::parse("Patient").unwrap();
+    for n in 0..60 {
+        let body = json!({ "name": [{ "family": format!("Family {n}") }], "identifier": [{ "value": n.to_string() }] });
+        create(&*place.registry, n, Key::new(kind, n.to_string()), body).await;
+    }
+    let narrow = place.again(Options { search_rows_limit: 40, ..options() }).await;
+    let search = async |filters: Vec<Filter>| narrow.registry.search(&query_of(kind, filters)).await;
+    let identifier = find(kind, "identifier").unwrap();
+    let contains = || text(kind, "family", TextMatch::Contains, "ily 59");
+    let called = Filter::CodeText { param: identifier, any: vec!["nothing".into()] };
+    let below = Filter::Below { param: find(kind, "_profile").unwrap(), any: vec!["http://none.example".into()] };
+    for costly in [vec![contains()], vec![called.clone()], vec![below], vec![called.clone(), contains()]] {
+        let refused = search(costly.clone()).await;
+        assert!(matches!(refused, Err(Trouble::TooCostly)), "{costly:?}");
+    }
+    // Beside what leaves little, or where a page fills at once, it is answered.
+    let number = || token(kind, "identifier", "7");
+    assert_eq!(ids(&search(vec![number(), called]).await.unwrap()), Vec::<&str>::new());
+    assert_eq!(ids(&search(vec![number(), text(kind, "family", TextMatch::Contains, "LY 7")]).await.unwrap()), ["7"]);
+    assert_eq!(search(vec![text(kind, "family", TextMatch::Contains, "ily")]).await.unwrap().entries.len(), 20);
+    assert_eq!(ids(&search(vec![text(kind, "family", TextMatch::Begins, "family 59")]).await.unwrap()), ["59"]);
+    narrow.registry.close().await;
+}
+
+/// Several dates joined: any of them.
+pub(crate) async fn any_of_several_dates_is_found(place: Place) {
+    let kind = Kind::parse("Encounter").unwrap();
+    for (n, day) in (1..=9).enumerate() {
+        let period =
+            json!({ "start": format!("2026-03-0{day}T10:00:00Z"), "end": format!("2026-03-0{day}T11:00:00Z") });
+        let location = json!([{ "location": { "reference": "Location/l" }, "period": period }, {
+            "location": { "reference": "Location/m" }, "period": { "start": "2026-04", "end": "2026-05" } }]);
+        let body = json!({ "status": "finished", "period": period, "location": location });
+        create(&*place.registry, n as u128, Key::new(kind, day.to_string()), body).await;
+    }
+    let any = |name: &str, values: &[(Prefix, &str)]| {
+        let any = values.iter().map(|(prefix, text)| date_match(*prefix, text)).collect();
+        Filter::Date { param: find(kind, name).unwrap(), any }
+    };
+    let several = [(Prefix::Eq, "2026-03-02"), (Prefix::Lt, "2026-03-02"), (Prefix::Ge, "2026-03-09")];
+    assert_eq!(names(&place, kind, any("date", &several)).await, ["1", "2", "9"]);
+    // Each has two dates here, and is found once.
+    let all: Vec<String> = (1..=9).map(|day| day.to_string()).collect();
+    assert_eq!(names(&place, kind, any("location-period", &[(Prefix::Ge, "2026-03")])).await, all);
+    let several = [(Prefix::Eq, "2026-03-02"), (Prefix::Ge, "2026-03-08")];
+    assert_eq!(names(&place, kind, any("location-period", &several)).await, all);
+    for n in 0..3 {
+        let body = json!({ "status": "ready", "lastModified": format!("2026-03-0{}", n + 1), "authoredOn": "2026-03" });
+        create(&*place.registry, n + 50, Key::task(n), body).await;
+    }
+    let modified = |values: &[&str]| {
+        let any = values.iter().map(|text| date_match(Prefix::Eq, text)).collect();
+        Filter::Date { param: find(TASK, "modified").unwrap(), any }
+    };
+    assert_eq!(names(&place, TASK, modified(&["2026-03-01", "2026-03-03"])).await, ["0", "2"]);
+    let both = vec![modified(&["2026-03-01", "2026-03-03"]), token(TASK, "status", "ready")];
+    assert_eq!(found(&*place.registry, task_query(both)).await.len(), 2);
 }
 
 pub(crate) async fn what_no_index_has_is_asked_of_the_resources(place: Place) {

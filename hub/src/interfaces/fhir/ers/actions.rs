@@ -106,7 +106,7 @@ async fn free_slots(call: &Call, service: &Key) -> Result<Vec<Key>, ErsNo> {
     let filters = vec![
         Filter::Reference { param: schedule, any: schedules.iter().map(|stored| stored.key.to_string()).collect() },
         Filter::Token { param: status, any: vec![reading::code("free")] },
-        Filter::Date { param: start, when: DateMatch { prefix: Prefix::Gt, low: now, high: now } },
+        Filter::Date { param: start, any: vec![DateMatch { prefix: Prefix::Gt, low: now, high: now }] },
     ];
     let query = Query { kind: Kind::SLOT, filters, sort: Vec::new(), count: SLOTS_LOOKED_AT, page: None };
     Ok(call.service.registry.search(&query).await?.entries.into_iter().map(|stored| stored.key).collect())
