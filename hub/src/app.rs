@@ -1,12 +1,12 @@
 //! Opens the parts, starts the jobs, and ends them in order. Nothing is global.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use hub_domain::decide::{GENERAL_WORK, Policy};
+use hub_domain::decide::{CALLBACK_WORK, GENERAL_WORK, Policy};
 use hub_domain::registry::{Figures, Registry};
 use hub_domain::workflows::eps::signature::Verifier;
 use hub_storage::ClockOffset;
@@ -26,7 +26,7 @@ use crate::listener::Listener;
 use crate::relay::{self, Relay};
 use crate::service::Service;
 use crate::signatures::Roots;
-use crate::{clock, housekeeping, parking, plans};
+use crate::{callbacks, clock, housekeeping, parking, plans};
 
 /// Batches that lanes may have committed before the relay takes them; what is beyond waits in the outbox.
 const FRESH_LIMIT_BATCHES: usize = 256;
@@ -95,6 +95,14 @@ impl App {
         edges.spawn(parking::run(registry.clone(), transport.clone(), intake.clone()));
         edges.spawn(housekeeping::run(registry.clone(), config.receipts_kept, intake.clone()));
         edges.spawn(backlog.watch(registry.clone(), intake.clone()));
+        if !config.callbacks.is_empty() {
+            let calls = callbacks::run(registry.clone(), transport.clone(), config.callbacks.clone(), intake.clone());
+            edges.spawn(async {
+                if let Err(error) = calls.await {
+                    tracing::error!(cause = %error, "calling back has ended");
+                }
+            });
+        }
         edges.spawn(clock::run(registry.clone(), engine.clone(), intake.clone()));
         let address = listener.local_addr()?;
         let capacity = Capacity::of(&config);
@@ -162,9 +170,19 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
         require_if_match: config.require_if_match,
         auto_complete_request: config.auto_complete_request,
         offers_max: config.offers_max,
-        leases: config.lease.clone().into_parts(),
+        leases: leases(config),
+        calls_back: !config.callbacks.is_empty(),
         catalogue: plans::catalogue(config.plans.as_deref())?,
     })
+}
+
+/// A call is short: when its hub dies, another is made soon.
+const CALLBACK_LEASE: Duration = Duration::from_secs(60);
+
+fn leases(config: &Config) -> (BTreeMap<String, Option<Duration>>, Option<Duration>) {
+    let (mut by_work, otherwise) = config.lease.clone().into_parts();
+    by_work.entry(CALLBACK_WORK.to_owned()).or_insert(Some(CALLBACK_LEASE));
+    (by_work, otherwise)
 }
 
 pub(crate) fn storage_options(config: &Config) -> hub_storage::Options {
@@ -219,8 +237,10 @@ fn signatures(config: &Config) -> anyhow::Result<Option<Arc<dyn Verifier>>> {
 /// The queues there must be: one for each registered performer, and one for each kind of work of a plan. Performers
 /// first: a worker that finds the open queue may then rely on its own being there, if ever.
 pub(crate) fn places(config: &Config, policy: &Policy) -> anyhow::Result<Vec<Place>> {
-    let performers = config.performers.iter().map(|performer| Place::performer(performer));
+    let calls = Some(callbacks::PERFORMER).filter(|_| !config.callbacks.is_empty());
+    let performers = config.performers.iter().map(String::as_str).chain(calls).map(Place::performer);
     let works = policy.catalogue.works().into_iter().chain([GENERAL_WORK.to_owned()]);
+    let works = works.chain(calls.map(|_| CALLBACK_WORK.to_owned()));
     let works = works.map(|work| Place::open(&work));
     Ok(performers.chain(works).collect::<Result<Vec<_>, _>>()?)
 }

@@ -26,7 +26,7 @@ pub use fault::{ConfigError, Fault, Source};
 pub use flags::Flags;
 use given::Given;
 pub(crate) use setting::is_organization;
-pub use setting::{Address, ByWork, CheckCharacter, KeySource, Leases, Payloads, References};
+pub use setting::{Address, ByWork, CheckCharacter, KeySource, Leases, Payloads, References, Secret};
 use sources::Sources;
 
 /// So long the claim of a worker that died keeps others from the work.
@@ -67,6 +67,9 @@ pub struct Config {
     pub performers: Vec<String>,
     /// Directory with the site's own PlanDefinitions (JSON). Default none: the built-in plans only.
     pub plans: Option<PathBuf>,
+    /// Who may be called back when an order ends: beginnings of addresses, each with the token to show there. Default
+    /// none: nobody is called.
+    pub callbacks: BTreeMap<String, Secret>,
     /// Path under which the NHS Electronic Prescription Service is served; `none`: it is not. Default `/eps/FHIR/R4`.
     pub eps_base: Option<String>,
     /// Path under which pharmacies push what they do (NHS Prescription Status Update); `none`: they do not. Default
@@ -221,6 +224,7 @@ fn read(given: &mut Given) -> Config {
         receipts_kept: given.field("receipts_kept", "7d", setting::kept),
         performers: given.list("performers", setting::performer),
         plans: given.optional("plans", setting::directory),
+        callbacks: given.table("callbacks", setting::callee, setting::secret),
         eps_base: given.field("eps_base", "/eps/FHIR/R4", setting::realm_base),
         psu_base: given.field("psu_base", "/psu", setting::realm_base),
         erp_base: given.field("erp_base", "/erp", setting::realm_base),

@@ -14,12 +14,13 @@ use std::time::Instant;
 use hub_domain::command::{Act, Command, Interaction};
 use hub_domain::decide::{self, Moment, Policy, Verdict, lane_of};
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Reply, Write};
+use hub_domain::directory::Lookup;
 use hub_domain::refusal::{Refusal, RefusalKind};
-use hub_domain::registry::{Committed, Method, Registry, Trouble};
+use hub_domain::registry::{Committed, Method, Registry, Stored, Trouble};
 use hub_domain::scene::{Needs, Scene};
 use hub_domain::workflows;
 use hub_telemetry::names;
-use schemas::resource::{Kind, Resource};
+use schemas::resource::{Document, Kind, Resource};
 use schemas::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -263,11 +264,32 @@ impl Lane {
             }
             let (which, needs): (Vec<usize>, Vec<Needs>) = wanted.into_iter().unzip();
             let (found, _) = self.registry.load(&needs).await?;
-            for ((n, needs), scene) in which.into_iter().zip(needs).zip(found) {
+            for ((n, needs), mut scene) in which.into_iter().zip(needs).zip(found) {
+                if let Err(trouble) = self.look_up(needs.lookups, &mut scene).await {
+                    trials[n].outcome = Some(Err(Failure::of(&trouble)));
+                    continue;
+                }
                 trials[n].scene.add(scene);
                 trials[n].scene.asked.extend(needs.existence);
             }
         }
+    }
+
+    /// Adds what the directory says. What goes wrong here is one command's, and not its neighbours'.
+    async fn look_up(&self, lookups: Vec<Lookup>, scene: &mut Scene) -> Result<(), Trouble> {
+        for lookup in lookups {
+            let found = match lookup.query() {
+                Some(query) => self.registry.search(&query).await?.entries,
+                None => Vec::new(),
+            };
+            let read = |stored: Stored| {
+                let body = Document::read(&stored.body).map_err(|error| Trouble::Failed(error.to_string()))?;
+                Ok(Resource { key: stored.key, version: stored.version, last_updated: stored.last_updated, body })
+            };
+            let found = found.into_iter().map(read).collect::<Result<_, Trouble>>()?;
+            scene.found.insert(lookup, found);
+        }
+        Ok(())
     }
 
     /// One pass over the jobs that are open: what they must see before they can be decided.

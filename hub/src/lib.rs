@@ -3,6 +3,7 @@
 pub mod app;
 pub mod auth;
 pub mod backlog;
+mod callbacks;
 pub mod cli;
 mod clock;
 pub mod config;

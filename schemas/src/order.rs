@@ -34,6 +34,14 @@ impl RequestStatus {
     }
 }
 
+/// The word of a type for "withdrawn".
+pub fn revoked_code(kind: Kind) -> &'static str {
+    match kind.name() {
+        "MedicationRequest" | "SupplyRequest" | "VisionPrescription" => "cancelled",
+        _ => "revoked",
+    }
+}
+
 /// Whether `kind` can say that it is completed. A VisionPrescription cannot.
 pub fn can_complete(kind: Kind) -> bool {
     kind.is_request() && kind.name() != "VisionPrescription"
@@ -83,4 +91,15 @@ pub fn subject(body: &Body) -> Option<&serde_json::Value> {
 /// Who asked for it; the types name that differently.
 pub fn requester(body: &Body) -> Option<&serde_json::Value> {
     body.get("requester").or_else(|| body.get("orderer")).or_else(|| body.get("prescriber"))
+}
+
+/// The requests that this one takes the place of, as it names them; the types name that differently.
+pub fn replaced(kind: Kind, body: &Body) -> impl Iterator<Item = &str> {
+    let name = match kind.name() {
+        "MedicationRequest" => "priorPrescription",
+        "DeviceRequest" => "priorRequest",
+        _ => "replaces",
+    };
+    let one = body.get(name).filter(|value| value.is_object());
+    one.into_iter().chain(list(body, name)).filter_map(|old| old["reference"].as_str())
 }

@@ -8,6 +8,10 @@ use crate::resource::{Body, Kind, list};
 
 /// Marks an action that is done once for each request of the order (a prescription's items).
 pub const PER_ITEM: &str = "urn:fhir-workflow-hub:extension:per-item";
+/// Marks a step, or a group of steps, that is offered to one service of the directory after another.
+pub const FROM_DIRECTORY: &str = "urn:fhir-workflow-hub:extension:from-directory";
+/// How long each of them has to answer.
+pub const ANSWER_WITHIN: &str = "urn:fhir-workflow-hub:extension:answer-within";
 /// The code system of the kinds of work: the queues' names.
 pub const WORK: &str = "urn:fhir-workflow-hub:work";
 
@@ -49,6 +53,9 @@ pub struct Action {
     pub selection: Selection,
     pub required: Required,
     pub per_item: bool,
+    pub from_directory: bool,
+    /// Microseconds.
+    pub answer_within_us: Option<i64>,
     pub related: Vec<Related>,
     pub actions: Vec<Action>,
 }
@@ -157,7 +164,9 @@ impl Reader {
             priority: text("priority"),
             selection: self.selection(value, path),
             required: self.required(value, path),
-            per_item: members(value, "extension").any(|e| e["url"] == PER_ITEM && e["valueBoolean"] == true),
+            per_item: has_mark(value, PER_ITEM),
+            from_directory: has_mark(value, FROM_DIRECTORY),
+            answer_within_us: self.answer_within(value, path),
             related: self.related(value, path),
             actions: self.actions(&children, &format!("{path}.action")),
         }
@@ -188,6 +197,16 @@ impl Reader {
                 Required::Must
             }
         }
+    }
+
+    fn answer_within(&mut self, value: &Value, path: &str) -> Option<i64> {
+        let said = members(value, "extension").find(|extension| extension["url"] == ANSWER_WITHIN)?;
+        let within = micros(&said["valueDuration"]);
+        if within.is_none() || !has_mark(value, FROM_DIRECTORY) {
+            let text = format!("{ANSWER_WITHIN} is a valueDuration with a UCUM unit of time, beside {FROM_DIRECTORY}");
+            self.fault(IssueType::Value, &format!("{path}.extension"), text);
+        }
+        within
     }
 
     fn related(&mut self, value: &Value, path: &str) -> Vec<Related> {
@@ -233,6 +252,10 @@ impl Reader {
         });
         Some(Trigger { kind, filters: filters.collect() })
     }
+}
+
+fn has_mark(action: &Value, url: &str) -> bool {
+    members(action, "extension").any(|extension| extension["url"] == url && extension["valueBoolean"] == true)
 }
 
 fn members<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {

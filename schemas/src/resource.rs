@@ -146,6 +146,23 @@ impl Kind {
     pub fn is_request(self) -> bool {
         Self::ALL[..Self::REQUESTS].contains(&self)
     }
+
+    /// Events tell what was done for a request.
+    pub fn is_event(self) -> bool {
+        const EVENTS: [&str; 10] = [
+            "Appointment",
+            "Binary",
+            "Communication",
+            "Condition",
+            "DiagnosticReport",
+            "DocumentReference",
+            "Encounter",
+            "MedicationDispense",
+            "Observation",
+            "Specimen",
+        ];
+        EVENTS.contains(&self.0)
+    }
 }
 
 impl std::fmt::Display for Kind {

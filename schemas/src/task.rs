@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::resource::{Body, text_at};
+use crate::resource::{Body, list, text_at};
 
 /// `http://hl7.org/fhir/task-status`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -142,6 +142,22 @@ pub fn has_task_code(task: &Body, code: &str) -> bool {
 /// What a Task asks the owner of another Task for: `abort`, `suspend` or `resume`. None for a Task that is work itself.
 pub fn asked_code(task: &Body) -> Option<&'static str> {
     ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code))
+}
+
+/// Whether a Task asks for information: coded so (as Da Vinci's guides do), or about a Questionnaire.
+pub fn asks_for_information(task: &Body) -> bool {
+    const CODES: [&str; 3] = ["data-request-code", "data-request-query", "data-request-questionnaire"];
+    let codings = task.get("code").and_then(|code| code["coding"].as_array());
+    let is_coded = codings.into_iter().flatten().any(|c| CODES.iter().any(|code| c["code"] == *code));
+    let inputs =
+        list(task, "input").flat_map(|input| [&input["valueReference"]["reference"], &input["valueCanonical"]]);
+    let mut named = inputs.filter_map(Value::as_str).chain(focus(task));
+    is_coded || named.any(|named| named.starts_with("Questionnaire/") || named.contains("/Questionnaire/"))
+}
+
+/// The hub's own businessStatus: what a Task waits for, or has got.
+pub fn business(code: &str, text: &str) -> Value {
+    json!({ "coding": [{ "system": "urn:fhir-workflow-hub:business-status", "code": code }], "text": text })
 }
 
 /// The hub's own statusReasons: why it ended a Task.

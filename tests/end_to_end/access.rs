@@ -38,6 +38,16 @@ async fn each_role_may_do_its_part(world: World) {
     let task = order.step(2);
     filler.sets(order.request(), "status", "revoked").await.refuses(403, "forbidden", "");
     filler.delete(order.request()).await.refuses(403, "forbidden", "");
+    filler.post("Patient", &json!({ "resourceType": "Patient" })).await.refuses(403, "forbidden", "");
+
+    let report = json!({
+        "resourceType": "DiagnosticReport",
+        "status": "preliminary",
+        "code": { "text": "Full blood count" },
+        "basedOn": [{ "reference": order.request() }],
+    });
+    let report = filler.post("DiagnosticReport", &report).await.is(201).reference();
+    filler.sets(&report, "status", "final").await.is(200);
 
     filler.sets(&task, "status", "accepted").await.is(200);
     assert_eq!(filler.reads(&task).await["owner"]["reference"], "Organization/lab-1", "whoever takes it is its owner");

@@ -26,6 +26,7 @@ mod histories;
 mod looks;
 mod outages;
 mod overload;
+mod patterns;
 mod payloads;
 mod prescription_payloads;
 mod prescriptions;

@@ -6,6 +6,7 @@
 pub mod command;
 pub mod decide;
 pub mod decision;
+pub mod directory;
 pub mod plan;
 pub mod query;
 pub mod refusal;

@@ -9,6 +9,7 @@ use schemas::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::directory::Lookup;
 use crate::plan::run::Run;
 
 /// A business identifier of a type of resource.
@@ -44,6 +45,8 @@ pub struct Needs {
     pub receipts: Vec<String>,
     /// Which resources carry these identifiers (at most two are told) and who holds the claim on them.
     pub identifiers: Vec<Identifier>,
+    /// Looks into the directory. The engine has them searched, one by one: only what cannot do without has them.
+    pub lookups: Vec<Lookup>,
 }
 
 impl Needs {
@@ -57,6 +60,7 @@ impl Needs {
         self.existence.extend(other.existence);
         self.receipts.extend(other.receipts);
         self.identifiers.extend(other.identifiers);
+        self.lookups.extend(other.lookups);
         self
     }
 }
@@ -98,6 +102,8 @@ pub struct Scene {
     pub identified: HashMap<Identifier, Vec<String>>,
     /// The plans that the heads name, by hash.
     pub plans: HashMap<String, Arc<Plan>>,
+    /// What was found in the directory.
+    pub found: HashMap<Lookup, Vec<Resource>>,
 }
 
 impl Scene {
@@ -120,6 +126,7 @@ impl Scene {
         keep(&mut self.receipts, other.receipts);
         keep(&mut self.identified, other.identified);
         keep(&mut self.plans, other.plans);
+        keep(&mut self.found, other.found);
         self.deleted.extend(other.deleted);
         self.existing.extend(other.existing);
     }

@@ -39,6 +39,27 @@ impl fmt::Debug for Address {
     }
 }
 
+/// A token. It is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// For whoever it is shown to, never for a log.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// The text without what may be secret in a URL: the user and the password, and all behind `?`.
 ///
 /// Too much rather than too little: a password that was not escaped may hold any of these signs.
@@ -235,16 +256,18 @@ pub(super) fn instant(text: &str) -> Read<Timestamp> {
     i64::try_from(nanoseconds / 1000).map(Timestamp).map_err(|_| allowed)
 }
 
+/// Whether a URL, without its scheme, leads to this machine.
+fn is_loopback(url: &str) -> bool {
+    let authority = url.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(six) => six.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// Plain HTTP would let whoever sits between choose the keys.
 pub(super) fn key_source(text: &str) -> Read<KeySource> {
-    let is_loopback = |url: &str| {
-        let authority = url.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = match authority.strip_prefix('[') {
-            Some(six) => six.split(']').next().unwrap_or_default(),
-            None => authority.split(':').next().unwrap_or_default(),
-        };
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    };
     match text.split_once("://") {
         None if text.is_empty() => Err("a file, or an https:// URL"),
         None => Ok(KeySource::File(text.into())),
@@ -256,6 +279,20 @@ pub(super) fn key_source(text: &str) -> Read<KeySource> {
 
 pub(super) fn name(text: &str) -> Read<String> {
     if text.is_empty() { Err("some text") } else { Ok(text.to_owned()) }
+}
+
+/// What is told there may be a patient's, and so is the token: nobody may listen on the way.
+pub(super) fn callee(text: &str) -> Read<()> {
+    match text.split_once("://") {
+        Some(("https", rest)) if !rest.is_empty() => Ok(()),
+        Some(("http", rest)) if is_loopback(rest) => Ok(()),
+        _ => Err("the beginning of an https:// address (http:// on a loopback address only)"),
+    }
+}
+
+pub(super) fn secret(text: &str) -> Read<Secret> {
+    let is_token = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    if is_token { Ok(Secret::new(text)) } else { Err("a token of printable characters, without spaces") }
 }
 
 pub(super) fn anything(_: &str) -> Read<()> {

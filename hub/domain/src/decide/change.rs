@@ -48,7 +48,7 @@ pub(super) fn patch(
     // Only now is it known what the body points to.
     let targets = targets(key.kind, &body, draft.moment.policy);
     if targets.existence.iter().any(|key| !draft.scene.looked_for(key)) {
-        return Err(Stop::More(targets));
+        return Err(Stop::more(targets));
     }
     let body = resolved(draft, body)?;
     change(draft, &before, root, body)
@@ -116,7 +116,7 @@ fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Resul
     match before.key.kind {
         Kind::TASK => change_task(draft, before, root, body)?,
         kind if kind.is_request() => request::change(draft, before, root, body)?,
-        _ if !draft.command.caller.has(Role::Placer) => {
+        kind if !kind.is_event() && !draft.command.caller.has(Role::Placer) => {
             return Err(Refusal::forbidden("this is changed by those who submit it: placers").into());
         }
         _ => draft.replace(root, &before.key, body)?,

@@ -23,6 +23,8 @@ pub(crate) struct Draft<'a> {
     /// The newest version of what was written here.
     written: HashMap<Key, Resource>,
     roots: HashMap<Key, Uuid>,
+    /// How many new Tasks of this command join an order.
+    pub(crate) joining: HashMap<Uuid, usize>,
     /// What was deleted here.
     gone: HashSet<Key>,
     pub(crate) decision: Decision,
@@ -38,6 +40,7 @@ impl<'a> Draft<'a> {
             heads: BTreeMap::new(),
             written: HashMap::new(),
             roots: HashMap::new(),
+            joining: HashMap::new(),
             gone: HashSet::new(),
             decision,
         }
@@ -71,7 +74,7 @@ impl<'a> Draft<'a> {
 
     /// The same, of something that must be there: asks for it when it was not loaded.
     pub(crate) fn get(&self, key: &Key) -> Result<&Resource, Stop> {
-        let more = || Stop::More(Needs { resources: vec![key.clone()], ..Needs::default() });
+        let more = || Stop::more(Needs { resources: vec![key.clone()], ..Needs::default() });
         self.find(key).ok_or_else(more)
     }
 
@@ -80,7 +83,7 @@ impl<'a> Draft<'a> {
         if missing.is_empty() {
             return Ok(keys.iter().filter_map(|key| self.find(key)).cloned().collect());
         }
-        Err(Stop::More(Needs { resources: missing, ..Needs::default() }))
+        Err(Stop::more(Needs { resources: missing, ..Needs::default() }))
     }
 
     /// The run of an order, this draft's own changes included.

@@ -13,7 +13,7 @@ use super::draft::{Draft, repeated};
 use super::fate::{Fate, fate, id_of};
 use super::references::{Names, resolved, targets};
 use super::submit::{self, New};
-use super::{Moment, Policy, Stop, change, resource};
+use super::{Moment, Policy, Stop, change, join, request, resource};
 use crate::command::{Command, Entry, Interaction, On};
 use crate::decision::{Decision, EntryOutcome};
 use crate::refusal::{Refusal, RefusalKind};
@@ -29,6 +29,8 @@ pub(super) fn needs(command: &Command, entries: &[Entry], policy: &Policy) -> Ne
             Interaction::Create { kind, body, unless } => {
                 needs.roots.push(id_of(command, n));
                 needs = needs.and(targets(*kind, body, policy));
+                needs.resources.extend(join::about(*kind, body));
+                needs.resources.extend(request::replaced(*kind, body));
                 unless.iter().fold(needs, |needs, condition| needs.and(condition::needs(condition)))
             }
             Interaction::Update { on, body, .. } => {
@@ -205,7 +207,7 @@ impl Stops {
     fn take<T>(&mut self, entry: &Entry, result: Result<T, Stop>) -> Option<T> {
         match result {
             Ok(done) => return Some(done),
-            Err(Stop::More(needs)) => self.needs = std::mem::take(&mut self.needs).and(needs),
+            Err(Stop::More(needs)) => self.needs = std::mem::take(&mut self.needs).and(*needs),
             Err(Stop::No(refusal)) => self.refuse(entry, refusal),
         }
         None
@@ -228,7 +230,7 @@ impl Stops {
     /// Whoever must see more is not refused yet: what was not seen may be what was missed.
     fn end(self) -> Result<(), Stop> {
         if !self.needs.is_empty() {
-            return Err(Stop::More(self.needs));
+            return Err(Stop::more(self.needs));
         }
         let kinds: Vec<RefusalKind> = self.refusals.iter().map(|refusal| refusal.kind).collect();
         let Some(first) = kinds.first() else { return Ok(()) };

@@ -2,12 +2,12 @@
 //! or was found.
 
 use schemas::outcome::IssueType;
-use schemas::resource::{Key, Kind, text_at};
+use schemas::resource::{Body, Key, Kind, text_at};
 use uuid::Uuid;
 
-use super::Stop;
 use super::condition::{self, By};
 use super::draft::Draft;
+use super::{Stop, join};
 use crate::command::{Command, Interaction, On};
 use crate::decision::EntryOutcome;
 use crate::refusal::{Refusal, RefusalKind};
@@ -39,16 +39,16 @@ impl Fate {
 /// What is to become of which resource, as everything stands before.
 pub(super) fn fate(draft: &mut Draft, n: usize, interaction: &Interaction) -> Result<Fate, Stop> {
     let id = id_of(draft.command, n);
-    let new = |kind: Kind| Fate { key: Key::new(kind, id.to_string()), outcome: EntryOutcome::Created, root: id };
     let known = |key: Key, outcome| Fate { key, outcome, root: id };
     Ok(match interaction {
-        Interaction::Create { kind, unless: None, .. } => new(*kind),
-        Interaction::Create { kind, unless: Some(condition), .. } => {
+        Interaction::Create { kind, unless: None, body } => new(draft, id, *kind, body),
+        Interaction::Create { kind, unless: Some(condition), body } => {
             match condition::find(draft, condition, By::Holder, "request.ifNoneExist")? {
                 Some(key) => known(key, EntryOutcome::Found),
                 None => {
-                    condition::hold(draft, condition, &id.to_string(), "request.ifNoneExist")?;
-                    new(*kind)
+                    let new = new(draft, id, *kind, body);
+                    condition::hold(draft, condition, &new.key.id, "request.ifNoneExist")?;
+                    new
                 }
             }
         }
@@ -69,8 +69,9 @@ pub(super) fn fate(draft: &mut Draft, n: usize, interaction: &Interaction) -> Re
                 (None, Some(named)) => return Err(not_found_by(&named).into()),
                 (None, None) if if_match.is_some() => return Err(nothing_to_match().into()),
                 (None, None) => {
-                    condition::hold(draft, condition, &id.to_string(), "request.url")?;
-                    new(condition.kind())
+                    let new = new(draft, id, condition.kind(), body);
+                    condition::hold(draft, condition, &new.key.id, "request.url")?;
+                    new
                 }
             }
         }
@@ -84,6 +85,21 @@ pub(super) fn fate(draft: &mut Draft, n: usize, interaction: &Interaction) -> Re
         },
         Interaction::Read { key } => known(key.clone(), EntryOutcome::Looked),
     })
+}
+
+/// A new resource, which gets this id, unless it is a Task that joins an order: then it gets one there.
+fn new(draft: &mut Draft, id: Uuid, kind: Kind, body: &Body) -> Fate {
+    let outcome = EntryOutcome::Created;
+    match join::place(draft, kind, body) {
+        Some(place) => {
+            // A head of its own, by which a key whose answer is forgotten is still known.
+            if draft.command.repeat.is_some() {
+                draft.head(id);
+            }
+            Fate { key: Key::task(place), outcome, root: place.root }
+        }
+        None => Fate { key: Key::new(kind, id.to_string()), outcome, root: id },
+    }
 }
 
 fn found(draft: &mut Draft, on: &On) -> Result<Option<Key>, Stop> {

@@ -4,11 +4,15 @@
 //! only while deciding what it must see answers [`Verdict::More`], and is decided again.
 
 pub(crate) mod bodies;
+mod broker;
+mod callback;
 mod change;
 mod condition;
 pub(crate) mod draft;
 mod entries;
 mod fate;
+mod join;
+mod joined;
 mod order;
 mod patch;
 mod references;
@@ -35,6 +39,7 @@ use crate::workflow::Catalogue;
 use crate::workflows;
 
 pub use bodies::work_of;
+pub use callback::{CALLBACK, CALLBACK_WORK};
 pub use draft::after;
 pub use references::is_conditional;
 
@@ -58,6 +63,8 @@ pub struct Policy {
     pub offers_max: u32,
     /// How long a claim holds without a report, by kind of work, and of the kinds not named. None: for ever.
     pub leases: (BTreeMap<String, Option<Duration>>, Option<Duration>),
+    /// Whoever asked for it is called when the order has ended.
+    pub calls_back: bool,
     pub catalogue: Catalogue,
 }
 
@@ -77,6 +84,7 @@ impl Default for Policy {
             auto_complete_request: true,
             offers_max: 3,
             leases: Default::default(),
+            calls_back: false,
             catalogue: Catalogue::default(),
         }
     }
@@ -102,7 +110,13 @@ pub enum Verdict {
 #[derive(Debug)]
 pub(crate) enum Stop {
     No(Refusal),
-    More(Needs),
+    More(Box<Needs>),
+}
+
+impl Stop {
+    pub(crate) fn more(needs: Needs) -> Self {
+        Self::More(Box::new(needs))
+    }
 }
 
 impl From<Refusal> for Stop {
@@ -185,7 +199,7 @@ pub fn decide(scene: &Scene, command: &Command, moment: &Moment) -> Result<Verdi
     };
     match decided {
         Ok(decision) => Ok(Verdict::Decided(Box::new(decision))),
-        Err(Stop::More(needs)) => Ok(Verdict::More(needs)),
+        Err(Stop::More(needs)) => Ok(Verdict::More(*needs)),
         Err(Stop::No(refusal)) => Err(refusal),
     }
 }

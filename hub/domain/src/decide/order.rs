@@ -9,12 +9,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::bodies::{Asked, Step, asking, offered_again, set_status, work_of};
+use super::broker::Whom;
+use super::callback;
 use super::draft::Draft;
 use super::{Stop, task_id};
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, Standing};
 use crate::plan::graph::Graph;
-use crate::plan::run::{Run, TaskState};
+use crate::plan::run::{Run, TaskState, Tie};
 use crate::refusal::Refusal;
 use crate::task_machine::{Actor, Matrix};
 use crate::workflow::Offered;
@@ -28,6 +30,8 @@ pub(crate) struct Order<'d, 'a> {
     pub(super) graph: Graph,
     /// The reason that a Task ended with, to be shown on the fulfilment Task when that ends too.
     pub(super) cause: Option<Value>,
+    /// What whoever refused a Task proposes instead, to be shown with it.
+    pub(super) proposed: Option<Value>,
 }
 
 impl<'d, 'a> Order<'d, 'a> {
@@ -40,7 +44,7 @@ impl<'d, 'a> Order<'d, 'a> {
         let kept = draft.scene.plans.get(hash).or_else(|| draft.moment.policy.catalogue.find(hash).map(|o| &o.plan));
         let unknown = || Refusal::conflict("the plan of this order is not known to this hub");
         let graph = Graph::bind(kept.ok_or_else(unknown)?, run.requests.len());
-        Ok(Some(Self { draft, root, graph, cause: None }))
+        Ok(Some(Self { draft, root, graph, cause: None, proposed: None }))
     }
 
     /// Starts an order: its fulfilment Task, and the Tasks of all steps that are certain to come.
@@ -54,13 +58,16 @@ impl<'d, 'a> Order<'d, 'a> {
             tasks: vec![TaskState::default(); nodes],
             ..Run::default()
         });
-        let mut order = Self { draft, root, graph, cause: None };
+        let mut order = Self { draft, root, graph, cause: None, proposed: None };
         order.create_fulfilment(plan.plan.title.as_deref())?;
+        if order.draft.moment.policy.calls_back {
+            order.run().callback = order.requests()?.iter().find_map(|request| callback::wanted(&request.body));
+        }
         // What waits for nothing is on offer from its first version on.
         order.go_on()?;
         for leaf in order.graph.leaves().collect::<Vec<_>>() {
-            if order.graph.is_certain(leaf) && order.state(leaf).status.is_none() {
-                order.create_step(leaf, TaskStatus::Draft)?;
+            if order.graph.is_certain(leaf) && order.state(leaf).status.is_none() && !order.is_over() {
+                order.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked)?;
             }
         }
         Ok(())
@@ -85,7 +92,7 @@ impl<'d, 'a> Order<'d, 'a> {
         TaskId { root: self.root, step: step as u32, occurrence }
     }
 
-    fn requests(&self) -> Result<Vec<Resource>, Stop> {
+    pub(super) fn requests(&self) -> Result<Vec<Resource>, Stop> {
         let names = self.draft.run_of(self.root).map(|run| run.requests.as_slice()).unwrap_or_default();
         let keys: Vec<Key> = names.iter().filter_map(|name| Key::of_reference(name)).collect();
         self.draft.get_all(&keys)
@@ -108,7 +115,7 @@ impl<'d, 'a> Order<'d, 'a> {
         Ok(())
     }
 
-    fn create_step(&mut self, leaf: usize, status: TaskStatus) -> Result<Resource, Stop> {
+    fn create_step(&mut self, leaf: usize, status: TaskStatus, whom: &Whom) -> Result<Resource, Stop> {
         let requests = self.requests()?;
         let asked = Asked::new(requests.iter().collect());
         let node = &self.graph.nodes[leaf];
@@ -116,8 +123,9 @@ impl<'d, 'a> Order<'d, 'a> {
             return Err(Refusal::conflict("a step without an action").into());
         };
         let id = TaskId { root: self.root, step: leaf as u32, occurrence: 1 };
-        let body = asked.work_item(id, status, &Step { action, item: node.item }, self.draft.now());
-        let open = asked.performer().is_none();
+        let mut body = asked.work_item(id, status, &Step { action, item: node.item }, self.draft.now());
+        let open = asked.performer().is_none() && matches!(whom, Whom::AsAsked);
+        body.extend(whom.owner());
         let task = self.draft.create(self.root, Key::task(id), body);
         *self.state(leaf) = TaskState { status: Some(status), occurrence: 1, open, ..TaskState::default() };
         Ok(task)
@@ -181,9 +189,16 @@ impl<'d, 'a> Order<'d, 'a> {
         if status.is_terminal() {
             self.drop_lease(step);
             self.cause = task.body.get("statusReason").cloned().or(self.cause.take());
+            self.proposed = task.body.get("output").filter(|_| status == TaskStatus::Rejected).cloned();
         }
         if step >= self.graph.nodes.len() {
-            self.answered(&task.body, status)?;
+            let (joined, calls) = (self.state(step).joined, self.state(step).calls);
+            match joined {
+                _ if calls => self.called(step, &task.body, status),
+                Some(joined) if joined.tie == Tie::Twin => self.follow_twin(joined, &task.body, status)?,
+                Some(joined) if joined.tie == Tie::Question => self.informed(joined, &task.body, status)?,
+                _ => self.answered(&task.body, status)?,
+            }
         } else if matches!(status, TaskStatus::Rejected | TaskStatus::Failed) && step != 0 {
             self.offer_again(step, task)?;
         } else if status.is_offered() && !self.wants(step) {
@@ -196,12 +211,11 @@ impl<'d, 'a> Order<'d, 'a> {
     /// Refused or failed by someone who had claimed an open Task: the next one may.
     fn offer_again(&mut self, step: usize, task: &Resource) -> Result<(), Stop> {
         let limit = self.draft.moment.policy.offers_max;
+        let brokered = self.is_brokered(step);
         let state = self.state(step);
         state.refused += 1;
-        if !state.open || state.refused >= limit || !self.wants(step) {
-            return Ok(());
-        }
-        self.offer(step, task).map(drop)
+        let again = brokered || (state.open && state.refused < limit);
+        if again && self.wants(step) { self.offer(step, task) } else { Ok(()) }
     }
 
     /// Whether a step that ended without success is still to be done.
@@ -210,17 +224,24 @@ impl<'d, 'a> Order<'d, 'a> {
         step < self.graph.nodes.len() && !revoked && !closed && !self.is_over() && !self.state(step).withdrawn
     }
 
-    /// A new Task of the same step.
-    pub(crate) fn offer(&mut self, step: usize, last: &Resource) -> Result<Resource, Stop> {
+    /// A new Task of the same step, for whoever is next.
+    pub(crate) fn offer(&mut self, step: usize, last: &Resource) -> Result<(), Stop> {
+        let whom = self.whom(step, true)?;
+        if matches!(whom, Whom::Nobody) {
+            return Ok(());
+        }
         let now = self.draft.now();
         let state = self.state(step);
-        let (occurrence, refused, open) = (state.occurrence + 1, state.refused, state.open);
+        let (occurrence, refused, open, calls) = (state.occurrence + 1, state.refused, state.open, state.calls);
         let status = Some(TaskStatus::Requested);
-        *state = TaskState { status, occurrence, refused, open, released: Some(now), ..TaskState::default() };
+        *state = TaskState { status, occurrence, refused, open, calls, released: Some(now), ..TaskState::default() };
         let id = self.id_of(step);
-        let task = self.draft.create(self.root, Key::task(id), offered_again(id, &last.body, open, now));
+        let mut body = offered_again(id, &last.body, open, now);
+        body.extend(whom.owner());
+        let task = self.draft.create(self.root, Key::task(id), body);
         self.publish(step, &task);
-        Ok(task)
+        self.await_answer(step);
+        Ok(())
     }
 
     /// Asks the owner of a started Task to stop it, pause it, or go on.
@@ -255,6 +276,9 @@ impl<'d, 'a> Order<'d, 'a> {
             return Ok(());
         }
         let why = reason("stopped-on-request", "stopped by its owner, as was asked");
+        if to.is_terminal() {
+            self.cause = Some(why.clone());
+        }
         self.move_task(step, to, actor, |body| {
             if to.is_terminal() {
                 body.insert("statusReason".into(), why);
@@ -266,30 +290,13 @@ impl<'d, 'a> Order<'d, 'a> {
         Ok(())
     }
 
-    /// What was asked of the owner of a Task that has ended meanwhile is asked no more.
-    fn withdraw_asks(&mut self) -> Result<(), Stop> {
-        let is_pending = |task: &TaskState| {
-            matches!(task.status, Some(TaskStatus::Requested | TaskStatus::Received | TaskStatus::Accepted))
-        };
-        let own = self.graph.nodes.len();
-        let pending = self.run().tasks.iter().enumerate().skip(own).filter(|(_, task)| is_pending(task));
-        let pending: Vec<usize> = pending.map(|(step, _)| step).collect();
-        self.look_at(&pending)?;
-        for asking in pending {
-            let key = Key::task(self.id_of(asking));
-            let target = schemas::task::focus(&self.draft.get(&key)?.body).and_then(Key::of_reference);
-            let Some(target) = target.as_ref().and_then(task_id) else { continue };
-            let state = self.state(target.step as usize);
-            if state.occurrence != target.occurrence || state.status.is_some_and(TaskStatus::is_terminal) {
-                self.cancel(asking, "target-ended")?;
-            }
-        }
-        Ok(())
-    }
-
     /// Lets the plan do all that follows, then the fulfilment Task.
     pub(crate) fn go_on(&mut self) -> Result<(), Stop> {
-        self.withdraw_asks()?;
+        self.advance()?;
+        self.follow_joined()
+    }
+
+    fn advance(&mut self) -> Result<(), Stop> {
         for _ in 0..ROUNDS_LIMIT {
             let now = self.draft.now();
             let (revoked, closed, over) = (self.run().revoked, self.run().closed, self.is_over());
@@ -344,13 +351,23 @@ impl<'d, 'a> Order<'d, 'a> {
     }
 
     fn release(&mut self, leaf: usize) -> Result<(), Stop> {
+        let whom = self.whom(leaf, false)?;
+        if matches!(whom, Whom::Nobody) {
+            if self.state(leaf).status.is_none() {
+                self.create_step(leaf, TaskStatus::Draft, &whom)?;
+            }
+            return self.cancel(leaf, "nobody-left");
+        }
         let task = match self.state(leaf).status {
-            None => self.create_step(leaf, TaskStatus::Requested)?,
-            Some(_) => self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |_| {})?,
+            None => self.create_step(leaf, TaskStatus::Requested, &whom)?,
+            Some(_) => self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |body| body.extend(whom.owner()))?,
         };
         let now = self.draft.now();
-        self.state(leaf).released = Some(now);
+        let state = self.state(leaf);
+        state.released = Some(now);
+        state.open &= matches!(whom, Whom::AsAsked);
         self.publish(leaf, &task);
+        self.await_answer(leaf);
         Ok(())
     }
 
@@ -419,11 +436,15 @@ impl<'d, 'a> Order<'d, 'a> {
     fn walk_fulfilment(&mut self, from: TaskStatus, to: TaskStatus) -> Result<(), Stop> {
         let cause = self.cause.clone();
         for next in Matrix::of_fulfilment().way(from, to, &[Actor::Hub]).unwrap_or_default() {
-            let cause = cause.clone().filter(|_| next.is_terminal() && next != TaskStatus::Completed);
+            let ends_badly = next.is_terminal() && next != TaskStatus::Completed;
+            let cause = cause.clone().filter(|_| ends_badly);
+            let proposed = self.proposed.clone().filter(|_| ends_badly);
+            if next.is_terminal() {
+                self.call_back()?;
+            }
             self.move_task(0, next, Actor::Hub, |body| {
-                if let Some(cause) = cause {
-                    body.insert("statusReason".into(), cause);
-                }
+                body.extend(cause.map(|cause| ("statusReason".to_owned(), cause)));
+                body.extend(proposed.map(|proposed| ("output".to_owned(), proposed)));
             })?;
         }
         Ok(())
@@ -476,7 +497,7 @@ impl<'d, 'a> Order<'d, 'a> {
         self.draft.set_timer(Timer { id, due: until });
     }
 
-    fn drop_lease(&mut self, step: usize) {
+    pub(super) fn drop_lease(&mut self, step: usize) {
         let id = self.lease_timer(step);
         self.state(step).lease = None;
         self.draft.drop_timer(id);

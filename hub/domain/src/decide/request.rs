@@ -1,8 +1,8 @@
 //! A request is changed by its placer, with the effects on its Tasks.
 
-use schemas::order::{RequestStatus, asks_for_work};
+use schemas::order::{self, RequestStatus, asks_for_work, revoked_code};
 use schemas::outcome::IssueType;
-use schemas::resource::{Body, Key, Resource};
+use schemas::resource::{Body, Key, Kind, Resource};
 use uuid::Uuid;
 
 use super::Stop;
@@ -10,6 +10,8 @@ use super::draft::Draft;
 use super::order::Order;
 use crate::command::Role;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::scene::Needs;
+use crate::workflows;
 
 pub(super) fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Result<Resource, Stop> {
     if !draft.command.caller.has(Role::Placer) {
@@ -22,7 +24,7 @@ pub(super) fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Bod
     if !running {
         start_if_asked(draft, &after, root)?;
     } else if from != to {
-        effects(draft, &after.key, root, to)?;
+        effects(draft, &after.key, root, to, withdrawn(to))?;
     }
     Ok(after)
 }
@@ -35,8 +37,7 @@ fn check(before: &Resource, body: &Body, from: RequestStatus, to: RequestStatus)
             Refusal::rule(&format!("{kind}.intent"), "an intent does not change: submit another request").into()
         );
     }
-    let ended = matches!(from, RequestStatus::Revoked | RequestStatus::Completed | RequestStatus::EnteredInError);
-    if ended && from != to && to != RequestStatus::EnteredInError {
+    if has_ended(from) && from != to && to != RequestStatus::EnteredInError {
         let text = "the request has ended; allowed now: entered-in-error";
         let path = format!("{kind}.status");
         return Err(Refusal::one(RefusalKind::Unprocessable, IssueType::BusinessRule, &path, text).into());
@@ -50,13 +51,55 @@ fn start_if_asked(draft: &mut Draft, request: &Resource, root: Uuid) -> Result<(
     if !asks_for_work(&request.body, policy.require_actionable) {
         return Ok(());
     }
-    match policy.catalogue.choose(request.key.kind, &request.body) {
-        Some(plan) => Order::start(draft, root, plan, std::slice::from_ref(&request.key)),
-        None => Ok(()),
+    let wanted: Vec<Key> =
+        replaced(request.key.kind, &request.body).filter(|key| !draft.scene.looked_for(key)).collect();
+    if !wanted.is_empty() {
+        return Err(Stop::more(Needs { resources: wanted.clone(), existence: wanted, ..Needs::default() }));
     }
+    if let Some(plan) = policy.catalogue.choose(request.key.kind, &request.body) {
+        Order::start(draft, root, plan, std::slice::from_ref(&request.key))?;
+    }
+    replace(draft, &request.key)
 }
 
-fn effects(draft: &mut Draft, key: &Key, root: Uuid, to: RequestStatus) -> Result<(), Stop> {
+/// The requests here that this one says it takes the place of.
+pub(super) fn replaced(kind: Kind, body: &Body) -> impl Iterator<Item = Key> {
+    let named = if kind.is_request() { Some(order::replaced(kind, body)) } else { None };
+    named.into_iter().flatten().filter_map(Key::of_reference).filter(|key| key.kind.is_request())
+}
+
+/// Now that a request asks for work, those whose place it takes do no more.
+pub(super) fn replace(draft: &mut Draft, request: &Key) -> Result<(), Stop> {
+    let body = draft.get(request)?.body.clone();
+    for old in replaced(request.kind, &body).filter(|old| old != request) {
+        // One that is elsewhere is ended there.
+        let Some((before, root)) = draft.find(&old).cloned().zip(draft.scene.roots.get(&old).copied()) else {
+            continue;
+        };
+        if has_ended(RequestStatus::of(&before.body)) {
+            continue;
+        }
+        workflows::check_own(draft, root)?;
+        let mut body = before.body.into_body();
+        body.insert("status".into(), revoked_code(old.kind).into());
+        draft.replace(root, &old, body)?;
+        if draft.run_of(root).is_some_and(|run| run.plan.is_some()) {
+            effects(draft, &old, root, RequestStatus::Revoked, "request-replaced")?;
+        }
+    }
+    Ok(())
+}
+
+fn has_ended(status: RequestStatus) -> bool {
+    matches!(status, RequestStatus::Revoked | RequestStatus::Completed | RequestStatus::EnteredInError)
+}
+
+/// Why its Tasks end, when a request is withdrawn by its own status.
+fn withdrawn(to: RequestStatus) -> &'static str {
+    if to == RequestStatus::EnteredInError { "entered-in-error" } else { "request-revoked" }
+}
+
+fn effects(draft: &mut Draft, key: &Key, root: Uuid, to: RequestStatus, why: &str) -> Result<(), Stop> {
     let Some(mut order) = Order::find(draft, root)? else { return Ok(()) };
     if order.is_over() {
         return Ok(());
@@ -67,7 +110,6 @@ fn effects(draft: &mut Draft, key: &Key, root: Uuid, to: RequestStatus) -> Resul
     let all = [others(&order, &requests, key)?, vec![to]].concat();
     if is_over(&to) {
         let items: Vec<usize> = item.into_iter().collect();
-        let why = if to == RequestStatus::Revoked { "request-revoked" } else { "entered-in-error" };
         order.revoke(&items, all.iter().all(is_over), why)?;
     }
     // The states of an order of several requests are those of its last one standing.

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::draft::Draft;
 use super::order::Order;
-use super::{Policy, Stop, task};
+use super::{Policy, Stop, join, request, task, task_id};
+use crate::command::Role;
+use crate::refusal::Refusal;
 
 /// A resource that is new, its references resolved.
 pub(super) struct New {
@@ -25,7 +27,8 @@ pub(super) fn create(draft: &mut Draft, new: Vec<New>) -> Vec<Result<(), Stop>> 
     let mut results: Vec<Result<(), Stop>> = Vec::with_capacity(new.len());
     for (n, New { root, key, body }) in new.into_iter().enumerate() {
         let order = orders.iter().find(|order| order.members.iter().any(|(member, _)| *member == n));
-        results.push(store(draft, order.map_or(root, |order| order.root), key, body));
+        let may = check_caller(draft, &key, &body);
+        results.push(may.and_then(|()| store(draft, order.map_or(root, |order| order.root), key, body)));
     }
     for order in &orders {
         let (first, _) = order.members[0];
@@ -36,8 +39,25 @@ pub(super) fn create(draft: &mut Draft, new: Vec<New>) -> Vec<Result<(), Stop>> 
     results
 }
 
+/// Work is asked for by placers. A filler brings what comes of it: events, proposals, Tasks of its own.
+fn check_caller(draft: &Draft, key: &Key, body: &Body) -> Result<(), Stop> {
+    let may = match key.kind {
+        Kind::TASK => true,
+        kind if kind.is_request() => !asks_for_work(body, false),
+        kind => kind.is_event(),
+    };
+    if may || draft.command.caller.has(Role::Placer) {
+        return Ok(());
+    }
+    let text = "this needs the role placer; a filler brings events, proposals and Tasks of its own";
+    Err(Refusal::forbidden(text).into())
+}
+
 /// Writes one new resource. A Task that a placer submits is queued when it is open; it spawns nothing.
 fn store(draft: &mut Draft, root: Uuid, key: Key, body: Body) -> Result<(), Stop> {
+    if let Some(id) = task_id(&key) {
+        return join::create(draft, id, body);
+    }
     if key.kind == Kind::TASK {
         return task::create(draft, root, key, body);
     }
@@ -48,10 +68,10 @@ fn store(draft: &mut Draft, root: Uuid, key: Key, body: Body) -> Result<(), Stop
 fn start(draft: &mut Draft, order: &Group) -> Result<(), Stop> {
     let requests: Vec<Key> = order.members.iter().map(|(_, key)| key.clone()).collect();
     let first = draft.get(&requests[0])?;
-    match draft.moment.policy.catalogue.choose(requests[0].kind, &first.body) {
-        Some(plan) => Order::start(draft, order.root, plan, &requests),
-        None => Ok(()),
+    if let Some(plan) = draft.moment.policy.catalogue.choose(requests[0].kind, &first.body) {
+        Order::start(draft, order.root, plan, &requests)?;
     }
+    requests.iter().try_for_each(|one| request::replace(draft, one))
 }
 
 /// Requests that ask for work together.

@@ -2,7 +2,7 @@
 
 use schemas::outcome::IssueType;
 use schemas::resource::{Body, Key, Resource};
-use schemas::task::{TaskStatus, asked_code, owner};
+use schemas::task::{TaskStatus, asked_code, asks_for_information, owner};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -189,9 +189,10 @@ pub(super) fn is_derived(draft: &Draft, key: &Key, root: Uuid) -> bool {
     task_id(key).is_some_and(|id| id.step == 0) && draft.run_of(root).is_some_and(|run| run.plan.is_some())
 }
 
-/// On hold no work is granted; to pause or stop what is under way is no work.
+/// On hold no work is granted; to pause or stop what is under way, or to answer a question about it, is no work.
 pub(super) fn is_held(draft: &Draft, root: Uuid, task: &Body) -> bool {
-    draft.run_of(root).is_some_and(|run| run.held) && asked_code(task).is_none()
+    let is_work = asked_code(task).is_none() && !asks_for_information(task);
+    draft.run_of(root).is_some_and(|run| run.held) && is_work
 }
 
 pub(super) fn state_of<'r>(run: &'r mut Run, key: &Key) -> Option<&'r mut TaskState> {

@@ -1,4 +1,4 @@
-//! A timer fired: a lease ran out, or the time that a step waited for has come.
+//! A timer fired: a lease ran out, an offer was not answered, or the time that a step waited for has come.
 
 use schemas::ids::TaskId;
 use schemas::resource::Key;
@@ -21,17 +21,22 @@ pub(super) fn decide(scene: &Scene, command: &Command, timer: &TimerId, moment: 
     if let Some(record) = scene.heads.get(&timer.root).and_then(|head| head.run.as_ref()?.record.as_ref()) {
         workflows::fire(&mut draft, timer.root, record)?;
     } else if let Some(mut order) = Order::find(&mut draft, timer.root)? {
-        match lease(timer) {
-            Some(task) => lapse(&mut order, task)?,
-            None => order.go_on()?,
+        if let Some(task) = named(timer, "lease.") {
+            lapse(&mut order, task)?;
+        } else if let Some(task) = named(timer, "answer.") {
+            order.unanswered(task.step as usize, task.occurrence)?;
+        } else if let Some(task) = named(timer, "call.") {
+            order.call_again(task.step as usize, task.occurrence)?;
+        } else {
+            order.go_on()?;
         }
     }
     Ok(draft.finish())
 }
 
-/// The Task of a lease's timer, `lease.<step>.<occurrence>`.
-fn lease(timer: &TimerId) -> Option<TaskId> {
-    let (step, occurrence) = timer.name.strip_prefix("lease.")?.split_once('.')?;
+/// The Task of a timer, `lease.<step>.<occurrence>` for one.
+fn named(timer: &TimerId, kind: &str) -> Option<TaskId> {
+    let (step, occurrence) = timer.name.strip_prefix(kind)?.split_once('.')?;
     Some(TaskId { root: timer.root, step: step.parse().ok()?, occurrence: occurrence.parse().ok()? })
 }
 
@@ -65,7 +70,9 @@ fn lapse(order: &mut Order, task: TaskId) -> Result<(), Stop> {
     let ended = order.move_task(step, to, Actor::Hub, |body| {
         body.insert("statusReason".into(), why);
     })?;
-    if order.wants(step) {
+    if order.state(step).calls {
+        order.call_later(step);
+    } else if order.wants(step) {
         order.offer(step, &ended)?;
     }
     order.go_on()

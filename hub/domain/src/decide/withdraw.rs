@@ -37,6 +37,7 @@ impl Order<'_, '_> {
             self.cancel(leaf, "declined")?;
         }
         let cause = self.cause.clone();
+        self.call_back()?;
         self.move_task(0, TaskStatus::Rejected, Actor::Owner, |body| {
             if let Some(cause) = cause {
                 body.insert("statusReason".into(), cause);

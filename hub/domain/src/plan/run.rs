@@ -24,11 +24,14 @@ pub struct Run {
     /// The placer declared it complete: what is started may end, nothing else begins.
     #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
+    /// Who is to be called when it has ended: an address.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<String>,
     /// The order as a national service knows it, when it is one of its.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,
     /// The newest Task of each step, by the step's number; 0 is the fulfilment Task. Behind the plan's own follow the
-    /// Tasks that ask a started one to stop, pause or go on.
+    /// Tasks that ask a started one to stop, pause or go on, and those that others wrote about one of them.
     #[serde(rename = "t")]
     pub tasks: Vec<TaskState>,
 }
@@ -65,12 +68,43 @@ pub struct TaskState {
     /// The version of its Task at which it was last given back: claims of an earlier one come too late.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<u32>,
+    /// What it is to another Task of the order, when somebody wrote it about that one.
+    #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Joined>,
+    /// It tells whoever asked for the whole how that ended.
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    pub calls: bool,
+    /// Of a part of the plan that one service of the directory is to do: whom it was offered to, the last one last.
+    #[serde(rename = "k", default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<String>,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub released: Option<Timestamp>,
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+}
+
+/// The Task that one is about which joined the order: its step, and which offer of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    #[serde(rename = "t")]
+    pub to: u32,
+    #[serde(rename = "o")]
+    pub occurrence: u32,
+    #[serde(rename = "i")]
+    pub tie: Tie,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tie {
+    /// Asks its owner to stop it, pause it or go on.
+    Ask,
+    /// Asks for what its owner has to know.
+    Question,
+    /// The same work, as its filler has it in a system of its own.
+    Twin,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -6,13 +6,13 @@ use hub_domain::command::{Act, Caller, Command, Interaction, On, Patch, Repeat, 
 use hub_domain::decision::TimerId;
 use schemas::message::{Act as Reported, StatusReport};
 use schemas::resource::{Key, Kind, Resource};
-use schemas::task::owner;
+use schemas::task::{owner, task_code};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::{Speaker, Wanted};
 use crate::orders::{self, SURGERY};
-use crate::step::{Asked, Deed, Matched, Number, Pick, Voice, What, Who};
+use crate::step::{About, Asked, Deed, Matched, Number, Pick, Voice, What, Who};
 use crate::table::is_terminal;
 use crate::wish::{Matter, Wish};
 use crate::world::{Kept, World};
@@ -41,6 +41,11 @@ impl World {
             Deed::Change { nth, voice, to } => {
                 let request = nth_of(&self.requests(), *nth)?.clone();
                 Some(self.change(&request, *voice, *to))
+            }
+            Deed::About { task, how } => {
+                // What is said of the whole stands alone: no order has it.
+                let task = self.pick(*task).filter(|task| !task.key.id.ends_with(".0"))?;
+                Some(self.about(&task, *how))
             }
             Deed::Delete { nth } => {
                 let key = nth_of(&self.registry.births, *nth)?.clone();
@@ -216,6 +221,31 @@ impl World {
             Interaction::Update { on, body, if_match }
         };
         Wish { speaker, ..self.wished(Act::alone(interaction), caller, Matter::Move(wanted), told) }
+    }
+
+    fn about(&mut self, task: &Resource, how: About) -> Wish {
+        let mut body = json!({ "resourceType": "Task", "status": "requested", "intent": "order" });
+        match how {
+            About::Ask(code) => {
+                body["code"] = task_code(code);
+                body["focus"] = task.reference();
+            }
+            About::Question => {
+                body["partOf"] = json!([task.reference()]);
+                body["focus"] = json!({ "reference": "Questionnaire/history" });
+            }
+            About::Twin(status, who) => {
+                body["partOf"] = json!([task.reference()]);
+                body["focus"] = task.body.get("focus").cloned().unwrap_or_default();
+                body["status"] = status.into();
+                body["owner"] = json!({ "reference": performer(who, task) });
+            }
+        }
+        let told = format!("somebody writes of {}: {how:?}", self.name_of(task));
+        let body = body.as_object().cloned().unwrap_or_default();
+        let create = Interaction::Create { kind: Kind::TASK, body, unless: None };
+        let (caller, speaker) = speaker(Voice::Local, "");
+        Wish { speaker, ..self.wished(Act::alone(create), caller, Matter::About, told) }
     }
 
     pub(crate) fn fire(&mut self, id: TimerId) -> Wish {

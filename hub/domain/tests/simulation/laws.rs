@@ -6,7 +6,7 @@ use hub_domain::decision::{Decision, Write};
 use hub_domain::registry::Method;
 use schemas::ids::TaskId;
 use schemas::resource::{Key, Kind};
-use schemas::task::asked_code;
+use schemas::task::{asked_code, asks_for_information};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ struct Last {
     version: u32,
     at: Timestamp,
     status: String,
-    /// A Task that asks for another to be stopped, or paused, is no work itself.
+    /// A Task that asks for another to be stopped, or paused, or for information about it, is no work itself.
     asks: bool,
 }
 
@@ -111,7 +111,8 @@ impl Laws {
         let resource = &write.resource;
         let status =
             if write.method == Method::Delete { "deleted" } else { resource.text("status").unwrap_or_default() };
-        let (version, at, asks) = (resource.version, resource.last_updated, asked_code(&resource.body).is_some());
+        let asks = asked_code(&resource.body).is_some() || asks_for_information(&resource.body);
+        let (version, at) = (resource.version, resource.last_updated);
         let last = Last { version, at, status: status.to_owned(), asks };
         self.last.insert(resource.key.clone(), last);
         if let Ok(id) = resource.key.id.parse::<TaskId>() {

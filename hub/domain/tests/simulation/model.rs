@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use schemas::message::{Act, StatusReport};
 use schemas::resource::{Key, Resource, text_at};
-use schemas::task::{asked_code, owner};
+use schemas::task::{asked_code, asks_for_information, owner};
 
 use crate::table::{Table, is_on_offer, is_terminal};
 
@@ -75,6 +75,11 @@ impl Wanted {
     }
 }
 
+/// Neither asks for another to stop, to pause or to go on, nor for information.
+fn is_work(task: &Resource) -> bool {
+    asked_code(&task.body).is_none() && !asks_for_information(&task.body)
+}
+
 /// What the worker that holds a Task last said.
 #[derive(Debug, Clone)]
 struct Grant {
@@ -130,7 +135,7 @@ impl Model {
         } else {
             let free = owns || task.body.get("owner").is_none();
             let taken = self.is_of_earlier_grant(task, report) || self.grants.contains_key(&task.key);
-            let waits = held && asked_code(&task.body).is_none();
+            let waits = held && is_work(task);
             match status {
                 _ if !free || taken || waits => Refused,
                 "requested" => Becomes("accepted".into()),
@@ -176,7 +181,7 @@ impl Model {
             let owns = capacities.contains(&"owner");
             let declines = owns && self.table.allows(true, from, to, &["owner"]);
             if from == to || declines { Becomes(to.into()) } else { Refused }
-        } else if is_terminal(from) && from == to || taken && held && asked_code(&task.body).is_none() {
+        } else if is_terminal(from) && from == to || taken && held && is_work(task) {
             Refused
         } else if from == to {
             Becomes(to.into())

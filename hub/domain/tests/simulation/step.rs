@@ -55,6 +55,11 @@ pub(crate) enum Deed {
         voice: Voice,
         to: Asked,
     },
+    /// Somebody writes a Task about a Task.
+    About {
+        task: Pick,
+        how: About,
+    },
     /// The nth resource that ever was is deleted.
     Delete {
         nth: usize,
@@ -75,6 +80,16 @@ pub(crate) enum What {
     Winding,
     /// Stored only, until it becomes active.
     Draft,
+}
+
+/// What a Task is to the one that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Asks its owner to stop, to pause, to go on.
+    Ask(&'static str),
+    Question,
+    /// As its filler has it.
+    Twin(&'static str, Who),
 }
 
 /// Which Task: the nth of those that have not ended, or of all that ever were.
@@ -162,6 +177,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (0_usize..40).prop_map(|nth| Deed::Redeliver { nth }),
         6 => moved.prop_map(|(task, voice, to, owner, patch, matched)| Deed::Move { task, voice, to, owner, patch, matched }),
         3 => change.prop_map(|(nth, voice, to)| Deed::Change { nth, voice, to }),
+        2 => (pick(), about()).prop_map(|(task, how)| Deed::About { task, how }),
         1 => (0_usize..40).prop_map(|nth| Deed::Delete { nth }),
         2 => (0_usize..20).prop_map(|nth| Deed::Fire { nth }),
     ]
@@ -184,6 +200,14 @@ const STATES: [&str; 12] = [
 
 fn pick() -> impl Strategy<Value = Pick> {
     prop_oneof![6 => (0_usize..12).prop_map(Pick::Open), 1 => (0_usize..40).prop_map(Pick::Any)]
+}
+
+fn about() -> impl Strategy<Value = About> {
+    prop_oneof![
+        select(vec!["abort", "suspend", "resume"]).prop_map(About::Ask),
+        Just(About::Question),
+        (select(vec!["requested", "accepted", "rejected"]), who()).prop_map(|(status, who)| About::Twin(status, who)),
+    ]
 }
 
 fn who() -> impl Strategy<Value = Who> {

@@ -28,6 +28,8 @@ pub(crate) enum Matter {
     /// A report by somebody whom the broker knows as another.
     Forged,
     Move(Wanted),
+    /// A Task about a Task.
+    About,
     Change(String),
     /// All is said by the command.
     Plain,
@@ -60,7 +62,7 @@ impl Wish {
             (Matter::Repeat { same: true }, _) => Some(Expected::Nothing),
             // Deleting twice is deleting.
             _ if self.deletes() => Some(Expected::Nothing),
-            (_, Act::Fire(_)) => None,
+            (Matter::About, _) | (_, Act::Fire(_)) => None,
             _ => Some(Expected::Refused),
         }
     }

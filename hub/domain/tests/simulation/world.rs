@@ -263,6 +263,10 @@ impl World {
         let key = wish.addressed();
         let Some(found) = key.as_ref().and_then(|key| self.registry.live(key)) else { return wish.of_nothing() };
         let held = self.is_held(&found.key);
+        if self.is_twinned(&found.key) {
+            // It moves with another, which has rules of its own: the laws say what must not come of it.
+            return None;
+        }
         Some(match (&wish.matter, &wish.command.act) {
             (Matter::Forged, _) => Expected::Refused,
             (Matter::Move(_), _) if self.dangles(found) => Expected::Refused,
@@ -276,6 +280,19 @@ impl World {
             _ if wish.deletes() => self.of_delete(found),
             _ => return None,
         })
+    }
+
+    /// Whether a Task is the twin of a step, or has one.
+    fn is_twinned(&self, key: &Key) -> bool {
+        let step_of = |task: &Resource| {
+            let of = list(&task.body, "partOf").next()?["reference"].as_str().and_then(Key::of_reference)?;
+            let step = self.registry.current.get(&of)?;
+            let is_step = !of.id.ends_with(".0") && step.resource.body.get("focus") == task.body.get("focus");
+            is_step.then_some(of)
+        };
+        let twins =
+            self.registry.births.iter().filter_map(|twin| Some((twin, &self.registry.current.get(twin)?.resource)));
+        twins.into_iter().any(|(twin, task)| step_of(task).is_some_and(|step| twin == key || step == *key))
     }
 
     /// What it is about was deleted: the hub takes no body that points to nothing.
@@ -311,6 +328,9 @@ impl World {
     fn movers(&self, wish: &Wish, key: &Key) -> Vec<&'static str> {
         let named = wish.addressed().as_ref() == Some(key);
         let mut movers = if named { Vec::new() } else { vec!["hub"] };
+        if matches!(wish.matter, Matter::About) || self.is_twinned(key) {
+            movers.extend(["requester", "owner", "candidate"]);
+        }
         let Some(task) = self.registry.live(key) else { return movers };
         match &wish.command.act {
             Act::Report(report) if owner(&task.body) == Some(&report.performer) => movers.push("owner"),

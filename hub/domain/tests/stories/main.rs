@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic here is a failing test")]
 
+mod brokered;
+mod called_back;
+mod linked;
 mod matrix;
 mod orders;
 mod plans;

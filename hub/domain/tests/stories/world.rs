@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use hub_domain::command::{Act, Caller, Command, Entry, Interaction, On};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
 use hub_domain::decision::{Decision, Message, Timer};
+use hub_domain::directory::Lookup;
 use hub_domain::refusal::Refusal;
 use hub_domain::scene::{Head, Needs, Scene};
 use hub_domain::task_machine::TABLE;
 use hub_domain::workflow::{BUILT_IN, Catalogue, Offered};
 use schemas::message::{Act as Reported, StatusReport};
 use schemas::resource::{Key, Kind, Resource, text_at};
+use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -61,6 +63,23 @@ impl World {
         self.commands(Act::Change(entries), Caller::Local).unwrap().reply.entries[0].reference.clone()
     }
 
+    /// Submits one resource as somebody.
+    pub(crate) fn create(&mut self, body: Value, caller: Caller) -> Result<String, Refusal> {
+        let Value::Object(body) = body else { panic!("a resource is an object") };
+        let kind = Kind::parse(text_at(&body, &["resourceType"]).unwrap()).unwrap();
+        let decided = self.commands(Act::alone(Interaction::Create { kind, body, unless: None }), caller)?;
+        Ok(decided.reply.entries[0].reference.clone())
+    }
+
+    /// Sends a resource back with other elements.
+    pub(crate) fn set(&mut self, reference: &str, elements: Value) -> Result<(), Refusal> {
+        let key = Key::of_reference(reference).unwrap();
+        let mut body = self.current[&key].1.body.clone().into_body();
+        body.extend(elements.as_object().unwrap().clone());
+        let update = Interaction::Update { on: On::Key(key), body, if_match: None };
+        self.commands(Act::alone(update), Caller::Local).map(drop)
+    }
+
     /// Claims a step's newest Task, starts it, completes it.
     pub(crate) fn does(&mut self, order: &str, step: u32, who: &str) {
         for (n, act) in [Reported::Claim, Reported::InProgress, Reported::Completed].into_iter().enumerate() {
@@ -104,11 +123,7 @@ impl World {
     }
 
     pub(crate) fn set_status(&mut self, reference: &str, status: &str) -> Result<(), Refusal> {
-        let key = Key::of_reference(reference).unwrap();
-        let mut body = self.current[&key].1.body.clone().into_body();
-        body.insert("status".into(), status.into());
-        let update = Interaction::Update { on: On::Key(key), body, if_match: None };
-        self.commands(Act::alone(update), Caller::Local).map(drop)
+        self.set(reference, json!({ "status": status }))
     }
 
     /// Moves a Task as a caller does who sends it back with another status.
@@ -159,8 +174,26 @@ impl World {
         }
         let heads = needs.roots.iter().filter_map(|root| Some((*root, self.heads.get(root)?.clone())));
         scene.heads.extend(heads);
+        scene.found = needs.lookups.iter().map(|lookup| (lookup.clone(), self.look_up(lookup))).collect();
         scene.existing = needs.existence.iter().filter(|key| self.current.contains_key(key)).cloned().collect();
         scene
+    }
+
+    /// More than was asked for: the broker is to choose by itself.
+    fn look_up(&self, lookup: &Lookup) -> Vec<Resource> {
+        let all = self.current.values().map(|(_, resource)| resource);
+        match lookup {
+            Lookup::Services { .. } => {
+                all.filter(|resource| resource.key.kind.name() == "HealthcareService").cloned().collect()
+            }
+            Lookup::Open { owner, .. } => {
+                let is_open = |task: &&Resource| {
+                    let open = TaskStatus::of(&task.body).is_some_and(|s| !s.is_terminal() && s != TaskStatus::Draft);
+                    open && schemas::task::owner(&task.body) == Some(owner)
+                };
+                all.filter(|resource| resource.key.kind == Kind::TASK).filter(is_open).cloned().collect()
+            }
+        }
     }
 
     fn keep(&mut self, decision: &Decision) {
@@ -219,6 +252,11 @@ impl World {
 
     pub(crate) fn owner(&self, order: &str, step: u32) -> Option<String> {
         schemas::task::owner(&self.task(order, step, 1).body).map(str::to_owned)
+    }
+
+    /// The first Task of a step, as it is.
+    pub(crate) fn step_of(&self, order: &str, step: u32) -> Value {
+        Value::Object(self.task(order, step, 1).body.clone().into_body())
     }
 
     pub(crate) fn requests(&self, order: &str) -> Vec<String> {

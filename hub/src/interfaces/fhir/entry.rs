@@ -73,7 +73,7 @@ impl Sender<'_> {
         if matches!(method, "GET" | "HEAD") {
             return look(request, method, url, path).map(Asked::Read);
         }
-        if matches!(method, "POST" | "DELETE") {
+        if method == "DELETE" {
             demand_role(self.caller, Role::Placer).map_err(|no| placed(no, &path, "request.method"))?;
         }
         let interaction = match (method, place(url, &path)?) {

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::answer::{self, No};
 use super::content::{self, RESOURCE_TYPES};
+use super::order_message;
 use super::write::{demand_role, execute};
 use crate::config::CheckCharacter;
 use crate::service::Service;
@@ -35,6 +36,12 @@ pub(super) async fn process(
     let faults = gate::check(&bundle, Some("Bundle")).err().unwrap_or_default();
     let message = Message::of(&bundle);
     let code = message.header().and_then(|header| text_at(header, &["eventCoding", "code"])).unwrap_or_default();
+    if code == order_message::EVENT {
+        return match faults.is_empty() {
+            true => order_message::process(&service, &headers, caller, &bundle, &bytes).await,
+            false => Err(No(StatusCode::UNPROCESSABLE_ENTITY, faults)),
+        };
+    }
     let event = EVENTS.iter().find(|event| event.code == code);
     let Some(event) = event else {
         return Err(if faults.is_empty() { unknown_event() } else { No::bad_request(faults) });
@@ -57,7 +64,7 @@ pub(super) async fn process(
 }
 
 fn unknown_event() -> No {
-    let codes: Vec<&str> = EVENTS.iter().map(|event| event.code).collect();
+    let codes: Vec<&str> = EVENTS.iter().map(|event| event.code).chain([order_message::EVENT]).collect();
     let text = format!("MessageHeader.eventCoding.code must be one of: {}.", codes.join(", "));
     let path = "Bundle.entry.resource.ofType(MessageHeader).eventCoding.code";
     No::bad_request(vec![Issue { severity: Severity::Fatal, ..Issue::error(IssueType::Value, path, text) }])

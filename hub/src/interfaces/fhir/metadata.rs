@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::answer;
 use super::content::{base_url, origin};
 use super::include;
+use super::order_message;
 use crate::service::Service;
 
 pub(super) async fn read(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
@@ -165,7 +166,8 @@ fn statement(base: &str, open: bool, update_create: bool) -> Value {
         "documentation": SEARCHES,
         "operation": [
             operation(base),
-            named_operation(base, "process-message", &format!("Events: {}", events().join(", "))),
+            named_operation(base, "submit", "A request, and who is called back when its order has ended"),
+            named_operation(base, "process-message", &format!("Events: {}, {}", order_message::EVENT, events().join(", "))),
             named_operation(base, "prepare", "What a prescriber is to sign"),
             named_operation(base, "release", "A dispenser takes prescriptions: [base]/Task/$release"),
         ],
@@ -223,6 +225,6 @@ fn operation(base: &str) -> Value {
     json!({
         "name": "order-status",
         "definition": format!("{base}/OperationDefinition/order-status"),
-        "documentation": "Where an order stands: [base]/[type]/[id]/$order-status, or [base]/$order-status?identifier=",
+        "documentation": "Where an order stands: [base]/[type]/[id]/$order-status, or [base]/$order-status?identifier=, or ?group= for all that share a number",
     })
 }

@@ -16,6 +16,7 @@ mod include;
 mod look;
 mod messaging;
 mod metadata;
+mod order_message;
 mod order_status;
 mod pretty;
 mod psu;
@@ -23,6 +24,7 @@ mod read;
 mod search;
 mod search_values;
 mod searchset;
+mod submit;
 mod transaction;
 mod validate;
 mod write;
@@ -66,6 +68,7 @@ fn resources() -> Router<Arc<Service>> {
         .route("/_search", post(searchset::all_by_post))
         .route("/_history", get(read::history_of_all))
         .route("/$order-status", get(order_status::by_identifier))
+        .route("/$submit", post(submit::submit))
         .route("/$process-message", post(messaging::process))
         .route("/$prepare", post(eps::prepare))
         .route("/Task/$release", post(eps::release))

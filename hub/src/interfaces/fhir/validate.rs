@@ -165,19 +165,15 @@ fn interaction(caller: &Caller, of: &Of, asked: &Asked) -> Result<Option<Interac
         let of_body = text_at(&body, &["id"]).map(|id| Key::new(of.kind, id));
         of.key.clone().or(of_body).ok_or_else(|| vec![Issue::error(IssueType::Required, "mode", text)])
     };
-    let placer = || demand_role(caller, Role::Placer).map_err(|no| no.1);
     Ok(match asked.mode.as_deref() {
-        Some("create") => {
-            placer()?;
-            Some(Interaction::Create { kind: of.kind, body, unless: None })
-        }
+        Some("create") => Some(Interaction::Create { kind: of.kind, body, unless: None }),
         Some("update") => {
             let on = On::Key(named()?);
             check_id(&on, &body, "").map_err(|issue| vec![issue])?;
             Some(Interaction::Update { on, body, if_match: None })
         }
         Some("delete") => {
-            placer()?;
+            demand_role(caller, Role::Placer).map_err(|no| no.1)?;
             Some(Interaction::Delete { on: On::Key(named()?), if_match: None })
         }
         _ => None,

@@ -30,7 +30,6 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, No> {
     let kind = content::kind(&kind)?;
-    demand_role(&caller, Role::Placer)?;
     demand_no_condition(query.as_deref())?;
     content::demand_type(&headers, &RESOURCE_TYPES)?;
     let bytes = content::bytes(&service, body).await?;

@@ -298,7 +298,7 @@ fn look<'d>(draft: &'d Draft, key: &Key) -> Result<Option<&'d Resource>, Stop> {
         return Ok(draft.find(key));
     }
     let keys = vec![key.clone()];
-    Err(Stop::More(Needs { existence: keys.clone(), resources: keys, ..Needs::default() }))
+    Err(Stop::more(Needs { existence: keys.clone(), resources: keys, ..Needs::default() }))
 }
 
 /// Whether it is here.
@@ -306,5 +306,5 @@ fn is_here(draft: &Draft, key: &Key) -> Result<bool, Stop> {
     if draft.scene.looked_for(key) {
         return Ok(draft.scene.existing.contains(key) || draft.find(key).is_some());
     }
-    Err(Stop::More(Needs { existence: vec![key.clone()], ..Needs::default() }))
+    Err(Stop::more(Needs { existence: vec![key.clone()], ..Needs::default() }))
 }

@@ -146,7 +146,7 @@ impl Shortlist {
         let wanted: Vec<&Key> = keys.iter().flatten().filter(|key| !is_known(draft, key)).collect();
         if !wanted.is_empty() {
             let resources: Vec<Key> = wanted.into_iter().cloned().collect();
-            return Err(Stop::More(Needs { existence: resources.clone(), resources, ..Needs::default() }));
+            return Err(Stop::more(Needs { existence: resources.clone(), resources, ..Needs::default() }));
         }
         let (mut services, mut faults) = (Vec::new(), Vec::new());
         for (n, key) in keys.iter().enumerate() {

@@ -1,0 +1,129 @@
+//! An order as it stands, in the words of the answer.
+
+use hub_domain::decide::{CALLBACK_WORK, work_of};
+use hub_domain::registry::Stored;
+use schemas::ids::TaskId;
+use schemas::resource::{Body, Key, list, text_at};
+use schemas::task::{TaskStatus, asked_code};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::super::answer::No;
+use super::links::Links;
+use crate::service::Service;
+
+/// The parameter with all Tasks of the order.
+pub(super) const RESULT: &str = "result";
+
+pub(super) struct Standing {
+    tasks: Vec<Stored>,
+    bodies: Vec<Body>,
+    /// `Type/id` of what was asked for.
+    requests: Vec<Key>,
+}
+
+impl Standing {
+    /// The order at this root; `asked`: by which of its resources it was asked for.
+    pub(super) async fn of(service: &Service, root: Uuid, asked: Option<&Key>) -> Result<Self, No> {
+        let tasks = service.registry.tasks_of(root).await?;
+        let bodies: Vec<Body> = tasks.iter().filter_map(|task| serde_json::from_slice(&task.body).ok()).collect();
+        let mut requests: Vec<Key> = bodies
+            .iter()
+            .flat_map(|task| list(task, "basedOn"))
+            .filter_map(|on| Key::of_reference(on["reference"].as_str()?))
+            .chain(asked.cloned())
+            .filter(|key| key.kind.is_request())
+            .collect();
+        requests.sort();
+        requests.dedup();
+        Ok(Self { tasks, bodies, requests })
+    }
+
+    pub(super) async fn tell(&self, service: &Service, base: &str) -> Result<Vec<Value>, No> {
+        let mut parameter = self.progress();
+        parameter.extend(Links::of(service, &self.requests).await?.tell());
+        parameter.push(json!({ "name": RESULT, "resource": self.result(base) }));
+        Ok(parameter)
+    }
+
+    fn progress(&self) -> Vec<Value> {
+        let newest = || self.bodies.iter().filter(|task| is_newest(task, &self.bodies));
+        // An order that comes in issues stands where the one stands that is under way.
+        let is_over = |task: &&Body| TaskStatus::of(task).is_some_and(TaskStatus::is_terminal);
+        let wholes: Vec<&Body> = newest().filter(|task| !task.contains_key("partOf")).collect();
+        let whole = wholes.iter().copied().find(|task| !is_over(task)).or(wholes.last().copied());
+        let parts: Vec<&Body> = newest()
+            .filter(|task| task.contains_key("partOf") && asked_code(task).is_none() && !is_call(task))
+            .collect();
+        let works: Vec<&Body> = parts.iter().copied().filter(|task| is_work(task)).collect();
+        let of = |task: &&&Body| TaskStatus::of(task);
+        let counted = works.iter().filter(|task| of(task) != Some(TaskStatus::Cancelled)).count();
+        let done = works.iter().filter(|task| of(task) == Some(TaskStatus::Completed)).count();
+        let status = whole.and_then(|task| text_at(task, &["status"])).unwrap_or("none");
+        let mut parameter = vec![
+            json!({ "name": "status", "valueCode": status }),
+            json!({ "name": "done", "valueUnsignedInt": done }),
+            json!({ "name": "total", "valueUnsignedInt": counted }),
+        ];
+        let open = |task: &&&Body| of(task).is_some_and(|s| !s.is_terminal() && s != TaskStatus::Draft);
+        for task in parts.iter().filter(open) {
+            parameter.push(json!({ "name": "waitingFor", "valueString": waiting_for(task) }));
+        }
+        if let Some(since) = whole.and_then(|task| text_at(task, &["lastModified"])) {
+            parameter.push(json!({ "name": "since", "valueDateTime": since }));
+        }
+        if let Some(why) = whole.and_then(|task| task.get("statusReason")) {
+            parameter.push(json!({ "name": "reason", "valueCodeableConcept": why }));
+        }
+        parameter
+    }
+
+    fn result(&self, base: &str) -> Value {
+        let entry =
+            |(stored, body): (&Stored, &Body)| json!({ "fullUrl": format!("{base}/{}", stored.key), "resource": body });
+        let entries: Vec<Value> = self.tasks.iter().zip(&self.bodies).map(entry).collect();
+        let mut bundle = json!({ "resourceType": "Bundle", "type": "collection" });
+        if !entries.is_empty() {
+            bundle["entry"] = entries.into();
+        }
+        bundle
+    }
+}
+
+fn id_of(task: &Body) -> Option<TaskId> {
+    text_at(task, &["id"])?.parse().ok()
+}
+
+/// A step that was offered again counts once, by its newest Task.
+fn is_newest(task: &Body, all: &[Body]) -> bool {
+    match id_of(task) {
+        Some(id) => {
+            !all.iter().filter_map(id_of).any(|other| other.step == id.step && other.occurrence > id.occurrence)
+        }
+        None => true,
+    }
+}
+
+/// A step of the plan is part of the whole; what is part of a step (a question about it, its twin at the filler) is no
+/// step.
+fn is_work(task: &Body) -> bool {
+    let mut parents = list(task, "partOf").filter_map(|of| Key::of_reference(of["reference"].as_str()?));
+    parents.all(|key| hub_domain::decide::task_id(&key).is_none_or(|id| id.step == 0))
+}
+
+/// That the placer is told how it ended is no part of the work.
+fn is_call(task: &Body) -> bool {
+    work_of(task) == CALLBACK_WORK
+}
+
+/// "Analyse the specimen (in-progress, Organization/lab-1)"
+fn waiting_for(task: &Body) -> String {
+    let code = task.get("code");
+    let title = text_at(task, &["description"])
+        .or_else(|| code.and_then(|code| code["text"].as_str()))
+        .or_else(|| code.and_then(|code| code["coding"][0]["code"].as_str()))
+        .unwrap_or("a Task");
+    let status = text_at(task, &["status"]).unwrap_or_default();
+    let owner = schemas::task::owner(task).map(|owner| format!(", {owner}")).unwrap_or_default();
+    format!("{title} ({status}{owner})")
+}
