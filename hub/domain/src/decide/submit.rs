@@ -32,7 +32,9 @@ pub(super) fn create(draft: &mut Draft, new: Vec<New>) -> Vec<Result<(), Stop>> 
     }
     for order in &orders {
         let (first, _) = order.members[0];
-        if let Err(stop) = start(draft, order) {
+        // What was refused is not there to be started.
+        let stored = order.members.iter().all(|(member, _)| results[*member].is_ok());
+        if stored && let Err(stop) = start(draft, order) {
             results[first] = Err(stop);
         }
     }

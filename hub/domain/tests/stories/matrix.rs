@@ -75,15 +75,18 @@ impl Door {
                 Act::alone(patch(on, Patch::FhirPath(read)))
             }
             Self::Transaction => {
-                let patient = Interaction::Create {
-                    kind: Kind::parse("Patient").unwrap(),
-                    body: json!({ "resourceType": "Patient" }).as_object().unwrap().clone(),
+                let event = Interaction::Create {
+                    kind: Kind::parse("Communication").unwrap(),
+                    body: json!({ "resourceType": "Communication", "status": "completed" })
+                        .as_object()
+                        .unwrap()
+                        .clone(),
                     unless: None,
                 };
                 let path = |n: usize| format!("Bundle.entry[{n}]");
                 Act::Change(vec![
                     Entry { path: path(0), ..Entry::new(update(on)) },
-                    Entry { path: path(1), ..Entry::new(patient) },
+                    Entry { path: path(1), ..Entry::new(event) },
                     Entry { path: path(2), ..Entry::new(Interaction::Read { key: now.key.clone() }) },
                 ])
             }

@@ -147,7 +147,8 @@ impl World {
         let id = Uuid::from_u128(self.commands << 64);
         let command = Command { id, caller, act, repeat: None, traceparent: None };
         let mut scene = self.scene(&needs(&command, &self.policy));
-        for _ in 0..5 {
+        // As often as the engine lets it.
+        for _ in 0..=6 {
             match decide(&scene, &command, &Moment { now: self.now, policy: &self.policy })? {
                 Verdict::Decided(decision) => {
                     self.keep(&decision);
