@@ -7,7 +7,7 @@ use super::{UBRN, clinic, coded, directory, letter, parameters, patient, practic
 
 stories![advice_is_asked_for_and_given, a_question_becomes_a_referral];
 
-fn question(service: &str, authorisation: &str) -> Value {
+pub(super) fn question(service: &str, authorisation: &str) -> Value {
     parameters(json!([
         patient(),
         coded("providerConversionAuthorisation", authorisation),

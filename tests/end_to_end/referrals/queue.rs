@@ -4,6 +4,7 @@ use hub_transport::Place;
 use schemas::message::{Act, Answer};
 use tests::{ByHand, Report, World, stories};
 
+use super::advising::question;
 use super::{CLINIC, books, clinic, directory, practice, referral, slots, state, steps};
 
 stories![a_clinic_works_off_its_queue];
@@ -21,6 +22,10 @@ async fn a_clinic_works_off_its_queue(world: World) {
         steps(&hub, id).await.into_iter().find(|(name, _)| name == step).map(|(_, status)| status).unwrap_or_default()
     };
 
+    // Advice is given over REST: it is on no queue, and the first to be claimed is the referral that comes next.
+    let advises = directory(&hub, "ADVICE_AND_GUIDANCE").await;
+    let asks = question(&advises, "NOT_AUTHORISED_TO_CONVERT");
+    practice.post("ServiceRequest/$ers.createAdviceAndGuidance", &asks).await.is(201);
     let path = "ServiceRequest/$ers.createReferralAndSendForTriage";
     let sent = practice.post(path, &referral(&[&review])).await.is(201).reference();
     let work = worker.claims_next().await;
