@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::answer;
 use super::content::{base_url, origin};
-use super::include;
-use super::order_message;
+use super::messaging::order;
+use super::search::include;
 use crate::service::Service;
 
 pub(super) async fn read(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
@@ -167,7 +167,7 @@ fn statement(base: &str, open: bool, update_create: bool) -> Value {
         "operation": [
             operation(base),
             named_operation(base, "submit", "A request, and who is called back when its order has ended"),
-            named_operation(base, "process-message", &format!("Events: {}, {}", order_message::EVENT, events().join(", "))),
+            named_operation(base, "process-message", &format!("Events: {}, {}", order::EVENT, events().join(", "))),
             named_operation(base, "prepare", "What a prescriber is to sign"),
             named_operation(base, "release", "A dispenser takes prescriptions: [base]/Task/$release"),
         ],

@@ -4,29 +4,19 @@ mod accept;
 mod answer;
 mod bundle;
 mod capacity;
-mod chain;
-mod condition;
 mod content;
-mod entry;
 mod eps;
 mod erp;
 mod ers;
 mod gatekeeper;
-mod include;
 mod look;
 mod messaging;
 mod metadata;
-mod order_message;
 mod order_status;
 mod pretty;
 mod psu;
 mod read;
 mod search;
-mod search_values;
-mod searchset;
-mod submit;
-mod transaction;
-mod validate;
 mod write;
 
 use std::sync::Arc;
@@ -36,6 +26,9 @@ use axum::middleware;
 use axum::routing::{get, post};
 
 use crate::service::Service;
+
+use search::searchset;
+use write::{submit, transaction, validate};
 
 pub use answer::trouble_status;
 pub use capacity::Capacity;

@@ -13,7 +13,8 @@ use schemas::resource::{Body as Resource, Key, Kind};
 use serde_json::Value;
 
 use super::super::answer::{self, No};
-use super::super::{content, searchset};
+use super::super::content;
+use super::super::search::searchset;
 use super::call::{Call, ErsNo, bad, no_referral};
 
 /// Services that are asked for at once.

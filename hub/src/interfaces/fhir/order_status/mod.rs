@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::answer::{self, No};
 use super::content;
-use super::search_values::read_token;
+use super::search::values::read_token;
 use crate::service::Service;
 use tell::Standing;
 

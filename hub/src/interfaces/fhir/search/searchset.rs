@@ -11,16 +11,16 @@ use hub_domain::registry::{Stored, Trouble};
 use schemas::outcome::{Issue, IssueType, operation_outcome};
 use schemas::resource::Kind;
 
-use super::accept::demand_accept;
-use super::answer::{self, No};
-use super::bundle::Writer;
-use super::content::{self, FORM_TYPES};
+use super::super::accept::demand_accept;
+use super::super::answer::{self, No};
+use super::super::bundle::Writer;
+use super::super::content::{self, FORM_TYPES};
+use super::super::look::Look;
+use super::Reader;
 use super::include::{self, Include};
-use super::look::Look;
-use super::search::Reader;
 use crate::service::Service;
 
-pub(super) async fn by_get(
+pub(in crate::interfaces::fhir) async fn by_get(
     State(service): State<Arc<Service>>,
     Path(kind): Path<String>,
     RawQuery(query): RawQuery,
@@ -30,7 +30,7 @@ pub(super) async fn by_get(
 }
 
 /// Parameters of the URL and of the body count alike.
-pub(super) async fn by_post(
+pub(in crate::interfaces::fhir) async fn by_post(
     State(service): State<Arc<Service>>,
     Path(kind): Path<String>,
     RawQuery(query): RawQuery,
@@ -40,7 +40,7 @@ pub(super) async fn by_post(
     of_type(&service, &kind, posted(&service, query, &headers, body).await?, &headers).await
 }
 
-pub(super) async fn all_by_get(
+pub(in crate::interfaces::fhir) async fn all_by_get(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -48,7 +48,7 @@ pub(super) async fn all_by_get(
     of_types(&service, content::form(query.as_deref().unwrap_or_default()), &headers).await
 }
 
-pub(super) async fn all_by_post(
+pub(in crate::interfaces::fhir) async fn all_by_post(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -74,7 +74,7 @@ async fn posted(service: &Service, query: Option<String>, headers: &HeaderMap, b
     Ok(parameters)
 }
 
-pub(super) async fn of_type(
+pub(in crate::interfaces::fhir) async fn of_type(
     service: &Service,
     kind: &str,
     parameters: Parameters,
@@ -105,8 +105,8 @@ async fn of_types(service: &Service, parameters: Parameters, headers: &HeaderMap
 }
 
 /// What is asked of one type, as far as it was understood.
-pub(super) struct Asked {
-    pub(super) query: Query,
+pub(in crate::interfaces::fhir) struct Asked {
+    pub(in crate::interfaces::fhir) query: Query,
     pub(super) wishes: Vec<Include>,
     pub(super) look: Look,
     pub(super) total: Total,
@@ -116,7 +116,7 @@ pub(super) struct Asked {
 
 /// `_total`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Total {
+pub(in crate::interfaces::fhir) enum Total {
     None,
     /// When that is not too costly.
     Estimate,

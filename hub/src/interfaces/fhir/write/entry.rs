@@ -13,10 +13,10 @@ use schemas::resource::{Body, Key, Kind, text_at};
 use schemas::time::Timestamp;
 use serde_json::Value;
 
-use super::answer::No;
+use super::super::answer::No;
+use super::super::content::{JSON_PATCH, MERGE_PATCH};
 use super::condition;
-use super::content::{JSON_PATCH, MERGE_PATCH};
-use super::write::{check_id, demand_role, fhirpath_patch, json_patch, merge_patch};
+use super::{check_id, demand_role, fhirpath_patch, json_patch, merge_patch};
 use crate::service::Service;
 
 /// What an entry asks for.
@@ -205,7 +205,7 @@ fn if_match(request: &Value, path: &str) -> Result<Option<u32>, No> {
     let Some(tag) = request["ifMatch"].as_str() else { return Ok(None) };
     let text = "ifMatch is the ETag of a version, for example W/\"3\"";
     let unread = || fault(IssueType::Value, format!("{path}.request.ifMatch"), text);
-    super::content::version_of(tag).map(Some).ok_or_else(unread)
+    super::super::content::version_of(tag).map(Some).ok_or_else(unread)
 }
 
 /// A FHIRPath Patch is a Parameters resource, a JSON or Merge Patch the content of a Binary.

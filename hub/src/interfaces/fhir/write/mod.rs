@@ -1,5 +1,11 @@
 //! Create, update, patch, delete: bytes to a `Command`, a `Reply` to bytes.
 
+mod condition;
+mod entry;
+pub(super) mod submit;
+pub(super) mod transaction;
+pub(super) mod validate;
+
 use std::sync::Arc;
 
 use axum::Extension;
@@ -16,7 +22,6 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::answer::{self, No};
-use super::condition;
 use super::content::{self, PATCH_TYPES, RESOURCE_TYPES, Return};
 use crate::engine::Done;
 use crate::service::Service;

@@ -5,7 +5,7 @@ use hub_domain::query::{Filter, Inner, Param, find, params};
 use schemas::outcome::Issue;
 use schemas::resource::Kind;
 
-use super::search::Reader;
+use super::Reader;
 
 /// Links of one parameter, one behind the other.
 const LINKS_LIMIT: usize = 4;

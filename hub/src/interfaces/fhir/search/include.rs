@@ -8,7 +8,7 @@ use hub_domain::registry::Stored;
 use schemas::outcome::IssueType;
 use schemas::resource::{Body, Key, Kind, Resource};
 
-use super::answer::No;
+use super::super::answer::No;
 use crate::service::Service;
 
 /// Most resources that come with the matches of a page.
@@ -20,7 +20,7 @@ const ASKED_AT_ONCE: usize = 50;
 
 /// One wish for more than the matches.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Include {
+pub(in crate::interfaces::fhir) struct Include {
     /// The type whose references are followed.
     of: Kind,
     /// By these parameters.
@@ -142,7 +142,7 @@ fn resource(stored: &Stored) -> Option<Resource> {
 }
 
 /// The wishes that may be had of a type, as `/metadata` lists them: forth, and back.
-pub(super) fn offered(kind: Kind) -> [Vec<String>; 2] {
+pub(in crate::interfaces::fhir) fn offered(kind: Kind) -> [Vec<String>; 2] {
     let is_reference = |param: &&Param| param.kind == ParamType::Reference;
     let forth = params(kind).filter(is_reference).map(|param| format!("{kind}:{}", param.name));
     let of_all = Kind::ALL.iter().flat_map(|kind| params(*kind)).filter(is_reference);

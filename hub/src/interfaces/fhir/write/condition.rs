@@ -13,9 +13,9 @@ use schemas::outcome::{Issue, IssueType};
 use schemas::resource::Kind;
 use uuid::Uuid;
 
-use super::answer::No;
-use super::content;
-use super::search::Reader;
+use super::super::answer::No;
+use super::super::content;
+use super::super::search::Reader;
 use crate::engine::{Done, Failure};
 use crate::service::Service;
 

@@ -1,6 +1,8 @@
 //! `$process-message`: a FHIR message becomes what the workflow of its event asks for. Events without a workflow are
 //! refused by name; what an event means is known to its workflow alone.
 
+pub(super) mod order;
+
 use std::sync::Arc;
 
 use axum::Extension;
@@ -19,7 +21,6 @@ use serde_json::Value;
 
 use super::answer::{self, No};
 use super::content::{self, RESOURCE_TYPES};
-use super::order_message;
 use super::write::{demand_role, execute};
 use crate::config::CheckCharacter;
 use crate::service::Service;
@@ -36,9 +37,9 @@ pub(super) async fn process(
     let faults = gate::check(&bundle, Some("Bundle")).err().unwrap_or_default();
     let message = Message::of(&bundle);
     let code = message.header().and_then(|header| text_at(header, &["eventCoding", "code"])).unwrap_or_default();
-    if code == order_message::EVENT {
+    if code == order::EVENT {
         return match faults.is_empty() {
-            true => order_message::process(&service, &headers, caller, &bundle, &bytes).await,
+            true => order::process(&service, &headers, caller, &bundle, &bytes).await,
             false => Err(No(StatusCode::UNPROCESSABLE_ENTITY, faults)),
         };
     }
@@ -64,7 +65,7 @@ pub(super) async fn process(
 }
 
 fn unknown_event() -> No {
-    let codes: Vec<&str> = EVENTS.iter().map(|event| event.code).chain([order_message::EVENT]).collect();
+    let codes: Vec<&str> = EVENTS.iter().map(|event| event.code).chain([order::EVENT]).collect();
     let text = format!("MessageHeader.eventCoding.code must be one of: {}.", codes.join(", "));
     let path = "Bundle.entry.resource.ofType(MessageHeader).eventCoding.code";
     No::bad_request(vec![Issue { severity: Severity::Fatal, ..Issue::error(IssueType::Value, path, text) }])

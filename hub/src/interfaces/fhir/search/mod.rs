@@ -1,5 +1,10 @@
 //! The parameters of a search become a `Query`.
 
+mod chain;
+pub(super) mod include;
+pub(super) mod searchset;
+pub(super) mod values;
+
 use hub_domain::query::{
     Filter, Param, ParamType, Query, Sort, SortBy, SystemMatch, TextMatch, TokenMatch, TypedIdentifier, find, params,
 };
@@ -9,11 +14,11 @@ use schemas::outcome::{Issue, IssueType, Severity};
 use schemas::resource::Kind;
 
 use super::answer::No;
-use super::include::Include;
 use super::look::Look;
-use super::search_values::{DATE, PREFIXES, above, amount, date, parted, plain, read_token, split};
-use super::searchset::{Asked, Total};
 use crate::service::Service;
+use include::Include;
+use searchset::{Asked, Total};
+use values::{DATE, PREFIXES, above, amount, date, parted, plain, read_token, split};
 
 /// Most values of one parameter, joined by commas.
 const VALUES_LIMIT: usize = 64;

@@ -17,14 +17,14 @@ use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::answer::{self, No};
-use super::content::{self, RESOURCE_TYPES, Return};
+use super::super::answer::{self, No};
+use super::super::content::{self, RESOURCE_TYPES, Return};
 use super::entry::{Asked, Reading, Sender};
-use super::write::{body_of, execute, status_of};
+use super::{body_of, execute, status_of};
 use crate::engine::Done;
 use crate::service::Service;
 
-pub(super) async fn submit(
+pub(in crate::interfaces::fhir) async fn submit(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -218,7 +218,7 @@ impl Course<'_> {
             let issue = Issue::error(IssueType::Invalid, format!("{}.request.url", look.path), text);
             return (StatusCode::BAD_REQUEST, refused(No::bad_request(vec![issue])));
         };
-        let Ok(response) = super::resources().with_state(self.service.clone()).oneshot(request).await;
+        let Ok(response) = super::super::resources().with_state(self.service.clone()).oneshot(request).await;
         let (parts, body) = response.into_parts();
         let (status, headers) = (parts.status, parts.headers);
         // Our own answer, which is in memory whole.

@@ -13,13 +13,13 @@ use schemas::outcome::{Issue, IssueType, operation_outcome};
 use schemas::resource::{Body as Resource, Key, Kind, list, text_at};
 use uuid::Uuid;
 
-use super::answer::{self, No};
-use super::content::{self, RESOURCE_TYPES};
-use super::write::{check_id, demand_role};
+use super::super::answer::{self, No};
+use super::super::content::{self, RESOURCE_TYPES};
+use super::{check_id, demand_role};
 use crate::engine::Failure;
 use crate::service::Service;
 
-pub(super) async fn of_type(
+pub(in crate::interfaces::fhir) async fn of_type(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     Path(kind): Path<String>,
@@ -31,7 +31,7 @@ pub(super) async fn of_type(
     validate(&service, caller, &of, query, &headers, body).await
 }
 
-pub(super) async fn of_one(
+pub(in crate::interfaces::fhir) async fn of_one(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     Path((kind, id)): Path<(String, String)>,

@@ -83,7 +83,7 @@ pub(super) fn plain(text: &str) -> String {
     text.replace(ESCAPED_BAR, "|")
 }
 
-pub(super) fn read_token(text: &str) -> TokenMatch {
+pub(in crate::interfaces::fhir) fn read_token(text: &str) -> TokenMatch {
     let code = |part: &str| if part.is_empty() { None } else { Some(plain(part)) };
     match text.split_once('|') {
         None => TokenMatch { system: SystemMatch::Any, code: code(text) },

@@ -14,13 +14,13 @@ use schemas::outcome::{Issue, IssueType};
 use schemas::resource::{Body as Resource, Kind, list, text_at};
 use serde_json::{Value, json};
 
-use super::answer::{self, No};
-use super::content::{self, RESOURCE_TYPES};
-use super::write::execute;
+use super::super::answer::{self, No};
+use super::super::content::{self, RESOURCE_TYPES};
+use super::execute;
 use crate::callbacks::token_for;
 use crate::service::Service;
 
-pub(super) async fn submit(
+pub(in crate::interfaces::fhir) async fn submit(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,

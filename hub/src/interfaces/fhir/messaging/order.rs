@@ -12,14 +12,14 @@ use schemas::task::{TASK_CODES, focus, has_task_code};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::answer::{self, No};
-use super::content;
-use super::write::execute;
+use super::super::answer::{self, No};
+use super::super::content;
+use super::super::write::execute;
 use crate::engine::Done;
 use crate::service::Service;
 
 /// FHIR's code for "do what is in focus", as an event.
-pub(super) const EVENT: &str = "fulfill";
+pub(in crate::interfaces::fhir) const EVENT: &str = "fulfill";
 
 /// A message whose parts are FHIR.
 pub(super) async fn process(
