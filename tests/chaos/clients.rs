@@ -17,11 +17,12 @@ use uuid::Uuid;
 
 use crate::diary::{Diary, Entry};
 use crate::pharmacies::{PHARMACIES, PRESCRIBERS, Pharmacies};
+use crate::referrers::{REFERRERS, Referrers};
 
 const PLACERS: usize = 24;
 const SERVICES: usize = 6;
 const WAVERERS: usize = 2;
-pub(crate) const CLIENTS: usize = PLACERS + SERVICES + WAVERERS + PRESCRIBERS + PHARMACIES.len();
+pub(crate) const CLIENTS: usize = PLACERS + SERVICES + WAVERERS + PRESCRIBERS + PHARMACIES.len() + REFERRERS;
 
 /// Who is not answered for so long asks again.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -62,7 +63,8 @@ impl Clients {
         for _ in 0..WAVERERS {
             jobs.spawn(self.clone().waver(chance.fork()));
         }
-        Pharmacies::new(self).begin(&mut jobs, orders_per_second, &mut chance);
+        Pharmacies::new(self.clone()).begin(&mut jobs, orders_per_second, &mut chance);
+        Referrers::new(self).begin(&mut jobs, &mut chance);
         // A client that panics has not told all.
         jobs.join_all().await;
     }
@@ -179,12 +181,13 @@ impl Clients {
         self.diary.write(Entry::Cancelled { request, answers: told.statuses(), done });
     }
 
-    /// A Task on offer to anybody.
+    /// A Task on offer to anybody. Those of a referral follow it: nobody claims them here.
     async fn finds_open(&self, chance: &mut Rng) -> Option<Open> {
         let search = "Task?status=requested&owner:missing=true&part-of:missing=false&_count=20";
         let hub = self.any(chance);
         let page = timeout(PATIENCE, hub.get(search).attempt()).await.ok()??;
-        let tasks = page.resources();
+        let mut tasks = page.resources();
+        tasks.retain(|task| task["basedOn"][0]["reference"].as_str().is_some_and(|on| !on.contains("/r.")));
         let task = tasks.get(chance.usize(0..tasks.len().max(1)))?;
         Some(Open {
             task: format!("Task/{}", task["id"].as_str()?),

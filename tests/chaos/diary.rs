@@ -55,6 +55,21 @@ pub(crate) enum Entry {
         answers: Vec<u16>,
         done: bool,
     },
+    /// A referral, by the number that it was given; empty when nobody ever said yes.
+    Referred { key: String, number: String, request: String, answers: Vec<u16> },
+    /// A slot was wanted for a referral, by all who wanted it in this race at once.
+    Booked {
+        race: u32,
+        request: String,
+        slot: String,
+        /// `Appointment/id`; empty when nobody said yes.
+        appointment: String,
+        /// The code of the service by which it was refused, if it was.
+        code: String,
+        answers: Vec<u16>,
+    },
+    /// An appointment was to end so: cancelled, or fulfilled.
+    Appointed { appointment: String, to: String, answers: Vec<u16>, done: bool },
     /// A message that nobody can read was put into a queue, perhaps more than once.
     Poisoned { message_id: String, queue: String },
     /// A message was put into its queue once more.

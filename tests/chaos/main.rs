@@ -17,6 +17,7 @@ mod diary;
 mod figures;
 mod pharmacies;
 mod process;
+mod referrers;
 mod run;
 mod schedule;
 mod stage;

@@ -21,6 +21,7 @@ pub mod prescription;
 mod program;
 mod programs;
 mod proxy;
+pub mod referral;
 mod rest;
 mod shim;
 mod tokens;

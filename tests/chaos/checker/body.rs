@@ -5,7 +5,7 @@ use serde_json::Value;
 
 const BODY_BYTES_MAX: usize = 64 << 20;
 
-/// The elements that matter here, of requests and of Tasks.
+/// The elements that matter here, of requests, Tasks, slots and appointments.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Body {
@@ -13,6 +13,7 @@ pub(super) struct Body {
     pub(super) identifier: Vec<Identifier>,
     pub(super) owner: Reference,
     pub(super) based_on: Vec<Reference>,
+    pub(super) slot: Vec<Reference>,
     pub(super) code: Concept,
     pub(super) business_status: Concept,
     pub(super) output: Vec<Output>,
@@ -51,7 +52,7 @@ pub(super) struct Output {
 }
 
 impl Body {
-    /// Requests and Tasks can be read so. The error names no value of the body.
+    /// What the clients work with can be read so. The error names no value of the body.
     pub(super) fn of_work(stored: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(&unpack(stored)?).map_err(|error| format!("is no JSON at column {}", error.column()))
     }

@@ -1,7 +1,7 @@
 //! One walk through every version of every resource, in their order. What can be seen from one resource alone is
 //! judged here; the rest goes into the [`Ledger`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use anyhow::Result;
 use futures_util::TryStreamExt;
@@ -9,10 +9,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::TERMINAL;
-use super::body::Body;
-use super::ledger::{Ledger, Request, Step, Task, Turn, parts_of};
+use super::body::{Body, Reference};
+use super::ledger::{Appointment, Ledger, Moment, Request, Step, Task, Turn, parts_of};
 use super::matrix::Matrix;
-use super::prescriptions;
+use super::services::{self, Service};
 use super::verdict::{Fact, Fault, Verdict};
 
 const DELETED: i16 = 3;
@@ -33,7 +33,8 @@ type Current = (i32, i64, Option<String>, Option<String>);
 pub(super) async fn read(database: &mut PgConnection, ledger: &mut Ledger, verdict: &mut Verdict) -> Result<()> {
     let mut reading = Reading {
         matrix: Matrix::read()?,
-        prescriptions: prescriptions::roots(database).await?,
+        referrals: Matrix::of_referrals()?,
+        services: services::roots(database).await?,
         current: current(database).await?,
         ledger,
         verdict,
@@ -78,6 +79,8 @@ struct Walk {
     /// Of a Task of a prescription.
     steps: Vec<Step>,
     codes: Vec<String>,
+    /// Of a slot, or of an appointment.
+    moments: Vec<Moment>,
 }
 
 impl Walk {
@@ -95,6 +98,7 @@ impl Walk {
             revoked_us: None,
             steps: Vec::new(),
             codes: Vec::new(),
+            moments: Vec::new(),
         }
     }
 
@@ -109,12 +113,18 @@ impl Walk {
     fn is_request(&self) -> bool {
         self.kind.ends_with("Request")
     }
+
+    fn is_booking(&self) -> bool {
+        ["Slot", "Appointment"].contains(&self.kind.as_str())
+    }
 }
 
 struct Reading<'a> {
     matrix: Matrix,
-    /// The orders that are prescriptions of the service.
-    prescriptions: HashSet<Uuid>,
+    /// That of the Tasks of referrals.
+    referrals: Matrix,
+    /// The orders that are those of a service.
+    services: HashMap<Uuid, Service>,
     /// What is left of it has no history.
     current: HashMap<String, Current>,
     ledger: &'a mut Ledger,
@@ -129,7 +139,8 @@ impl Reading<'_> {
         if walk.is_deleted {
             return;
         }
-        let read = if walk.is_task() || walk.is_request() { Body::of_work(&stored) } else { Body::of_other(&stored) };
+        let is_work = walk.is_task() || walk.is_request() || walk.is_booking();
+        let read = if is_work { Body::of_work(&stored) } else { Body::of_other(&stored) };
         let body = match read {
             Ok(body) => body,
             Err(why) => {
@@ -139,6 +150,8 @@ impl Reading<'_> {
         };
         if walk.is_task() {
             self.task_steps(walk, &body);
+        } else if walk.is_booking() {
+            walk.moments.push(Moment { at_us: updated_us, status: body.status.clone() });
         } else if REVOKED.contains(&body.status.as_str()) {
             walk.revoked_us = walk.revoked_us.or(Some(updated_us));
         }
@@ -160,19 +173,21 @@ impl Reading<'_> {
     }
 
     fn task_steps(&mut self, walk: &mut Walk, body: &Body) {
-        if self.prescriptions.contains(&walk.root) {
+        let service = self.services.get(&walk.root);
+        if service == Some(&Service::Prescriptions) {
             let version = u32::try_from(walk.version).unwrap_or_default();
             walk.steps.push(Step { version, status: body.status.clone(), owner: body.owner.reference.clone() });
             return walk.codes.push(body.business().to_owned());
         }
         let (name, from, to) = (&walk.name, &walk.newest.status, &body.status);
+        let matrix = if service == Some(&Service::Referrals) { &self.referrals } else { &self.matrix };
         let of_hub = parts_of(&walk.id);
         let is_fulfilment = of_hub.is_some_and(|(_, step, _)| step == 0);
         if walk.version == 1 {
-            if of_hub.is_some() && !self.matrix.begins(is_fulfilment, to) {
+            if of_hub.is_some() && !matrix.begins(is_fulfilment, to) {
                 self.verdict.blame(Fault::Illegal, || format!("{name} begins as {to}"));
             }
-        } else if !from.is_empty() && !self.matrix.allows(is_fulfilment, from, to) {
+        } else if !from.is_empty() && !matrix.allows(is_fulfilment, from, to) {
             let version = walk.version;
             self.verdict.blame(Fault::Illegal, || format!("{name} goes from {from} to {to} with version {version}"));
         }
@@ -195,6 +210,8 @@ impl Reading<'_> {
             self.task_ends(walk);
         } else if walk.is_request() {
             self.request_ends(walk);
+        } else if walk.is_booking() {
+            self.booking_ends(walk);
         } else {
             for identifier in &walk.newest.identifier {
                 self.ledger.dispenses.entry(identifier.value.clone()).and_modify(|times| *times += 1);
@@ -237,7 +254,7 @@ impl Reading<'_> {
         if root != walk.root {
             self.verdict.blame(Fault::Doubled, || format!("{name} belongs to order {}", walk.root));
         }
-        if self.prescriptions.contains(&root) {
+        if self.services.get(&root) == Some(&Service::Prescriptions) {
             let turn = Turn { step, offer, steps: walk.steps, codes: walk.codes };
             return self.ledger.prescriptions.entry(root).or_default().push(turn);
         }
@@ -245,6 +262,15 @@ impl Reading<'_> {
         let based_on = walk.newest.based_on.into_iter().map(|reference| reference.reference).collect();
         let (status, taken_us) = (walk.newest.status, walk.taken_us);
         self.ledger.orders.entry(root).or_default().push(Task { step, offer, status, based_on, taken_us, asks });
+    }
+
+    fn booking_ends(&mut self, walk: Walk) {
+        if walk.kind == "Slot" {
+            return drop(self.ledger.slots.insert(walk.name, walk.moments));
+        }
+        let first = |all: Vec<Reference>| all.into_iter().next().unwrap_or_default().reference;
+        let (slot, request) = (first(walk.newest.slot), first(walk.newest.based_on));
+        self.ledger.appointments.insert(walk.name, Appointment { slot, request, history: walk.moments });
     }
 
     fn request_ends(&mut self, walk: Walk) {

@@ -21,6 +21,10 @@ pub(super) struct Ledger {
     pub(super) prescriptions: HashMap<Uuid, Vec<Turn>>,
     /// How often a MedicationDispense has this identifier.
     pub(super) dispenses: HashMap<String, usize>,
+    /// The histories of slots, by `Slot/id`.
+    pub(super) slots: HashMap<String, Vec<Moment>>,
+    /// By `Appointment/id`.
+    pub(super) appointments: HashMap<String, Appointment>,
     /// The histories of the Tasks that the diary names, by `Task/id`.
     pub(super) watched: HashMap<String, Vec<Step>>,
 }
@@ -59,6 +63,20 @@ pub(super) struct Turn {
     pub(super) codes: Vec<String>,
 }
 
+/// A slot that was booked for a request.
+pub(super) struct Appointment {
+    /// `Slot/id`, and `Type/id`.
+    pub(super) slot: String,
+    pub(super) request: String,
+    pub(super) history: Vec<Moment>,
+}
+
+/// A version of a slot or of an appointment, and its time in microseconds.
+pub(super) struct Moment {
+    pub(super) at_us: i64,
+    pub(super) status: String,
+}
+
 /// A version of a watched Task.
 pub(super) struct Step {
     pub(super) version: u32,
@@ -76,6 +94,7 @@ impl Ledger {
                 Entry::Claimed { task, .. } | Entry::Moved { task, .. } => {
                     ledger.watched.insert(task.clone(), Vec::new());
                 }
+                Entry::Referred { number, .. } => drop(ledger.asked.insert(number.clone())),
                 Entry::Prescribed { items, .. } => ledger.asked.extend(items.iter().cloned()),
                 Entry::Told { dispenses, .. } => {
                     ledger.dispenses.extend(dispenses.iter().map(|identifier| (identifier.clone(), 0)));
@@ -83,6 +102,8 @@ impl Ledger {
                 Entry::Cancelled { .. }
                 | Entry::Unprescribed { .. }
                 | Entry::Released { .. }
+                | Entry::Booked { .. }
+                | Entry::Appointed { .. }
                 | Entry::Poisoned { .. }
                 | Entry::Duplicated { .. } => {}
             }

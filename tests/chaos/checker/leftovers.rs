@@ -79,6 +79,7 @@ async fn receipts(database: &mut PgConnection, diary: &[Entry], verdict: &mut Ve
     let acknowledged = diary.iter().filter_map(|entry| match entry {
         Entry::Submitted { key, identifier, request, .. } if !request.is_empty() => Some((key.as_str(), identifier)),
         Entry::Prescribed { message, number, done: true, .. } => Some((message.as_str(), number)),
+        Entry::Referred { key, number, request, .. } if !request.is_empty() => Some((key.as_str(), number)),
         _ => None,
     });
     let acknowledged: Vec<(&str, &String)> = acknowledged.collect();

@@ -1,16 +1,18 @@
-//! The published table of transitions, read as data.
+//! The published tables of transitions, read as data.
 
 use std::collections::HashSet;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-const TABLE: &str = include_str!("../../../hub/domain/tables/task-transitions.json");
+const TASKS: &str = include_str!("../../../hub/domain/tables/task-transitions.json");
+const REFERRALS: &str = include_str!("../../../hub/domain/tables/ers.json");
 
 #[derive(Deserialize)]
 struct Table {
     transitions: Vec<Row>,
-    derived: Vec<Row>,
+    /// Where there are none, a fulfilment Task goes as all others do.
+    derived: Option<Vec<Row>>,
 }
 
 #[derive(Deserialize)]
@@ -32,12 +34,25 @@ pub(super) struct Matrix {
 
 impl Matrix {
     pub(super) fn read() -> Result<Self> {
-        let table: Table = serde_json::from_str(TABLE).context("the table of transitions cannot be read")?;
+        Self::of(TASKS)
+    }
+
+    /// That of the e-Referral Service.
+    pub(super) fn of_referrals() -> Result<Self> {
+        Self::of(REFERRALS)
+    }
+
+    fn of(table: &str) -> Result<Self> {
+        let table: Table = serde_json::from_str(table).context("the table of transitions cannot be read")?;
         let on = |row: &&Row| !row.off;
         let pairs = |rows: &[Row]| rows.iter().filter(on).map(|row| (row.from.clone(), row.to.clone())).collect();
         let created = |row: &&Row| !row.off && row.from == "*none*" && row.actors.iter().any(|actor| actor == "hub");
         let first = table.transitions.iter().filter(created).map(|row| row.to.clone()).collect();
-        Ok(Self { work: pairs(&table.transitions), derived: pairs(&table.derived), first })
+        Ok(Self {
+            work: pairs(&table.transitions),
+            derived: pairs(table.derived.as_ref().unwrap_or(&table.transitions)),
+            first,
+        })
     }
 
     /// A change of state of a Task, or of a fulfilment Task.

@@ -1,17 +1,19 @@
 //! Whether all that was promised was kept.
 //!
 //! It reads what the clients wrote down ([`Entry`]) and what lies in the database and in the broker, and shares nothing
-//! with the hub: neither its types, nor its reading of a plan, nor its state machine. Of the hub's files it reads two,
-//! as data: its table of transitions, and that of the prescription service.
+//! with the hub: neither its types, nor its reading of a plan, nor its state machine. Of the hub's files it reads three,
+//! as data: its table of transitions, and those of the prescription and the referral service.
 //!
 //! The history is streamed once ([`history`]), in one snapshot with all else. What is kept of it ([`ledger`]) grows with
 //! the number of Tasks, not with their bodies. Then it is asked: of each order, whether it is whole ([`orders`]); of
-//! each answer, whether it holds ([`promises`]); both of the prescription service, by its own table ([`prescriptions`]);
-//! and what is left lying about ([`leftovers`], [`queues`]).
+//! each answer, whether it holds ([`promises`]); both of the prescription service, by its own table ([`prescriptions`]),
+//! and of referrals and the slots that they are booked into ([`bookings`]); and what is left lying about
+//! ([`leftovers`], [`queues`]).
 //!
 //! To look for another fault: a heading in [`verdict`], the place that sees it, and a way to make it in [`tests`].
 
 mod body;
+mod bookings;
 mod history;
 mod ledger;
 mod leftovers;
@@ -21,6 +23,7 @@ mod plan;
 mod prescriptions;
 mod promises;
 mod queues;
+mod services;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -83,6 +86,7 @@ async fn judge_database(database: &mut PgConnection, diary: &[Entry]) -> Result<
     orders::judge(database, &ledger, &mut verdict).await?;
     promises::judge(diary, &ledger, &mut verdict);
     prescriptions::judge(diary, &ledger, &mut verdict);
+    bookings::judge(diary, &ledger, &mut verdict);
     leftovers::look(database, diary, &ledger, &mut verdict).await?;
     Ok(verdict)
 }
@@ -104,6 +108,13 @@ fn tell(diary: &[Entry], verdict: &mut Verdict) {
             Entry::Unprescribed { .. } => verdict.saw(Fact::Unprescribed, 1),
             Entry::Released { numbers, .. } => verdict.saw(Fact::Released, numbers.len()),
             Entry::Told { done, .. } => verdict.saw(Fact::Told, usize::from(*done)),
+            Entry::Referred { request, .. } => {
+                verdict.saw(if request.is_empty() { Fact::Unanswered } else { Fact::Referred }, 1);
+            }
+            Entry::Booked { appointment, .. } => {
+                verdict.saw(if appointment.is_empty() { Fact::NotBooked } else { Fact::Booked }, 1);
+            }
+            Entry::Appointed { done, .. } => verdict.saw(Fact::Appointed, usize::from(*done)),
             Entry::Poisoned { .. } => verdict.saw(Fact::Poisoned, 1),
             Entry::Duplicated { copies, .. } => verdict.saw(Fact::Duplicated, *copies as usize),
         }

@@ -11,14 +11,17 @@ use uuid::Uuid;
 
 use super::ledger::{Ledger, Task};
 use super::plan::{Plans, Step};
-use super::prescriptions;
+use super::services::Service;
 use super::verdict::{Fact, Fault, Verdict};
+use super::{bookings, prescriptions};
 
-/// What a head row says of an order: its plan and its requests, `Type/id`. The rest of it is the hub's own memory.
+/// What a head row says of an order: its plan or its service, and its requests, `Type/id`. The rest of it is the hub's own memory.
 #[derive(Deserialize)]
 struct Run {
     #[serde(rename = "p", default)]
     plan: Option<String>,
+    #[serde(rename = "w", default)]
+    service: Option<Service>,
     #[serde(rename = "r", default)]
     requests: Vec<String>,
 }
@@ -30,13 +33,15 @@ pub(super) async fn judge(database: &mut PgConnection, ledger: &Ledger, verdict:
     let mut rows = sqlx::query_as::<_, (Uuid, String)>(heads).fetch(database);
     while let Some((root, run)) = rows.try_next().await? {
         match serde_json::from_str::<Run>(&run) {
-            Ok(Run { plan: Some(plan), requests }) => judging.order(root, &plan, requests),
-            // A prescription of the service.
-            Ok(Run { requests, .. }) if !requests.is_empty() => {
+            Ok(Run { plan: Some(plan), requests, .. }) => judging.order(root, &plan, requests),
+            Ok(Run { service: Some(service), requests, .. }) if !requests.is_empty() => {
                 judging.seen.insert(root);
                 judging.verdict.saw(Fact::Orders, 1);
                 judging.requests(root, &requests);
-                prescriptions::is_whole(root, &requests, ledger, judging.verdict)?;
+                match service {
+                    Service::Prescriptions => prescriptions::is_whole(root, &requests, ledger, judging.verdict)?,
+                    Service::Referrals => bookings::is_whole(root, &requests, ledger, judging.verdict),
+                }
             }
             // A Task that stands alone, or what is cancelled before it came.
             Ok(_) => {}

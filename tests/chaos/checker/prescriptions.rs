@@ -1,12 +1,10 @@
 //! The prescriptions of the prescription service: whether each is whole and went only ways that the service's table has,
 //! and whether what prescribers and pharmacies were told holds. Of the hub it reads that table, as data.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, Result};
-use futures_util::TryStreamExt;
 use serde::Deserialize;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::ledger::{Ledger, Turn};
@@ -22,26 +20,6 @@ const TAKEN: [&str; 2] = ["accepted", "in-progress"];
 const GIVEN_BACK: &str = "0001";
 const WITH_DISPENSER: &str = "0002";
 const CANCELLED: &str = "0005";
-
-/// A head row says whether its order is a prescription of the service.
-#[derive(Deserialize)]
-struct Run {
-    #[serde(rename = "w")]
-    record: Option<serde::de::IgnoredAny>,
-}
-
-pub(super) async fn roots(database: &mut PgConnection) -> Result<HashSet<Uuid>> {
-    let mut roots = HashSet::new();
-    let mut rows =
-        sqlx::query_as::<_, (Uuid, String)>("SELECT root, run FROM head WHERE run IS NOT NULL").fetch(database);
-    while let Some((root, run)) = rows.try_next().await? {
-        // One that cannot be read is blamed where orders are judged.
-        if serde_json::from_str::<Run>(&run).is_ok_and(|run| run.record.is_some()) {
-            roots.insert(root);
-        }
-    }
-    Ok(roots)
-}
 
 #[derive(Deserialize)]
 struct Table {

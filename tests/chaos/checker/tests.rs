@@ -1,6 +1,7 @@
 //! A healthy database is judged clean; then it is damaged in one way after the other, each in a transaction that is
 //! rolled back, and each damage must be found under its own heading.
 
+mod bookings;
 mod prescriptions;
 
 use serde_json::{Value, json};

@@ -25,6 +25,11 @@ pub(super) enum Fact {
     Released,
     Told,
     Unprescribed,
+    Referred,
+    Booked,
+    NotBooked,
+    Raced,
+    Appointed,
     Poisoned,
     Duplicated,
 }
@@ -47,6 +52,11 @@ impl Fact {
             Self::Released => "prescriptions released, each time",
             Self::Told => "words of pharmacies on them",
             Self::Unprescribed => "cancellations of them, or of items",
+            Self::Referred => "referrals acknowledged",
+            Self::Booked => "slots booked for them",
+            Self::NotBooked => "slots not booked, for they were taken",
+            Self::Raced => "races for a slot, won and lost",
+            Self::Appointed => "appointments cancelled or fulfilled",
             Self::Poisoned => "unreadable messages sent",
             Self::Duplicated => "messages sent once more",
         }
@@ -68,6 +78,9 @@ pub(super) enum Fault {
     DoneTwice,
     Broken,
     WentOn,
+    BookedTwice,
+    NotBooked,
+    Slot,
     Unsent,
     Queued,
     NotParked,
@@ -78,7 +91,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 22] = [
         Self::Refused,
         Self::Lost,
         Self::Doubled,
@@ -91,6 +104,9 @@ impl Fault {
         Self::DoneTwice,
         Self::Broken,
         Self::WentOn,
+        Self::BookedTwice,
+        Self::NotBooked,
+        Self::Slot,
         Self::Unsent,
         Self::Queued,
         Self::NotParked,
@@ -114,6 +130,9 @@ impl Fault {
             Self::DoneTwice => "work done twice",
             Self::Broken => "answers that do not hold",
             Self::WentOn => "work begun after it was cancelled",
+            Self::BookedTwice => "slots booked twice",
+            Self::NotBooked => "bookings unlike what was told",
+            Self::Slot => "slots unlike their appointments",
             Self::Unsent => "messages left in the outbox",
             Self::Queued => "messages left in queues",
             Self::NotParked => "unreadable messages not parked once",

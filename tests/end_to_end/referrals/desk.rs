@@ -1,9 +1,10 @@
 //! The words that stories of referrals are told in: somebody at a desk, and what lies on it.
 
 use serde_json::{Value, json};
+pub(crate) use tests::referral::{booking, coded, parameters, patient, referral, referral_of, shortlist, text};
+use tests::referral::{entry_of, slot_of};
 use tests::{Client, Hub, Reply};
 
-pub(crate) const PATIENT: &str = "9912003888";
 pub(crate) const PRACTICE: &str = "R68";
 pub(crate) const CLINIC: &str = "R69";
 pub(crate) const UBRN: &str = "https://fhir.nhs.uk/Id/UBRN";
@@ -85,68 +86,13 @@ impl Desk {
     }
 }
 
-pub(crate) fn parameters(all: Value) -> Value {
-    json!({ "resourceType": "Parameters", "parameter": all })
-}
-
 pub(crate) fn nothing() -> Value {
     json!({ "resourceType": "Parameters" })
 }
 
-pub(crate) fn coded(name: &str, code: &str) -> Value {
-    json!({ "name": name, "valueCoding": { "code": code } })
-}
-
-pub(crate) fn text(name: &str, text: &str) -> Value {
-    json!({ "name": name, "valueString": text })
-}
-
-/// A shortlist of these services.
-pub(crate) fn shortlist(services: &[&str], priority: &str) -> Value {
-    let entry = |service: &&str| json!({ "item": { "reference": service } });
-    json!({ "name": "shortlist", "resource": {
-        "resourceType": "List",
-        "status": "current",
-        "mode": "snapshot",
-        "contained": [{
-            "resourceType": "Parameters",
-            "id": "criteria",
-            "parameter": [coded("priority", priority), coded("specialty", "CARDIOLOGY")],
-        }],
-        "extension": [{
-            "url": "https://fhir.nhs.uk/STU3/StructureDefinition/Extension-eRS-Shortlist-SearchCriteria-1",
-            "valueReference": { "reference": "#criteria" },
-        }],
-        "entry": services.iter().map(entry).collect::<Vec<_>>(),
-    } })
-}
-
-pub(crate) fn patient() -> Value {
-    json!({ "name": "patient", "valueIdentifier": { "system": "https://fhir.nhs.uk/Id/nhs-number", "value": PATIENT } })
-}
-
-pub(crate) fn referral_of(services: &[&str], priority: &str) -> Value {
-    parameters(json!([
-        patient(),
-        coded("intentionToAddReferralLetter", "NEED_TO_ADD_LATER"),
-        { "name": "firstReminderLetterFollowUpDays", "valueUnsignedInt": 7 },
-        shortlist(services, priority),
-    ]))
-}
-
-pub(crate) fn referral(services: &[&str]) -> Value {
-    referral_of(services, "ROUTINE")
-}
-
 /// A service in the directory, of a type.
 pub(crate) async fn directory(hub: &Hub, kind: &str) -> String {
-    let service = json!({
-        "resourceType": "HealthcareService",
-        "name": format!("Cardiology, {kind}"),
-        "active": true,
-        "providedBy": { "reference": format!("Organization/{CLINIC}") },
-        "characteristic": [{ "coding": [{ "system": "https://fhir.nhs.uk/CodeSystem/eRS-RequestFlowType", "code": kind }] }],
-    });
+    let service = entry_of(CLINIC, kind);
     hub.post("HealthcareService", &service).await.is(201).reference()
 }
 
@@ -156,26 +102,10 @@ pub(crate) async fn slots(hub: &Hub, service: &str, count: usize) -> Vec<String>
     let schedule = hub.post("Schedule", &schedule).await.is(201).reference();
     let mut slots = Vec::new();
     for n in 0..count {
-        let slot = json!({
-            "resourceType": "Slot",
-            "schedule": { "reference": schedule },
-            "status": "free",
-            "start": format!("2090-01-{:02}T10:00:00Z", n + 1),
-            "end": format!("2090-01-{:02}T10:20:00Z", n + 1),
-        });
+        let slot = slot_of(&schedule, n + 1);
         slots.push(hub.post("Slot", &slot).await.is(201).reference());
     }
     slots
-}
-
-pub(crate) fn booking(referral: &str, slot: &str) -> Value {
-    json!({
-        "resourceType": "Appointment",
-        "status": "booked",
-        "slot": [{ "reference": slot }],
-        "basedOn": [{ "reference": referral }],
-        "participant": [{ "actor": { "reference": "HealthcareService/x" }, "status": "accepted" }],
-    })
 }
 
 pub(crate) async fn books(desk: &Desk, referral: &str, slot: &str) -> Reply {
