@@ -17,7 +17,7 @@ use hub_domain::decision::{Decision, Outgoing, OutgoingId, Reply, Write};
 use hub_domain::directory::Lookup;
 use hub_domain::refusal::{Refusal, RefusalKind};
 use hub_domain::registry::{Committed, Method, Registry, Stored, Trouble};
-use hub_domain::scene::{Needs, Scene};
+use hub_domain::scene::{Head, Needs, Scene};
 use hub_domain::workflows;
 use hub_telemetry::names;
 use schemas::resource::{Document, Kind, Resource};
@@ -269,6 +269,7 @@ impl Lane {
                     trials[n].outcome = Some(Err(Failure::of(&trouble)));
                     continue;
                 }
+                trials[n].torn |= is_newer(&scene, &trials[n].scene);
                 trials[n].scene.add(scene);
                 trials[n].scene.asked.extend(needs.existence);
             }
@@ -341,12 +342,17 @@ impl Lane {
     }
 
     async fn commit_all(&self, jobs: Vec<Job>, trials: Vec<Trial>) -> Vec<Job> {
-        let (mut committing, mut decisions, mut resting) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut committing, mut decisions, mut resting, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (job, trial) in jobs.into_iter().zip(trials) {
             let answer = match trial.outcome.unwrap_or_else(|| Err(changing())) {
                 Ok(decision) if !changes_nothing(&decision) => {
                     committing.push(job);
                     decisions.push(decision);
+                    continue;
+                }
+                // No commit compares what such an answer follows from.
+                _ if trial.torn => {
+                    again.extend(job.once_more());
                     continue;
                 }
                 Ok(decision) => Ok(done(decision.reply, Vec::new())),
@@ -357,7 +363,7 @@ impl Lane {
         }
         if decisions.is_empty() {
             resting.into_iter().for_each(|(job, answer)| job.answer(answer));
-            return Vec::new();
+            return again;
         }
         let begin = Instant::now();
         let committed = self.registry.commit(&decisions).await;
@@ -365,17 +371,16 @@ impl Lane {
         match committed {
             Ok(results) => {
                 let all_hold = results.iter().all(|(result, _)| *result == Committed::Done);
-                let mut again = self.settle(committing, decisions, results);
+                again.extend(self.settle(committing, decisions, results));
                 for (job, answer) in resting {
                     if all_hold { job.answer(answer) } else { again.extend(job.once_more()) }
                 }
-                again
             }
             Err(trouble) => {
                 fail_all(committing.into_iter().chain(resting.into_iter().map(|(job, _)| job)), &trouble);
-                Vec::new()
             }
         }
+        again
     }
 
     fn settle(&self, jobs: Vec<Job>, decisions: Vec<Decision>, results: Vec<(Committed, Vec<OutgoingId>)>) -> Vec<Job> {
@@ -413,12 +418,14 @@ struct Trial {
     asked: usize,
     /// It saw what an earlier command of the batch decided: what follows from that holds only if that does.
     leans: bool,
+    /// Another hub changed an order between two looks at it: what was seen was never so.
+    torn: bool,
     outcome: Option<Result<Decision, Failure>>,
 }
 
 impl Trial {
     fn new(scene: Scene) -> Self {
-        Self { scene, asked: 0, leans: false, outcome: None }
+        Self { scene, asked: 0, leans: false, torn: false, outcome: None }
     }
 }
 
@@ -466,6 +473,12 @@ fn changes_nothing(decision: &Decision) -> bool {
         && decision.timers.is_empty()
         && decision.timers_done.is_empty()
         && decision.receipts.is_empty()
+}
+
+/// Whether an order has moved on from where it was seen first. What was decided upon it in this batch is ahead of both.
+fn is_newer(found: &Scene, seen: &Scene) -> bool {
+    let is_ahead = |(root, head): (&Uuid, &Head)| seen.heads.get(root).is_some_and(|seen| seen.version < head.version);
+    found.heads.iter().any(is_ahead)
 }
 
 /// Whether an earlier decision of the batch changed something that this scene shows.

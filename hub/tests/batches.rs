@@ -1,23 +1,26 @@
-//! What is answered holds: nothing is told that follows from a commit before that commit is made.
+//! What is answered holds: nothing is told that follows from a commit before that commit is made, nor what follows from
+//! two looks between which another hub committed.
 
 #![expect(clippy::unwrap_used, reason = "a panic here is a failing test")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hub::backlog::Backlog;
 use hub::engine::{Engine, Options, settled};
-use hub_domain::command::{Act, Caller, Command, Interaction, Repeat};
+use hub_domain::command::{Act, Caller, Command, Interaction, On, Patch, Repeat};
 use hub_domain::decide::Policy;
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
+
 use hub_domain::query::Query;
 use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Registry, Stored, Trouble};
 use hub_domain::scene::{Needs, Scene};
+use hub_domain::workflow::{Catalogue, Offered};
 use schemas::resource::{Key, Kind};
 use schemas::time::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -26,6 +29,31 @@ use uuid::Uuid;
 struct Fragile {
     kept: Arc<dyn Registry>,
     away: AtomicBool,
+    meanwhile: Mutex<Option<Meanwhile>>,
+}
+
+/// What another hub does before the second of the looks that follow.
+struct Meanwhile {
+    first: bool,
+    other: Engine,
+    command: Command,
+}
+
+impl Fragile {
+    fn new(kept: Arc<dyn Registry>, away: bool) -> Arc<Self> {
+        Arc::new(Self { kept, away: AtomicBool::new(away), meanwhile: Mutex::default() })
+    }
+
+    fn meanwhile(&self) -> Option<Meanwhile> {
+        let mut place = self.meanwhile.lock().unwrap();
+        match place.as_mut() {
+            Some(Meanwhile { first, .. }) if *first => {
+                *first = false;
+                None
+            }
+            _ => place.take(),
+        }
+    }
 }
 
 #[async_trait]
@@ -37,6 +65,9 @@ impl Registry for Fragile {
         self.kept.commit(decisions).await
     }
     async fn load(&self, needs: &[Needs]) -> Result<(Vec<Scene>, Timestamp), Trouble> {
+        if let Some(Meanwhile { other, command, .. }) = self.meanwhile() {
+            other.execute(command).await.unwrap();
+        }
         self.kept.load(needs).await
     }
     async fn read(&self, keys: &[Key]) -> Result<Vec<Stored>, Trouble> {
@@ -98,6 +129,12 @@ impl Registry for Fragile {
     }
 }
 
+fn engine(registry: Arc<dyn Registry>, policy: Policy) -> Engine {
+    let options = Options { lanes: 1, batch_limit_commands: 16, queue_limit_commands: 16 };
+    let (fresh, _) = mpsc::channel(16);
+    Engine::start(registry, Arc::new(policy), options, fresh, Arc::new(Backlog::new(1000)), &TaskTracker::new())
+}
+
 fn submission() -> Command {
     let body = json!({
         "resourceType": "ServiceRequest",
@@ -121,11 +158,8 @@ fn submission() -> Command {
 #[tokio::test]
 async fn a_repeat_is_answered_only_when_the_first_is_committed() {
     let kept = hub_storage::open("sqlite::memory:", hub_storage::Options::default()).await.unwrap();
-    let registry = Arc::new(Fragile { kept, away: AtomicBool::new(true) });
-    let options = Options { lanes: 1, batch_limit_commands: 16, queue_limit_commands: 16 };
-    let (fresh, _receiver) = mpsc::channel(16);
-    let (policy, backlog) = (Arc::new(Policy::default()), Arc::new(Backlog::new(1000)));
-    let engine = Engine::start(registry.clone(), policy, options, fresh, backlog, &TaskTracker::new());
+    let registry = Fragile::new(kept, true);
+    let engine = engine(registry.clone(), Policy::default());
     // On this runtime of one thread the lane begins only when we wait: all of these are one batch.
     let twice = [engine.put(submission()).await, engine.put(submission()).await];
     for pending in twice {
@@ -141,4 +175,54 @@ async fn a_repeat_is_answered_only_when_the_first_is_committed() {
     assert!(
         registry.version(&Key::of_reference(&answers[0].entries[0].reference).unwrap(), None).await.unwrap().is_some()
     );
+}
+
+/// A step that is followed by another one than the next.
+fn plan() -> Value {
+    let role = json!({ "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] });
+    let step = |id: &str| json!({ "id": id, "participant": [{ "type": "practitioner", "role": role }] });
+    let mut last = step("last");
+    last["relatedAction"] = json!([{ "actionId": "first", "relationship": "after-end" }]);
+    let trigger = json!([{ "type": "data-added", "data": [{ "type": "ServiceRequest" }] }]);
+    json!({
+        "resourceType": "PlanDefinition",
+        "url": "urn:test:plan",
+        "status": "active",
+        "action": [{ "id": "whole", "trigger": trigger, "action": [step("first"), step("beside"), last] }],
+    })
+}
+
+/// Sets elements of what is there.
+fn setting(reference: &str, elements: Value) -> Command {
+    let (on, patch) = (On::Key(Key::of_reference(reference).unwrap()), elements.as_object().unwrap().clone());
+    let act = Act::alone(Interaction::Patch { on, patch: Patch::Merge(patch), if_match: None });
+    Command { id: Uuid::now_v7(), caller: Caller::Local, act, repeat: None, traceparent: None }
+}
+
+/// One hub completes a step, and another one revokes the request, after the first has seen the order, and before it has
+/// seen the step that it releases: that this one does not go from cancelled to requested is nobody's fault.
+#[tokio::test]
+async fn what_follows_from_two_moments_is_decided_again() {
+    let kept = hub_storage::open("sqlite::memory:", hub_storage::Options::default()).await.unwrap();
+    let plans = || Catalogue::new(vec![Offered::read(&plan().to_string()).unwrap()]).unwrap();
+    let policy = || Policy { catalogue: plans(), ..Policy::default() };
+    let registry = Fragile::new(kept.clone(), false);
+    let (one, other) = (engine(registry.clone(), policy()), engine(kept, policy()));
+    let mut submission = submission();
+    if let Act::Change(entries) = &mut submission.act
+        && let Interaction::Create { body, .. } = &mut entries[0].interaction
+    {
+        body.insert("status".into(), "active".into());
+    }
+    let submitted = one.execute(submission).await.unwrap().reply.entries.remove(0);
+    let first = submitted.fulfilment.unwrap().replace(".0", ".2");
+    let claim = json!({ "status": "accepted", "owner": { "reference": "Organization/a" } });
+    one.execute(setting(&first, claim)).await.unwrap();
+    one.execute(setting(&first, json!({ "status": "in-progress" }))).await.unwrap();
+
+    let command = setting(&submitted.reference, json!({ "status": "revoked" }));
+    *registry.meanwhile.lock().unwrap() = Some(Meanwhile { first: true, other, command });
+    let completed = one.execute(setting(&first, json!({ "status": "completed" }))).await;
+    assert!(registry.meanwhile.lock().unwrap().is_none(), "it looked twice");
+    assert!(completed.is_ok(), "{completed:?}");
 }
