@@ -12,6 +12,8 @@ mod commits;
 mod indexing;
 #[path = "contract/links.rs"]
 mod links;
+#[path = "contract/pages.rs"]
+mod pages;
 #[path = "contract/place.rs"]
 mod place;
 #[path = "contract/queues.rs"]
@@ -99,6 +101,15 @@ contract! {
         a_schema_one_step_ahead_is_used,
         a_schema_that_gave_up_what_this_hub_needs_is_refused,
     }
+    pages {
+        a_worklist_is_sorted_by_urgency_and_age,
+        other_sorts_are_right_too,
+        what_no_index_orders_is_sorted_by_its_values,
+        texts_and_amounts_are_orders_too,
+        all_pages_are_counted,
+        paging_while_others_insert_skips_nothing,
+        paging_by_last_updated_skips_nothing_that_moves,
+    }
     searches {
         every_parameter_of_a_task_finds_it,
         a_task_is_found_by_what_its_id_tells,
@@ -116,13 +127,6 @@ contract! {
         values_systems_and_modifiers_mean_what_fhir_says,
         dates_compare_as_ranges,
         an_update_moves_a_task_between_searches,
-        a_worklist_is_sorted_by_urgency_and_age,
-        other_sorts_are_right_too,
-        what_no_index_orders_is_sorted_by_its_values,
-        texts_and_amounts_are_orders_too,
-        all_pages_are_counted,
-        paging_while_others_insert_skips_nothing,
-        paging_by_last_updated_skips_nothing_that_moves,
         long_values_are_found,
         what_a_batch_changes_twice_is_found_as_it_is_in_the_end,
     }
