@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, SelectAll, select_all};
 use futures_util::{FutureExt, StreamExt, future, stream};
 use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::acknowledging::Ledger;
@@ -20,6 +21,9 @@ use super::topology::{self, short};
 use super::{Broker, link, wire};
 use crate::queue::{Consumer, Delivery, Routing, Source, Tier, Trouble};
 use crate::turns::Turns;
+
+/// A queue that was not there may be made at any time: by a hub that was starting, or by one that was told of it since.
+const LOOK_FOR_MISSING_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct BrokerConsumer {
     broker: Arc<Broker>,
@@ -51,6 +55,13 @@ impl Subscription {
 struct Live {
     ledger: Arc<Ledger>,
     arriving: SelectAll<BoxStream<'static, Arrival>>,
+    missing: Option<Missing>,
+}
+
+/// Queues that it would also take work from, if they were there.
+struct Missing {
+    queues: Vec<String>,
+    look_at: Instant,
 }
 
 /// From which subscription. `None` is the end of it, and ends the channel: a half-subscribed consumer would starve.
@@ -82,6 +93,9 @@ impl BrokerConsumer {
     async fn try_to_subscribe(&mut self) {
         match self.subscribe().await {
             Ok(live) => {
+                if let Some(missing) = &live.missing {
+                    tracing::warn!(queues = ?missing.queues, "the hub has no such queues: this performer is not registered");
+                }
                 self.live = Some(live);
                 self.failures = 0;
             }
@@ -102,24 +116,43 @@ impl BrokerConsumer {
             if let Some(address) = &self.reply_address {
                 topology::declare_replies(&channel, address).await?;
             }
-            let mut streams = Vec::with_capacity(self.subscriptions.len());
+            let (mut streams, mut missing) = (Vec::with_capacity(self.subscriptions.len()), Vec::new());
             for (index, subscription) in self.subscriptions.iter().enumerate() {
                 if subscription.is_optional() && !is_there(&self.broker, &subscription.queue).await {
-                    tracing::warn!(
-                        queue = subscription.queue,
-                        "the hub has no such queue: this performer is not registered"
-                    );
+                    missing.push(subscription.queue.clone());
                     continue;
                 }
                 let (queue, none) = (short(&subscription.queue), FieldTable::default());
                 let consumer = channel.basic_consume(queue, short(""), BasicConsumeOptions::default(), none).await?;
                 streams.push(arrivals(index, consumer));
             }
-            Ok(select_all(streams))
+            Ok((select_all(streams), missing))
         };
         // A broker that dies in the middle may leave a question without an answer.
-        let arriving = link::in_time(subscribing).await?;
-        Ok(Live { ledger: Ledger::new(channel, self.broker.runtime.clone()), arriving })
+        let (arriving, missing) = link::in_time(subscribing).await?;
+        Ok(Live { ledger: Ledger::new(channel, self.broker.runtime.clone()), arriving, missing: Missing::of(missing) })
+    }
+
+    /// When one of the missing queues is there by now, everything is subscribed to anew. Nothing is lost when this is
+    /// given up on half-way: it is done the next time.
+    async fn look_for_missing(&mut self) {
+        let Some(missing) = self.live.as_mut().and_then(|live| live.missing.as_mut()) else { return };
+        if Instant::now() < missing.look_at {
+            return;
+        }
+        for queue in &missing.queues {
+            if is_there(&self.broker, queue).await {
+                return self.end_channel();
+            }
+        }
+        missing.look_at = Instant::now() + LOOK_FOR_MISSING_EVERY;
+    }
+
+    /// What was not handed out is sent again by the broker.
+    fn end_channel(&mut self) {
+        self.live = None;
+        self.urgent.clear();
+        self.routine.clear();
     }
 
     async fn wait_to_subscribe(&mut self) {
@@ -145,11 +178,7 @@ impl BrokerConsumer {
 
     fn arrived(&mut self, arrival: Option<Arrival>) {
         let (Some((index, Some(delivery))), Some(live)) = (arrival, &self.live) else {
-            // The channel is gone, and what was not handed out with it: the broker sends it again.
-            self.live = None;
-            self.urgent.clear();
-            self.routine.clear();
-            return;
+            return self.end_channel();
         };
         let subscription = &self.subscriptions[index];
         let delivery = opened(&self.broker, &live.ledger, subscription, delivery);
@@ -171,6 +200,20 @@ impl BrokerConsumer {
             }
         }
         None
+    }
+}
+
+impl Missing {
+    fn of(queues: Vec<String>) -> Option<Missing> {
+        (!queues.is_empty()).then(|| Missing { queues, look_at: Instant::now() + LOOK_FOR_MISSING_EVERY })
+    }
+
+    /// Never, when nothing is missing.
+    async fn is_due(missing: Option<&Missing>) {
+        match missing {
+            Some(missing) => sleep_until(missing.look_at).await,
+            None => future::pending().await,
+        }
     }
 }
 
@@ -233,6 +276,7 @@ impl Consumer for BrokerConsumer {
             if self.broker.link.is_closed() {
                 return None;
             }
+            self.look_for_missing().await;
             self.take_in();
             if let Some(delivery) = self.hand_out() {
                 return Some(delivery);
@@ -243,6 +287,7 @@ impl Consumer for BrokerConsumer {
             };
             tokio::select! {
                 arrival = live.arriving.next() => self.arrived(arrival),
+                () = Missing::is_due(live.missing.as_ref()) => {}
                 () = self.broker.link.closed() => return None,
             }
         }

@@ -7,7 +7,9 @@ use services::RabbitMq;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, a_place, broker, broker_url, consume, in_memory, next, nothing_comes, publish, routine};
+use super::{
+    PATIENCE, a_performer, a_place, broker, broker_url, consume, in_memory, next, nothing_comes, publish, routine,
+};
 
 #[tokio::test]
 async fn memory_is_empty_at_first_and_full_at_its_limit() {
@@ -84,6 +86,28 @@ async fn a_worker_waits_until_the_hub_made_its_queue() {
     hub.ensure(std::slice::from_ref(&place)).await.unwrap();
     publish(&*hub, &[routine(&place, 1)]).await;
     next(&mut consumer).await.done().await;
+    worker.close().await;
+}
+
+/// A worker that begins while the hub is still making queues has them all in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_for_a_performer_that_is_registered_later_is_taken_too() {
+    let Some((hub, _alone)) = broker().await else { return };
+    let worker = open(&broker_url().unwrap(), Options::worker()).await.unwrap();
+    let (open_work, performer) = (a_place(), a_performer());
+    hub.ensure(std::slice::from_ref(&open_work)).await.unwrap();
+    let source = Source::Work { places: vec![open_work.clone(), performer.clone()] };
+    let mut consumer = worker.consume(source, 1).await.unwrap();
+    publish(&*hub, &[routine(&open_work, "open")]).await;
+    let in_hand = next(&mut consumer).await;
+
+    hub.ensure(std::slice::from_ref(&performer)).await.unwrap();
+    publish(&*hub, &[routine(&performer, "directed")]).await;
+    let directed = next(&mut consumer).await;
+    assert!(directed.message == routine(&performer, "directed"));
+    directed.done().await;
+    in_hand.done().await;
+    nothing_comes(&mut consumer).await;
     worker.close().await;
 }
 

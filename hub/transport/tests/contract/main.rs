@@ -102,6 +102,10 @@ fn a_place() -> Place {
     Place::open(&format!("story-{}", Uuid::new_v4())).unwrap()
 }
 
+fn a_performer() -> Place {
+    Place::performer(&format!("Organization/{}", Uuid::new_v4())).unwrap()
+}
+
 async fn an_ensured_place(transport: &dyn Transport) -> Place {
     let place = a_place();
     transport.ensure(std::slice::from_ref(&place)).await.unwrap();

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hub_transport::{BODY_LIMIT_BYTES, Message, Place, PublishError, Routing, Source, Tier, Transport};
+use hub_transport::{BODY_LIMIT_BYTES, Message, PublishError, Routing, Source, Tier, Transport};
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, SILENCE, a_place, an_ensured_place, consume, next, nothing_comes, publish, routine, urgent};
+use super::{
+    PATIENCE, SILENCE, a_performer, a_place, an_ensured_place, consume, next, nothing_comes, publish, routine, urgent,
+};
 
 type Open = Arc<dyn Transport>;
 
 pub(super) async fn published_is_consumed_as_it_was(transport: Open) {
-    let lab = Place::performer(&format!("Organization/{}", uuid::Uuid::new_v4())).unwrap();
+    let lab = a_performer();
     transport.ensure(std::slice::from_ref(&lab)).await.unwrap();
     let mut sent = urgent(&lab, "order-1");
     sent.headers = vec![("traceparent".to_owned(), "00-abc".to_owned())];
