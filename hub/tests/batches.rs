@@ -14,8 +14,8 @@ use hub_domain::command::{Act, Caller, Command, Interaction, On, Patch, Repeat};
 use hub_domain::decide::Policy;
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
 
-use hub_domain::query::Query;
-use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Registry, Stored, Trouble};
+use hub_domain::query::{Param, Query};
+use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Pointer, Registry, Stored, Trouble};
 use hub_domain::scene::{Needs, Scene};
 use hub_domain::workflow::{Catalogue, Offered};
 use schemas::resource::{Key, Kind};
@@ -82,6 +82,10 @@ impl Registry for Fragile {
     async fn count(&self, query: &Query) -> Result<u64, Trouble> {
         self.kept.count(query).await
     }
+    async fn pointing(&self, to: &[Key], by: &[&'static Param], limit: u32) -> Result<Vec<Pointer>, Trouble> {
+        self.kept.pointing(to, by, limit).await
+    }
+
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {
         self.kept.history(of).await
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use crate::decision::Method;
 use crate::decision::{Decision, Outgoing, OutgoingId, Timer};
-use crate::query::Query;
+use crate::query::{Param, Query};
 use crate::scene::{Needs, Scene};
 
 /// A machine failed. Logged with its cause where it is handled; a caller gets 5xx and an id.
@@ -78,6 +78,15 @@ pub struct Page {
     pub next: Option<String>,
     /// Rows looked at to fill the page, for tests and metrics.
     pub rows_read: u64,
+}
+
+/// A resource that points to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    /// By which of its elements.
+    pub by: &'static Param,
+    pub from: Key,
+    pub status: Option<String>,
 }
 
 /// What `_history` is asked for.
@@ -156,6 +165,10 @@ pub trait Registry: Send + Sync {
 
     /// How many resources a search finds on all its pages. It reads no more than a search may.
     async fn count(&self, query: &Query) -> Result<u64, Trouble>;
+
+    /// The current resources that point to one of these by one of the parameters, in the order of the parameters: of each
+    /// parameter and each target the newest, at most `limit`.
+    async fn pointing(&self, to: &[Key], by: &[&'static Param], limit: u32) -> Result<Vec<Pointer>, Trouble>;
 
     /// Newest first. Holds back what an open transaction may still precede.
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble>;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
-use hub_domain::query::Query;
-use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Registry, Stored, Trouble};
+use hub_domain::query::{Param, Query};
+use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Pointer, Registry, Stored, Trouble};
 use hub_domain::scene::{Needs, Scene};
 use schemas::resource::{Key, Resource};
 use schemas::time::Timestamp;
@@ -159,6 +159,10 @@ impl Registry for Faulty {
 
     async fn count(&self, query: &Query) -> Result<u64, Trouble> {
         self.inner.count(query).await
+    }
+
+    async fn pointing(&self, to: &[Key], by: &[&'static Param], limit: u32) -> Result<Vec<Pointer>, Trouble> {
+        self.inner.pointing(to, by, limit).await
     }
 
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {

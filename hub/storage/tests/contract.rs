@@ -138,6 +138,7 @@ contract! {
         more_behind_a_link_than_are_carried_is_refused,
         a_wide_link_is_followed_from_what_is_narrow,
         paging_over_a_link_joins_up,
+        what_points_to_a_resource_is_told_for_all_types_at_once,
     }
     bound {
         no_task_search_reads_more_than_five_times_its_page,

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
-use hub_domain::query::Query;
-use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Registry, Stored, Trouble};
+use hub_domain::query::{Param, Query};
+use hub_domain::registry::{Committed, Figures, HistoryOf, Page, Parked, Pointer, Registry, Stored, Trouble};
 use hub_domain::scene::{Needs, Scene};
 use schemas::resource::Key;
 use schemas::time::Timestamp;
@@ -147,6 +147,10 @@ impl Registry for Postgres {
 
     async fn count(&self, query: &Query) -> Result<u64, Trouble> {
         metered("count", self.count_search(query)).await
+    }
+
+    async fn pointing(&self, to: &[Key], by: &[&'static Param], limit: u32) -> Result<Vec<Pointer>, Trouble> {
+        metered("pointing", self.read_pointing(to, by, limit)).await
     }
 
     async fn history(&self, of: &HistoryOf) -> Result<Page, Trouble> {

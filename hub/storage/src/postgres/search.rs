@@ -3,22 +3,29 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hub_domain::query::Query;
-use hub_domain::registry::{Page, Trouble};
-use schemas::resource::Kind;
+use hub_domain::query::{Param, Query};
+use hub_domain::registry::{Page, Pointer, Trouble};
+use schemas::resource::{Key, Kind};
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
 use super::Postgres;
 use crate::errors::trouble;
 use crate::indexed::Behind;
 use crate::rows::VersionRow;
-use crate::search::{self, Arg, Candidate, Limits, Source, Statement};
+use crate::search::{self, Arg, Candidate, Limits, PointerRow, Source, Statement};
 
 const VERSIONS: &str = "-- search_bodies
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
       FROM unnest($2::text[], $3::integer[]) AS wanted (id, version)
       JOIN version AS v ON v.kind = $1 AND v.id = wanted.id AND v.version = wanted.version";
+const POINTERS: &str = "-- pointers
+    SELECT w.value, r.kind, r.id, r.status
+      FROM unnest($1::uuid[]) AS w (value)
+     CROSS JOIN LATERAL (SELECT seq FROM search_token WHERE value = w.value ORDER BY seq DESC LIMIT $2) AS t
+      JOIN resource AS r ON r.seq = t.seq
+     ORDER BY t.seq DESC";
 /// The newest of all these types, and up to where the least shown of them was shown.
 const SHOWN: &str = "-- shown
     SELECT max(v.updated), min(coalesce(f.shown, '-9223372036854775808'))
@@ -49,6 +56,15 @@ impl Postgres {
 
     pub(super) async fn count_search(&self, query: &Query) -> Result<u64, Trouble> {
         search::count(self, query, self.limits()).await
+    }
+
+    pub(super) async fn read_pointing(
+        &self,
+        to: &[Key],
+        by: &[&'static Param],
+        limit: u32,
+    ) -> Result<Vec<Pointer>, Trouble> {
+        search::pointing(self, to, by, limit, self.limits()).await
     }
 
     fn limits(&self) -> Limits {
@@ -114,6 +130,10 @@ impl Source for Postgres {
         let (ids, versions): (Vec<&str>, Vec<i32>) = wanted.iter().map(|(id, version)| (id.as_str(), *version)).unzip();
         let query = sqlx::query_as(VERSIONS).bind(kind.name()).bind(ids).bind(versions);
         self.readers.all(query).await
+    }
+
+    async fn pointers(&self, values: &[Uuid], limit: u32) -> Result<Vec<PointerRow>, Trouble> {
+        self.readers.all(sqlx::query_as(POINTERS).bind(values).bind(i64::from(limit))).await
     }
 
     fn behind(&self) -> &Behind {

@@ -4,7 +4,7 @@
 //! the order of the answer, and every filter is tested on each candidate. So a search reads what it returns and what
 //! its other filters reject, never the whole table, and there is a hard bound on how much. Where the index says less
 //! than the filter, the resource itself is asked (`exact`). Filters that look at other resources are settled first
-//! (`links`).
+//! (`links`). What points to an order is no search, but one statement of its own (`pointing`).
 //!
 //! Without `_sort`, the newest resource comes first, by creation: an order that nothing changes, so that paging skips
 //! nothing. A search driven by a date is in the order of that date, oldest first: a resource that changes meanwhile
@@ -15,17 +15,20 @@ mod dates;
 mod exact;
 mod links;
 mod plan;
+mod pointing;
 mod read;
 mod sort;
 mod sql;
 mod values;
 
+pub(crate) use pointing::{PointerRow, pointing};
 pub(crate) use read::{Limits, count, search};
 pub(crate) use sql::{Arg, Statement};
 
 use async_trait::async_trait;
 use hub_domain::registry::Trouble;
 use schemas::resource::Kind;
+use uuid::Uuid;
 
 use crate::indexed::Behind;
 use crate::rows::VersionRow;
@@ -40,6 +43,9 @@ pub(crate) trait Source: Sync {
 
     /// These versions, in any order.
     async fn versions(&self, kind: Kind, wanted: &[(String, i32)]) -> Result<Vec<VersionRow>, Trouble>;
+
+    /// The resources, but for Tasks, that have an index row with one of these values: the newest `limit` of each value.
+    async fn pointers(&self, values: &[Uuid], limit: u32) -> Result<Vec<PointerRow>, Trouble>;
 
     /// What the indexes do not know yet.
     fn behind(&self) -> &Behind;

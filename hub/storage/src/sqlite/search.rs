@@ -4,22 +4,29 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hub_domain::query::Query;
-use hub_domain::registry::{Page, Trouble};
-use schemas::resource::Kind;
+use hub_domain::query::{Param, Query};
+use hub_domain::registry::{Page, Pointer, Trouble};
+use schemas::resource::{Key, Kind};
 use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
 use super::Sqlite;
 use crate::errors::trouble;
 use crate::indexed::Behind;
 use crate::outcome::json;
 use crate::rows::VersionRow;
-use crate::search::{self, Arg, Candidate, Limits, Source, Statement};
+use crate::search::{self, Arg, Candidate, Limits, PointerRow, Source, Statement};
 
 const VERSIONS: &str = "-- search_bodies
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
       FROM json_each($2) AS wanted CROSS JOIN version AS v
      WHERE v.kind = $1 AND v.id = wanted.value ->> 0 AND v.version = wanted.value ->> 1";
+const POINTERS: &str = "-- pointers
+    SELECT unhex(w.value) AS value, r.kind, r.id, r.status
+      FROM json_each($1) AS w
+     CROSS JOIN resource AS r
+     WHERE r.seq IN (SELECT seq FROM search_token WHERE value = unhex(w.value) ORDER BY seq DESC LIMIT $2)
+     ORDER BY r.seq DESC";
 const NEWEST: &str = "-- newest
     SELECT max((SELECT max(updated) FROM version WHERE kind = value)) FROM json_each($1)";
 
@@ -30,6 +37,15 @@ impl Sqlite {
 
     pub(super) async fn count_search(&self, query: &Query) -> Result<u64, Trouble> {
         self.in_time(search::count(self, query, self.limits())).await
+    }
+
+    pub(super) async fn read_pointing(
+        &self,
+        to: &[Key],
+        by: &[&'static Param],
+        limit: u32,
+    ) -> Result<Vec<Pointer>, Trouble> {
+        self.in_time(search::pointing(self, to, by, limit, self.limits())).await
     }
 
     fn limits(&self) -> Limits {
@@ -75,6 +91,12 @@ impl Source for Sqlite {
 
     async fn versions(&self, kind: Kind, wanted: &[(String, i32)]) -> Result<Vec<VersionRow>, Trouble> {
         let query = sqlx::query_as(VERSIONS).bind(kind.name()).bind(json(wanted));
+        query.fetch_all(&self.readers).await.map_err(trouble)
+    }
+
+    async fn pointers(&self, values: &[Uuid], limit: u32) -> Result<Vec<PointerRow>, Trouble> {
+        let values: Vec<String> = values.iter().map(|value| value.simple().to_string()).collect();
+        let query = sqlx::query_as(POINTERS).bind(json(&values)).bind(i64::from(limit));
         query.fetch_all(&self.readers).await.map_err(trouble)
     }
 

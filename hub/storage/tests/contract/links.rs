@@ -1,12 +1,13 @@
 //! Searches that look at what a resource does not have, and at other resources.
 
 use hub_domain::query::{Filter, Inner, Query, Sort, SortBy, find};
-use hub_domain::registry::Trouble;
+use hub_domain::registry::{Registry, Trouble};
 use schemas::resource::{Key, Kind};
 use serde_json::{Value, json};
 
 use crate::build::*;
-use crate::place::Place;
+use crate::place::{Place, options};
+use crate::schema::run;
 
 fn kind(name: &str) -> Kind {
     Kind::parse(name).unwrap()
@@ -217,4 +218,49 @@ pub(crate) async fn paging_over_a_link_joins_up(place: Place) {
     assert_eq!(found(&*place.registry, by_id).await, expected);
     expected.reverse();
     assert_eq!(found(&*place.registry, query).await, expected, "the newest first, each once");
+}
+
+/// By index rows, by a Task's columns and by its id; and also while no index knows of them.
+pub(crate) async fn what_points_to_a_resource_is_told_for_all_types_at_once(place: Place) {
+    a_small_practice(&place).await;
+    let event = |status: &str, of: &[&str]| json!({ "status": status, "basedOn": of.iter().map(|of| to(of)).collect::<Vec<_>>() });
+    let pointing = [
+        ("Observation", "first", event("final", &["ServiceRequest/for-ada"])),
+        ("Observation", "second", event("preliminary", &["ServiceRequest/for-ada", "ServiceRequest/for-bob"])),
+        ("Observation", "other", event("final", &["ServiceRequest/nobody"])),
+        ("ServiceRequest", "child", event("active", &["ServiceRequest/for-bob"])),
+    ];
+    for (n, (of, id, body)) in (200..).zip(pointing) {
+        create(&*place.registry, n, Key::new(kind(of), id), body).await;
+    }
+    let param = |of: &str, name: &str| find(kind(of), name).unwrap();
+    let by = [
+        param("ServiceRequest", "based-on"),
+        param("Observation", "based-on"),
+        param("Task", "focus"),
+        param("Task", "patient"),
+    ];
+    let targets = |of: &[&str]| of.iter().map(|of| Key::of_reference(of).unwrap()).collect::<Vec<_>>();
+    let told = async |registry: &dyn Registry, of: &[&str], limit| {
+        let pointers = registry.pointing(&targets(of), &by, limit).await.unwrap();
+        let told =
+            pointers.into_iter().map(|at| format!("{} {} {}", at.by.name, at.from.id, at.status.unwrap_or_default()));
+        told.collect::<Vec<_>>().join(", ")
+    };
+    let both = ["ServiceRequest/for-ada", "ServiceRequest/for-bob"];
+    let all = "based-on child active, based-on second preliminary, based-on first final, \
+               focus b1 ready, focus a2 completed, focus a1 in-progress";
+    let registry = &*place.registry;
+    assert_eq!(told(registry, &both, 10).await, all);
+    assert_eq!(told(registry, &["ServiceRequest/for-ada"], 1).await, "based-on second preliminary, focus a2 completed");
+    assert_eq!(told(registry, &["Patient/bob"], 10).await, "patient b1 ready");
+    assert_eq!(told(registry, &["Patient/nobody"], 10).await + &told(registry, &[], 10).await, "");
+
+    run(&place, "DELETE FROM search_token").await;
+    run(&place, "UPDATE indexed SET elements = ''").await;
+    let newer = place.again(options()).await;
+    assert_eq!(
+        told(&*newer.registry, &["ServiceRequest/for-ada"], 10).await,
+        "based-on second preliminary, based-on first final, focus a2 completed, focus a1 in-progress"
+    );
 }

@@ -1,11 +1,12 @@
 //! What an order is linked with: the requests it is made of, what they are based on and replace, what replaces them or
 //! is based on them, and the events that were reported of them.
 
-use futures_util::future::try_join_all;
-use hub_domain::query::{Filter, Param, Query, find};
-use hub_domain::registry::Stored;
+use std::sync::LazyLock;
+
+use hub_domain::query::{Param, find};
+use hub_domain::registry::Pointer;
 use schemas::order;
-use schemas::resource::{Body, Key, Kind, list, text_at};
+use schemas::resource::{Body, Key, Kind, list};
 use serde_json::{Value, json};
 
 use super::super::answer::No;
@@ -13,8 +14,21 @@ use crate::service::Service;
 
 /// How an event of a type points to its request, where that is not by `based-on`.
 const OTHERWISE: [(&str, &str); 2] = [("MedicationDispense", "prescription"), ("DocumentReference", "related")];
-/// How a request points to the one that it replaces, where there is a search parameter for it.
+/// How a request points to the one that it is based on, and to the one that it replaces, where there is a search parameter
+/// for it.
+const BASED_ON: &str = "based-on";
 const REPLACES: [&str; 2] = ["replaces", "prior-request"];
+
+/// The search parameters by which events and requests point to requests.
+static POINTING: LazyLock<Vec<&'static Param>> = LazyLock::new(|| {
+    let of = |kinds: fn(&Kind) -> bool, name: &'static str| {
+        Kind::ALL.iter().filter(move |kind| kinds(kind)).filter_map(move |kind| find(*kind, name))
+    };
+    let events = of(is_event, BASED_ON);
+    let others = OTHERWISE.iter().filter_map(|(kind, name)| find(Kind::parse(kind)?, name));
+    let requests = [BASED_ON].into_iter().chain(REPLACES).flat_map(|name| of(|kind| kind.is_request(), name));
+    events.chain(others).chain(requests).collect()
+});
 
 #[derive(Default)]
 pub(super) struct Links {
@@ -29,24 +43,21 @@ impl Links {
         if requests.is_empty() {
             return Ok(Self::default());
         }
-        let read = |stored: Stored| Some((stored.key, serde_json::from_slice(&stored.body).ok()?));
-        let stored = service.registry.read(requests).await?;
-        let (events, children, replaced_by) = tokio::try_join!(
-            pointing(service, events(), requests),
-            pointing(service, of_requests(&["based-on"]), requests),
-            pointing(service, of_requests(&REPLACES), requests),
+        let (stored, pointers) = tokio::try_join!(
+            service.registry.read(requests),
+            service.registry.pointing(requests, &POINTING, service.config.page_entries_limit),
         )?;
-        let keys = |found: Vec<Stored>| found.into_iter().map(|stored| stored.key).collect();
-        let status = |stored: &Stored| {
-            let body: Body = serde_json::from_slice(&stored.body).ok()?;
-            text_at(&body, &["status"]).map(str::to_owned)
-        };
-        Ok(Self {
-            requests: stored.into_iter().filter_map(read).collect(),
-            replaced_by: keys(replaced_by),
-            children: keys(children),
-            events: events.into_iter().map(|stored| (stored.key.clone(), status(&stored))).collect(),
-        })
+        let bodies =
+            stored.into_iter().filter_map(|stored| Some((stored.key, serde_json::from_slice(&stored.body).ok()?)));
+        let mut links = Self { requests: bodies.collect(), ..Self::default() };
+        for Pointer { by, from, status } in pointers {
+            match from.kind.is_request() {
+                true if REPLACES.contains(&by.name) => links.replaced_by.push(from),
+                true => links.children.push(from),
+                false => links.events.push((from, status)),
+            }
+        }
+        Ok(links)
     }
 
     pub(super) fn tell(&self) -> Vec<Value> {
@@ -74,29 +85,6 @@ impl Links {
     }
 }
 
-/// The search parameters by which events point to requests.
-fn events() -> Vec<&'static Param> {
-    let is_event = |kind: &&Kind| !kind.is_request() && **kind != Kind::TASK;
-    let based_on = Kind::ALL.iter().filter(is_event).filter_map(|kind| find(*kind, "based-on"));
-    let others = OTHERWISE.iter().filter_map(|(kind, name)| find(Kind::parse(kind)?, name));
-    based_on.chain(others).collect()
-}
-
-/// Those by which requests point to requests.
-fn of_requests(names: &[&str]) -> Vec<&'static Param> {
-    let requests = Kind::ALL.iter().filter(|kind| kind.is_request());
-    requests.flat_map(|kind| names.iter().filter_map(|name| find(*kind, name))).collect()
-}
-
-/// All that points to one of these by one of the parameters, a page of each type at most.
-async fn pointing(service: &Service, params: Vec<&'static Param>, to: &[Key]) -> Result<Vec<Stored>, No> {
-    let searches = params.into_iter().map(|param| {
-        let any = to.iter().map(Key::to_string).collect();
-        let filters = vec![Filter::Reference { param, any }];
-        let count = service.config.page_entries_limit;
-        let query = Query { kind: param.of, filters, sort: Vec::new(), count, page: None };
-        async move { service.registry.search(&query).await }
-    });
-    let pages = try_join_all(searches).await?;
-    Ok(pages.into_iter().flat_map(|page| page.entries).collect())
+fn is_event(kind: &Kind) -> bool {
+    !kind.is_request() && *kind != Kind::TASK
 }

@@ -32,9 +32,6 @@ pub(super) async fn of_one(
     headers: HeaderMap,
 ) -> Result<Response, No> {
     let key = content::key(&kind, id)?;
-    if service.registry.version(&key, None).await?.is_none() {
-        return Err(No::not_found(format!("{key} is not here")));
-    }
     let root = root_of(&service, &key).await?;
     respond(&service, &headers, root, Some(&key)).await
 }

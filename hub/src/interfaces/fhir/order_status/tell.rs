@@ -3,7 +3,7 @@
 use hub_domain::decide::{CALLBACK_WORK, work_of};
 use hub_domain::registry::Stored;
 use schemas::ids::TaskId;
-use schemas::resource::{Body, Key, list, text_at};
+use schemas::resource::{Body, Key, Kind, list, text_at};
 use schemas::task::{TaskStatus, asked_code};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,6 +26,11 @@ impl Standing {
     /// The order at this root; `asked`: by which of its resources it was asked for.
     pub(super) async fn of(service: &Service, root: Uuid, asked: Option<&Key>) -> Result<Self, No> {
         let tasks = service.registry.tasks_of(root).await?;
+        // A Task's id tells an order, also one that never was.
+        let is_here = |key: &Key| key.kind != Kind::TASK || tasks.iter().any(|task| task.key == *key);
+        if let Some(key) = asked.filter(|key| !is_here(key)) {
+            return Err(No::not_found(format!("{key} is not here")));
+        }
         let bodies: Vec<Body> = tasks.iter().filter_map(|task| serde_json::from_slice(&task.body).ok()).collect();
         let mut requests: Vec<Key> = bodies
             .iter()
