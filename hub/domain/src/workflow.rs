@@ -83,7 +83,7 @@ impl Catalogue {
 
     /// Every kind of work that some plan needs: the queues there must be.
     pub fn works(&self) -> Vec<String> {
-        fn collect(actions: &[schemas::plan::Action], into: &mut Vec<String>) {
+        fn collect(actions: &[Arc<schemas::plan::Action>], into: &mut Vec<String>) {
             for action in actions {
                 into.extend(action.work.clone());
                 collect(&action.actions, into);

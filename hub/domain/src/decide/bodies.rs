@@ -117,6 +117,15 @@ impl<'a> Asked<'a> {
         if let Some(priority) = &action.priority {
             task.insert("priority".into(), priority.as_str().into());
         }
+        if let [actor] = action.actors.as_slice()
+            && may_own(actor)
+        {
+            // Who is named for the step goes before who is named for the whole.
+            task.insert("owner".into(), actor.clone());
+        }
+        if !action.inputs.is_empty() {
+            task.insert("input".into(), action.inputs.clone().into());
+        }
         if let Some(work) = &action.work {
             task.insert("performerType".into(), json!([{ "coding": [{ "system": WORK, "code": work }] }]));
         }

@@ -4,10 +4,12 @@
 //! only while deciding what it must see answers [`Verdict::More`], and is decided again.
 
 pub(crate) mod bodies;
+mod bound;
 mod broker;
 mod callback;
 mod change;
 mod condition;
+mod criteria;
 pub(crate) mod draft;
 mod entries;
 mod fate;

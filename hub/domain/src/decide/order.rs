@@ -9,12 +9,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::bodies::{Asked, Step, asking, offered_again, set_status, work_of};
+use super::bound::set_bound;
 use super::broker::Whom;
 use super::callback;
 use super::draft::Draft;
 use super::{Stop, task_id};
 use crate::decision::{Message, Timer, TimerId};
-use crate::plan::advance::{Move, Standing};
+use crate::plan::advance::{Move, STOPPED, Standing};
 use crate::plan::graph::Graph;
 use crate::plan::run::{Run, TaskState, Tie};
 use crate::refusal::Refusal;
@@ -59,6 +60,7 @@ impl<'d, 'a> Order<'d, 'a> {
             ..Run::default()
         });
         let mut order = Self { draft, root, graph, cause: None, proposed: None };
+        order.apply()?;
         order.create_fulfilment(plan.plan.title.as_deref())?;
         if order.draft.moment.policy.calls_back {
             order.run().callback = order.requests()?.iter().find_map(|request| callback::wanted(&request.body));
@@ -66,8 +68,9 @@ impl<'d, 'a> Order<'d, 'a> {
         // What waits for nothing is on offer from its first version on.
         order.go_on()?;
         for leaf in order.graph.leaves().collect::<Vec<_>>() {
-            if order.graph.is_certain(leaf) && order.state(leaf).status.is_none() && !order.is_over() {
-                order.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked)?;
+            let state = order.state(leaf).clone();
+            if order.graph.is_certain(leaf) && state.status.is_none() && !state.withdrawn && !order.is_over() {
+                order.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked, None)?;
             }
         }
         Ok(())
@@ -98,6 +101,11 @@ impl<'d, 'a> Order<'d, 'a> {
         self.draft.get_all(&keys)
     }
 
+    /// Whether something of it depends on what its requests say.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.graph.is_conditional
+    }
+
     pub(crate) fn is_over(&mut self) -> bool {
         self.state(0).status.is_some_and(TaskStatus::is_terminal)
     }
@@ -111,11 +119,19 @@ impl<'d, 'a> Order<'d, 'a> {
         let open = asked.performer().is_none();
         let body = asked.fulfilment(id, title, self.draft.now());
         self.draft.create(self.root, Key::task(id), body);
-        *self.state(0) = TaskState { status: Some(TaskStatus::Requested), occurrence: 1, open, ..TaskState::default() };
+        let released = self.graph.is_timed.then_some(self.draft.now());
+        let status = Some(TaskStatus::Requested);
+        *self.state(0) = TaskState { status, occurrence: 1, open, released, ..TaskState::default() };
         Ok(())
     }
 
-    fn create_step(&mut self, leaf: usize, status: TaskStatus, whom: &Whom) -> Result<Resource, Stop> {
+    fn create_step(
+        &mut self,
+        leaf: usize,
+        status: TaskStatus,
+        whom: &Whom,
+        until: Option<Timestamp>,
+    ) -> Result<Resource, Stop> {
         let requests = self.requests()?;
         let asked = Asked::new(requests.iter().collect());
         let node = &self.graph.nodes[leaf];
@@ -124,8 +140,9 @@ impl<'d, 'a> Order<'d, 'a> {
         };
         let id = TaskId { root: self.root, step: leaf as u32, occurrence: 1 };
         let mut body = asked.work_item(id, status, &Step { action, item: node.item }, self.draft.now());
-        let open = asked.performer().is_none() && matches!(whom, Whom::AsAsked);
         body.extend(whom.owner());
+        until.into_iter().for_each(|until| set_bound(&mut body, until, self.draft.now()));
+        let open = !body.contains_key("owner");
         let task = self.draft.create(self.root, Key::task(id), body);
         *self.state(leaf) = TaskState { status: Some(status), occurrence: 1, open, ..TaskState::default() };
         Ok(task)
@@ -188,6 +205,7 @@ impl<'d, 'a> Order<'d, 'a> {
         let Some(status) = TaskStatus::of(&task.body) else { return Ok(()) };
         if status.is_terminal() {
             self.drop_lease(step);
+            self.drop_bound(step);
             self.cause = task.body.get("statusReason").cloned().or(self.cause.take());
             self.proposed = task.body.get("output").filter(|_| status == TaskStatus::Rejected).cloned();
         }
@@ -233,11 +251,13 @@ impl<'d, 'a> Order<'d, 'a> {
         let now = self.draft.now();
         let state = self.state(step);
         let (occurrence, refused, open, calls) = (state.occurrence + 1, state.refused, state.open, state.calls);
-        let status = Some(TaskStatus::Requested);
+        let (status, until) = (Some(TaskStatus::Requested), state.until);
         *state = TaskState { status, occurrence, refused, open, calls, released: Some(now), ..TaskState::default() };
         let id = self.id_of(step);
         let mut body = offered_again(id, &last.body, open, now);
         body.extend(whom.owner());
+        until.into_iter().for_each(|until| set_bound(&mut body, until, now));
+        self.note_bound(step, until);
         let task = self.draft.create(self.root, Key::task(id), body);
         self.publish(step, &task);
         self.await_answer(step);
@@ -304,14 +324,15 @@ impl<'d, 'a> Order<'d, 'a> {
                 break;
             }
             let run = self.run().clone();
-            let moves = Standing::new(&self.graph, &run, now).moves();
+            let told = self.told()?;
+            let moves = Standing::new(&self.graph, &run, now).told(&told).moves();
             let wanted: Vec<Move> = moves.into_iter().filter(|m| !self.is_timed(m)).collect();
             if wanted.is_empty() {
                 break;
             }
             let touched = wanted.iter().filter_map(|step| match step {
-                Move::Release(leaf) | Move::Cancel(leaf, _) => Some(*leaf),
-                _ => None,
+                Move::Release(leaf, _) | Move::Cancel(leaf, _) | Move::Stop(leaf) | Move::Bound(leaf, _) => Some(*leaf),
+                Move::LookAgain(..) | Move::Complete | Move::Fail => None,
             });
             self.look_at(&touched.collect::<Vec<_>>())?;
             for step in wanted {
@@ -334,8 +355,13 @@ impl<'d, 'a> Order<'d, 'a> {
     /// False when the order has come to its end.
     fn follow(&mut self, step: Move) -> Result<bool, Stop> {
         match step {
-            Move::Release(leaf) => self.release(leaf)?,
+            Move::Release(leaf, until) => self.release(leaf, until)?,
             Move::Cancel(leaf, why) => self.cancel(leaf, why)?,
+            Move::Stop(leaf) => {
+                self.state(leaf).withdrawn = true;
+                self.cancel(leaf, STOPPED)?;
+            }
+            Move::Bound(leaf, until) => self.bound(leaf, until)?,
             Move::LookAgain(..) => {}
             Move::Complete => {
                 self.end(TaskStatus::Completed)?;
@@ -350,19 +376,23 @@ impl<'d, 'a> Order<'d, 'a> {
         Ok(true)
     }
 
-    fn release(&mut self, leaf: usize) -> Result<(), Stop> {
+    fn release(&mut self, leaf: usize, until: Option<Timestamp>) -> Result<(), Stop> {
         let whom = self.whom(leaf, false)?;
         if matches!(whom, Whom::Nobody) {
             if self.state(leaf).status.is_none() {
-                self.create_step(leaf, TaskStatus::Draft, &whom)?;
+                self.create_step(leaf, TaskStatus::Draft, &whom, None)?;
             }
             return self.cancel(leaf, "nobody-left");
         }
-        let task = match self.state(leaf).status {
-            None => self.create_step(leaf, TaskStatus::Requested, &whom)?,
-            Some(_) => self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |body| body.extend(whom.owner()))?,
-        };
         let now = self.draft.now();
+        let task = match self.state(leaf).status {
+            None => self.create_step(leaf, TaskStatus::Requested, &whom, until)?,
+            Some(_) => self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |body| {
+                body.extend(whom.owner());
+                until.into_iter().for_each(|until| set_bound(body, until, now));
+            })?,
+        };
+        self.note_bound(leaf, until);
         let state = self.state(leaf);
         state.released = Some(now);
         state.open &= matches!(whom, Whom::AsAsked);
@@ -383,6 +413,7 @@ impl<'d, 'a> Order<'d, 'a> {
                     body.insert("statusReason".into(), why);
                 })?;
                 self.drop_lease(leaf);
+                self.drop_bound(leaf);
             }
         }
         Ok(())

@@ -25,6 +25,8 @@ pub(super) fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Bod
         start_if_asked(draft, &after, root)?;
     } else if from != to {
         effects(draft, &after.key, root, to, withdrawn(to))?;
+    } else {
+        look_again(draft, root)?;
     }
     Ok(after)
 }
@@ -123,6 +125,12 @@ fn effects(draft: &mut Draft, key: &Key, root: Uuid, to: RequestStatus, why: &st
         () if held && !holds => order.resume(),
         () => Ok(()),
     }
+}
+
+/// A request says something else than before: steps may begin or stop by that.
+fn look_again(draft: &mut Draft, root: Uuid) -> Result<(), Stop> {
+    let Some(mut order) = Order::find(draft, root)?.filter(Order::is_conditional) else { return Ok(()) };
+    if order.is_over() { Ok(()) } else { order.go_on() }
 }
 
 fn others(order: &Order, requests: &[String], key: &Key) -> Result<Vec<RequestStatus>, Stop> {

@@ -1,4 +1,5 @@
-//! A timer fired: a lease ran out, an offer was not answered, or the time that a step waited for has come.
+//! A timer fired: a lease ran out, an offer was not answered, a step was not done in time, or the time that one waited
+//! for has come.
 
 use schemas::ids::TaskId;
 use schemas::resource::Key;
@@ -27,6 +28,9 @@ pub(super) fn decide(scene: &Scene, command: &Command, timer: &TimerId, moment: 
             order.unanswered(task.step as usize, task.occurrence)?;
         } else if let Some(task) = named(timer, "call.") {
             order.call_again(task.step as usize, task.occurrence)?;
+        } else if let Some(step) = timer.name.strip_prefix("until.").and_then(|step| step.parse().ok()) {
+            order.overdue(step)?;
+            order.go_on()?;
         } else {
             order.go_on()?;
         }

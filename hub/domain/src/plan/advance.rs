@@ -1,21 +1,29 @@
 //! What follows, now that something has happened: the rules by which a plan moves on.
 //!
-//! Nothing is remembered but the [`Run`]; from it and the graph every answer is worked out anew.
+//! Nothing is remembered but the [`Run`]; from it and the graph every answer is worked out anew, in two walks over all
+//! nodes: from the leaves up, what is known of each ([`known`](super::known)); from the whole down, when each may begin.
 
-use schemas::plan::{Required, Selection};
+use std::collections::HashSet;
+
+use schemas::plan::{ConditionKind, When};
 use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 
 use super::graph::{Event, Graph, Wait};
+use super::known::Known;
 use super::run::{Run, TaskState};
 
 /// What is to be done next. The steps of one answer are independent of each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
-    /// Offer this step.
-    Release(usize),
+    /// Offer this step; by when it is to be done, where there is such a time.
+    Release(usize, Option<Timestamp>),
     /// This step will not be done; why, as a code of ours.
     Cancel(usize, &'static str),
+    /// Its stop condition holds: nothing is wanted of it any more.
+    Stop(usize),
+    /// It is on offer or under way, and is to be done by another time than was said.
+    Bound(usize, Timestamp),
     /// Look again at this time: a step waits for it.
     LookAgain(usize, Timestamp),
     /// All that is required is done.
@@ -27,45 +35,86 @@ pub enum Move {
 /// Why a step is cancelled by its plan.
 pub const NOT_SELECTED: &str = "not-selected";
 pub const PREDECESSOR: &str = "predecessor-not-achieved";
+pub const UNIT_LOST: &str = "unit-not-achieved";
 pub const NOT_NEEDED: &str = "not-needed";
 pub const PLAN_FAILED: &str = "plan-failed";
+pub const STOPPED: &str = "stop-condition";
+
+/// What was found of the conditions of an order, asked just now.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// Node and kind of those that hold.
+    pub holding: HashSet<(usize, ConditionKind)>,
+}
+
+impl Told {
+    fn holds(&self, node: usize, kind: ConditionKind) -> bool {
+        self.holding.contains(&(node, kind))
+    }
+}
 
 /// A plan as it stands.
 #[derive(Clone, Copy)]
 pub struct Standing<'a> {
-    pub graph: &'a Graph,
-    pub run: &'a Run,
-    pub now: Timestamp,
+    graph: &'a Graph,
+    run: &'a Run,
+    told: Option<&'a Told>,
+    now: Timestamp,
+}
+
+/// When a node may begin, and by when it is to be done.
+#[derive(Clone, Copy)]
+struct Opening {
+    when: Opens,
+    until: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy)]
+enum Opens {
+    From(Timestamp),
+    NotYet,
+    Never(&'static str),
+}
+
+impl Opens {
+    /// Both must allow it.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Never(why), _) | (_, Self::Never(why)) => Self::Never(why),
+            (Self::NotYet, _) | (_, Self::NotYet) => Self::NotYet,
+            (Self::From(one), Self::From(other)) => Self::From(one.max(other)),
+        }
+    }
 }
 
 impl<'a> Standing<'a> {
     pub fn new(graph: &'a Graph, run: &'a Run, now: Timestamp) -> Self {
-        Self { graph, run, now }
+        Self { graph, run, told: None, now }
     }
 
-    fn task(&self, node: usize) -> Option<&'a TaskState> {
-        self.run.tasks.get(node)
-    }
-
-    fn status(&self, node: usize) -> Option<TaskStatus> {
-        self.task(node)?.status
+    /// With what its conditions say.
+    pub fn told(self, told: &'a Told) -> Self {
+        Self { told: Some(told), ..self }
     }
 
     /// Everything that follows from what is. Empty when all there is to do is wait.
     pub fn moves(&self) -> Vec<Move> {
-        match self.achieved(0) {
+        let known = Known::of_all(self.graph, self.run);
+        match known[0].achieved {
             Some(true) => return self.finish(Move::Complete, NOT_NEEDED),
             Some(false) => return self.finish(Move::Fail, PLAN_FAILED),
             None => {}
         }
-        self.graph.leaves().filter(|leaf| self.is_waiting(*leaf)).filter_map(|leaf| self.next(leaf)).collect()
+        let openings = self.openings(&known);
+        self.graph.leaves().filter_map(|leaf| self.next(leaf, &known[leaf], openings[leaf])).collect()
     }
 
     /// The end: what nobody has begun is cancelled; what has begun is let run to its end before the whole completes,
     /// and does not keep it from failing.
     fn finish(&self, end: Move, why: &'static str) -> Vec<Move> {
-        let open: Vec<usize> = self.graph.leaves().filter(|leaf| self.is_open(*leaf)).collect();
-        let (begun, unbegun): (Vec<usize>, Vec<usize>) = open.into_iter().partition(|leaf| self.is_engaged(*leaf));
+        let open: Vec<usize> = self.graph.leaves().filter(|leaf| self.task(*leaf).is_some_and(is_open)).collect();
+        let (begun, unbegun): (Vec<usize>, Vec<usize>) =
+            open.into_iter().partition(|leaf| self.task(*leaf).is_some_and(TaskState::is_engaged));
         let mut moves: Vec<Move> = unbegun.into_iter().map(|leaf| Move::Cancel(leaf, why)).collect();
         match end {
             Move::Fail => moves.extend(begun.into_iter().map(|leaf| Move::Cancel(leaf, why))),
@@ -76,148 +125,144 @@ impl<'a> Standing<'a> {
         moves
     }
 
-    /// What becomes of a step that is not released yet.
-    fn next(&self, leaf: usize) -> Option<Move> {
-        let mut due = Timestamp::default();
-        for node in self.graph.upwards(leaf) {
-            if self.is_excluded(node) {
-                return Some(Move::Cancel(leaf, NOT_SELECTED));
-            }
-            for wait in &self.graph.nodes[node].waits {
-                match self.happened(wait) {
-                    Wanted::At(time) => due = due.max(time),
-                    Wanted::Never => return Some(Move::Cancel(leaf, PREDECESSOR)),
-                    Wanted::NotYet => return None,
-                    Wanted::Waived => {}
-                }
-            }
-        }
-        if self.run.held {
+    fn task(&self, node: usize) -> Option<&'a TaskState> {
+        self.run.tasks.get(node)
+    }
+
+    /// What becomes of a step.
+    fn next(&self, leaf: usize, known: &Known, opening: Opening) -> Option<Move> {
+        if known.is_idle {
             return None;
         }
-        Some(if due <= self.now { Move::Release(leaf) } else { Move::LookAgain(leaf, due) })
+        let task = self.task(leaf)?;
+        match (task.status, opening.when) {
+            (Some(status), _) if status.is_terminal() => None,
+            (_, Opens::Never(STOPPED)) => Some(Move::Stop(leaf)),
+            (None | Some(TaskStatus::Draft), Opens::Never(why)) => Some(Move::Cancel(leaf, why)),
+            // What was offered and not taken goes when another was chosen; not when what it waited for changes.
+            (Some(status), Opens::Never(why @ (NOT_SELECTED | UNIT_LOST))) if status.is_offered() => {
+                Some(Move::Cancel(leaf, why))
+            }
+            (None | Some(TaskStatus::Draft), Opens::From(_)) if self.run.held => None,
+            (None | Some(TaskStatus::Draft), Opens::From(due)) if due > self.now => Some(Move::LookAgain(leaf, due)),
+            (None | Some(TaskStatus::Draft), Opens::From(_)) => Some(Move::Release(leaf, opening.until)),
+            (None | Some(TaskStatus::Draft), Opens::NotYet) => None,
+            (Some(_), _) => opening.until.filter(|until| task.until != Some(*until)).map(|due| Move::Bound(leaf, due)),
+        }
     }
 
-    /// Another branch of an exclusive choice has been taken.
-    fn is_excluded(&self, node: usize) -> bool {
+    /// From the whole down: what may begin only within what has begun.
+    fn openings(&self, known: &[Known]) -> Vec<Opening> {
+        let start = self.run.tasks.first().and_then(|whole| whole.released).unwrap_or_default();
+        let mut openings = Vec::with_capacity(known.len());
+        openings.push(Opening { when: Opens::From(start), until: None });
+        for node in 1..known.len() {
+            let above = openings[self.graph.nodes[node].parent];
+            openings.push(self.opening(node, above, known));
+        }
+        openings
+    }
+
+    fn opening(&self, node: usize, above: Opening, known: &[Known]) -> Opening {
+        let mut opening = Opening { when: above.when.and(self.choice(node, known)), until: above.until };
+        let this = &self.graph.nodes[node];
+        for wait in &this.waits {
+            opening.when = opening.when.and(match self.happened(wait, known) {
+                Happened::At(time) => {
+                    opening.until = earlier(opening.until, wait.offset.high_us.map(|high| after(time, high)));
+                    Opens::From(after(time, wait.offset.low_us))
+                }
+                Happened::Never => Opens::Never(PREDECESSOR),
+                Happened::NotYet => Opens::NotYet,
+                Happened::Waived => continue,
+            });
+        }
+        for end in &this.ends {
+            if let Happened::At(time) = self.happened(end, known) {
+                opening.until = earlier(opening.until, end.offset.high_us.map(|high| after(time, high)));
+            }
+        }
+        self.at_its_time(node, above, self.as_told(node, opening))
+    }
+
+    /// By its own timing.
+    fn at_its_time(&self, node: usize, above: Opening, mut opening: Opening) -> Opening {
+        let when = self.graph.nodes[node].action.as_ref().and_then(|action| action.when);
+        let (low, high) = match (when, above.when) {
+            (Some(When::Between { low, high }), _) => (low, high),
+            (Some(When::After(window)), Opens::From(from)) => {
+                (Some(after(from, window.low_us)), window.high_us.map(|high| after(from, high)))
+            }
+            _ => return opening,
+        };
+        opening.when = opening.when.and(Opens::From(low.unwrap_or_default()));
+        opening.until = earlier(opening.until, high);
+        opening
+    }
+
+    /// By its conditions.
+    fn as_told(&self, node: usize, mut opening: Opening) -> Opening {
+        let Some(told) = self.told else { return opening };
+        let has = |kind| self.graph.conditions(node).iter().any(|condition| condition.kind == kind);
+        if has(ConditionKind::Stop) && told.holds(node, ConditionKind::Stop) {
+            opening.when = Opens::Never(STOPPED);
+        } else if has(ConditionKind::Start) && !told.holds(node, ConditionKind::Start) {
+            opening.when = opening.when.and(Opens::NotYet);
+        }
+        opening
+    }
+
+    /// By the choice, or the unit, that it is part of.
+    fn choice(&self, node: usize, known: &[Known]) -> Opens {
         let parent = self.graph.nodes[node].parent;
-        let group = &self.graph.nodes[parent];
-        matches!(group.selection, Selection::ExactlyOne | Selection::AtMostOne)
-            && group.children.iter().any(|other| *other != node && self.is_taken(*other))
+        let (group, this) = (&known[parent], &known[node]);
+        let is_exclusive = self.graph.nodes[parent].selection.is_exclusive();
+        let is_chosen = match group.turn {
+            // The others may still come to their turn.
+            Some(_) => group.achieved == Some(true),
+            None => is_exclusive && group.taken > usize::from(this.taken > 0),
+        };
+        match () {
+            () if is_chosen => Opens::Never(NOT_SELECTED),
+            () if group.is_lost_unit => Opens::Never(UNIT_LOST),
+            () if group.turn.is_some_and(|turn| turn != node) => Opens::NotYet,
+            () => Opens::From(Timestamp::default()),
+        }
     }
 
-    /// Whether the branch has been chosen by someone: a Task in it is claimed or done.
-    fn is_taken(&self, node: usize) -> bool {
-        let done = self.status(node) == Some(TaskStatus::Completed);
-        done || self.is_engaged(node) || self.graph.nodes[node].children.iter().any(|child| self.is_taken(*child))
-    }
-
-    fn happened(&self, wait: &Wait) -> Wanted {
-        let optional = self.graph.nodes[wait.on].required != Required::Must;
+    fn happened(&self, wait: &Wait, known: &[Known]) -> Happened {
+        let on = &known[wait.on];
         let time = match wait.event {
-            Event::Released => self.released(wait.on),
-            Event::Started => self.started(wait.on),
-            Event::Ended if self.achieved(wait.on) == Some(true) => self.ended(wait.on),
+            Event::Released => on.released,
+            Event::Started => on.started,
+            Event::Ended if on.achieved == Some(true) => on.ended,
             Event::Ended => None,
         };
-        match (time, self.achieved(wait.on)) {
-            (Some(time), _) => Wanted::At(Timestamp(time.0.saturating_add(wait.offset_us))),
-            (None, Some(true)) => Wanted::Waived,
-            (None, Some(false)) if optional || self.is_not_applicable(wait.on) => Wanted::Waived,
-            (None, Some(false)) => Wanted::Never,
-            (None, None) => Wanted::NotYet,
-        }
-    }
-
-    /// Some(true): achieved, or not needed. Some(false): cannot be achieved any more. None: open.
-    pub fn achieved(&self, node: usize) -> Option<bool> {
-        if self.is_not_applicable(node) {
-            return Some(true);
-        }
-        if self.graph.is_leaf(node) {
-            let status = self.status(node)?;
-            return status.is_terminal().then_some(status == TaskStatus::Completed);
-        }
-        let children = &self.graph.nodes[node].children;
-        let results: Vec<Option<bool>> = children.iter().map(|child| self.achieved(*child)).collect();
-        let any = |wanted| results.contains(&wanted);
-        match self.graph.nodes[node].selection {
-            Selection::All | Selection::AllOrNone => {
-                let lost =
-                    |(child, result): (&usize, &Option<bool>)| *result == Some(false) && !self.is_skippable(*child);
-                match children.iter().zip(&results).any(lost) {
-                    true => Some(false),
-                    false => (!any(None)).then_some(true),
-                }
-            }
-            Selection::ExactlyOne | Selection::OneOrMore => match any(Some(true)) {
-                true => Some(true),
-                false => (!any(None)).then_some(false),
-            },
-            Selection::AtMostOne if any(Some(true)) => Some(true),
-            Selection::AtMostOne | Selection::Any => (!any(None)).then_some(true),
-        }
-    }
-
-    fn is_skippable(&self, node: usize) -> bool {
-        match self.graph.nodes[node].required {
-            Required::Must => false,
-            Required::Could => true,
-            Required::MustUnlessDocumented => self.task(node).is_some_and(|task| task.documented),
-        }
-    }
-
-    /// Its request was withdrawn: nothing is wanted of it any more.
-    fn is_not_applicable(&self, node: usize) -> bool {
-        match self.graph.is_leaf(node) {
-            true => self.task(node).is_some_and(|task| task.withdrawn),
-            false => {
-                let children = &self.graph.nodes[node].children;
-                !children.is_empty() && children.iter().all(|child| self.is_not_applicable(*child))
-            }
-        }
-    }
-
-    /// Not offered yet.
-    fn is_waiting(&self, leaf: usize) -> bool {
-        !self.is_not_applicable(leaf) && matches!(self.status(leaf), None | Some(TaskStatus::Draft))
-    }
-
-    fn is_open(&self, leaf: usize) -> bool {
-        self.status(leaf).is_some_and(|status| !status.is_terminal())
-    }
-
-    /// Somebody has claimed it and has not ended it.
-    fn is_engaged(&self, leaf: usize) -> bool {
-        self.status(leaf).is_some_and(|s| s.is_started() || matches!(s, TaskStatus::Received | TaskStatus::Accepted))
-    }
-
-    fn released(&self, node: usize) -> Option<Timestamp> {
-        self.earliest(node, &|task| task.released)
-    }
-
-    fn started(&self, node: usize) -> Option<Timestamp> {
-        self.earliest(node, &|task| task.started.or(task.ended))
-    }
-
-    fn earliest(&self, node: usize, of: &dyn Fn(&TaskState) -> Option<Timestamp>) -> Option<Timestamp> {
-        match self.graph.is_leaf(node) {
-            true => self.task(node).and_then(of),
-            false => self.graph.nodes[node].children.iter().filter_map(|child| self.earliest(*child, of)).min(),
-        }
-    }
-
-    fn ended(&self, node: usize) -> Option<Timestamp> {
-        match self.graph.is_leaf(node) {
-            true => self.task(node)?.ended,
-            false => self.graph.nodes[node].children.iter().filter_map(|child| self.ended(*child)).max(),
+        match (time, on.achieved) {
+            (Some(time), _) => Happened::At(time),
+            (None, Some(true)) => Happened::Waived,
+            (None, Some(false)) if on.is_optional => Happened::Waived,
+            (None, Some(false)) => Happened::Never,
+            (None, None) => Happened::NotYet,
         }
     }
 }
 
-enum Wanted {
+enum Happened {
     At(Timestamp),
     NotYet,
     Never,
     Waived,
+}
+
+fn is_open(task: &TaskState) -> bool {
+    task.status.is_some_and(|status| !status.is_terminal())
+}
+
+fn after(time: Timestamp, offset_us: i64) -> Timestamp {
+    Timestamp(time.0.saturating_add(offset_us))
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }

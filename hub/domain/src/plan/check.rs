@@ -1,10 +1,12 @@
 //! What a plan must be before anything runs by it. Every fault is told, a cycle with its way round.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use hub_fhirpath::Expression;
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{Action, Plan, Required, Selection, WORK};
+use schemas::plan::{Action, Plan, Required, WORK};
 use serde_json::{Value, json};
 
 use super::graph::Graph;
@@ -13,30 +15,43 @@ use super::graph::Graph;
 pub const ACTIONS_LIMIT: usize = 2_000;
 /// Deeper nesting is refused.
 pub const DEPTH_LIMIT: usize = 32;
+/// More relations than this, in the whole plan, are refused.
+pub const RELATIONS_LIMIT: usize = 10_000;
+/// A condition of more bytes than this is refused.
+pub const EXPRESSION_LIMIT_BYTES: usize = 10_000;
 
 pub fn check(plan: &Plan) -> Vec<Issue> {
-    let mut faults = Faults { issues: Vec::new(), ids: HashMap::new(), count: 0 };
+    let url = plan.name.split('|').next().unwrap_or_default();
+    let mut faults = Faults { issues: Vec::new(), places: HashMap::new(), count: 0, relations: 0, url };
     faults.carried("title", "description", plan.title.as_ref().map(|title| title.as_str().into()));
     faults.walk(&plan.actions, "action", 1);
     faults.relations(&plan.actions, "action");
     if faults.issues.is_empty() {
-        faults.cycle(plan);
+        let graph = Graph::bind(plan, 1);
+        faults.impossible(&graph);
+        if faults.issues.is_empty() {
+            faults.cycle(&graph);
+        }
     }
     faults.issues
 }
 
-struct Faults {
+struct Faults<'a> {
     issues: Vec<Issue>,
-    ids: HashMap<String, String>,
+    /// What an action may be called, and where it is.
+    places: HashMap<&'a str, String>,
     count: usize,
+    relations: usize,
+    /// The plan's own.
+    url: &'a str,
 }
 
-impl Faults {
-    fn fault(&mut self, code: IssueType, path: &str, text: String) {
+impl<'a> Faults<'a> {
+    fn fault(&mut self, code: IssueType, path: &str, text: impl Into<String>) {
         self.issues.push(Issue::error(code, path, text));
     }
 
-    fn walk(&mut self, actions: &[Action], path: &str, depth: usize) {
+    fn walk(&mut self, actions: &'a [Arc<Action>], path: &str, depth: usize) {
         self.count += actions.len();
         if depth > DEPTH_LIMIT {
             return self.fault(IssueType::TooLong, path, format!("actions are nested deeper than {DEPTH_LIMIT}"));
@@ -46,18 +61,42 @@ impl Faults {
         }
         for (i, action) in actions.iter().enumerate() {
             let path = format!("{path}[{i}]");
-            if let Some(first) = self.ids.insert(action.id.clone(), path.clone()) {
-                self.fault(IssueType::Duplicate, &path, format!("the id {} is already that of {first}", action.id));
-            }
+            self.names(action, &path);
             self.task(action, &path);
-            let exclusive = matches!(action.selection, Selection::ExactlyOne | Selection::AtMostOne);
-            let demanded = action.actions.iter().filter(|child| child.required == Required::Must).count();
-            let explicit = action.actions.iter().any(|child| child.required != Required::Must);
-            if exclusive && explicit && demanded > 1 {
-                let text = "one of these at most can be chosen, but more are demanded".to_owned();
-                self.fault(IssueType::Invariant, &path, text);
+            self.choice(action, &path);
+            self.conditions(action);
+            if action.definition.as_deref().is_some_and(|of| of.split('|').next() == Some(self.url)) {
+                self.fault(IssueType::Invariant, &path, "the plan is a part of itself");
             }
             self.walk(&action.actions, &format!("{path}.action"), depth + 1);
+        }
+    }
+
+    fn names(&mut self, action: &'a Action, path: &str) {
+        for name in std::iter::once(&action.id).chain(action.names.iter().skip(1)) {
+            if let Some(first) = self.places.insert(name, path.to_owned()) {
+                self.fault(IssueType::Duplicate, path, format!("the id {name} is already that of {first}"));
+            }
+        }
+    }
+
+    /// Of a choice not more is demanded than can be chosen.
+    fn choice(&mut self, action: &Action, path: &str) {
+        let demanded = action.actions.iter().filter(|child| child.required == Required::Must).count();
+        let explicit = action.actions.iter().any(|child| child.required != Required::Must);
+        if action.selection.is_exclusive() && explicit && demanded > 1 {
+            self.fault(IssueType::Invariant, path, "one of these at most can be chosen, but more are demanded");
+        }
+    }
+
+    fn conditions(&mut self, action: &Action) {
+        for condition in &action.conditions {
+            if condition.expression.len() > EXPRESSION_LIMIT_BYTES {
+                let text = format!("an expression has at most {EXPRESSION_LIMIT_BYTES} bytes");
+                self.fault(IssueType::TooLong, &condition.path, text);
+            } else if let Err(fault) = Expression::parse(&condition.expression) {
+                self.fault(IssueType::Invalid, &condition.path, format!("no FHIRPath: {fault}"));
+            }
         }
     }
 
@@ -70,6 +109,8 @@ impl Faults {
         self.carried(&format!("{path}.code"), "code", action.code.clone());
         self.carried(&format!("{path}.priority"), "priority", action.priority.as_ref().map(text));
         self.carried(&format!("{path}.participant"), "performerType", action.work.as_ref().map(work));
+        let inputs = || Value::from(action.inputs.clone());
+        self.carried(&format!("{path}.documentation"), "input", (!action.inputs.is_empty()).then(inputs));
     }
 
     /// Faults of what is to be an element of a Task, told where the plan has it: no Task may be less than FHIR.
@@ -83,14 +124,22 @@ impl Faults {
         }
     }
 
-    fn relations(&mut self, actions: &[Action], path: &str) {
+    fn relations(&mut self, actions: &'a [Arc<Action>], path: &str) {
         for (i, action) in actions.iter().enumerate() {
             let path = format!("{path}[{i}]");
+            self.relations += action.related.len();
+            if self.relations > RELATIONS_LIMIT {
+                return self.fault(
+                    IssueType::TooLong,
+                    &path,
+                    format!("a plan has at most {RELATIONS_LIMIT} relations"),
+                );
+            }
             for (j, related) in action.related.iter().enumerate() {
                 let path = format!("{path}.relatedAction[{j}]");
-                if related.target == action.id {
+                if action.names.contains(&related.target) {
                     self.fault(IssueType::Invariant, &path, format!("{} is related to itself", action.id));
-                } else if !self.ids.contains_key(&related.target) {
+                } else if !self.places.contains_key(related.target.as_str()) {
                     self.fault(IssueType::NotFound, &path, format!("there is no action {}", related.target));
                 }
             }
@@ -98,21 +147,55 @@ impl Faults {
         }
     }
 
+    /// Waits that nothing could ever end.
+    fn impossible(&mut self, graph: &Graph) {
+        for node in 1..graph.nodes.len() {
+            let this = &graph.nodes[node];
+            for wait in this.waits.iter().chain(&this.ends) {
+                let names = || (name(graph, node), name(graph, wait.on));
+                if graph.upwards(node).any(|n| n == wait.on) || graph.upwards(wait.on).any(|n| n == node) {
+                    let (one, other) = names();
+                    let text = format!("{one} and {other} are related, but one of them is a part of the other");
+                    self.fault(IssueType::Invariant, "action", text);
+                } else if is_either_or(graph, graph.meeting(node, wait.on)) {
+                    let (one, other) = names();
+                    let text = format!("{one} waits for {other}, but only one of both is ever done");
+                    self.fault(IssueType::Invariant, "action", text);
+                }
+            }
+            let too_late = this.waits.iter().find(|wait| {
+                let same = this.waits.iter().filter(|other| (other.on, other.event) == (wait.on, wait.event));
+                same.filter_map(|other| other.offset.high_us).any(|high| high < wait.offset.low_us)
+            });
+            if let Some(wait) = too_late {
+                let (one, other) = (name(graph, node), name(graph, wait.on));
+                let text = format!("{one} would have to be late: its offsets from {other} contradict each other");
+                self.fault(IssueType::Invariant, "action", text);
+            }
+        }
+    }
+
     /// A node waits for its waits, and for those of everything above it; a group ends when its children do.
-    fn cycle(&mut self, plan: &Plan) {
-        let graph = Graph::bind(plan, 1);
+    fn cycle(&mut self, graph: &Graph) {
         let (mut done, mut way) = (HashSet::new(), Vec::new());
         for start in 1..graph.nodes.len() {
-            if let Some(cycle) = search(&graph, start, &mut way, &mut done) {
-                let names: Vec<&str> = cycle
-                    .iter()
-                    .filter_map(|n| graph.nodes[*n].action.as_ref().map(|action| action.id.as_str()))
-                    .collect();
+            if let Some(cycle) = search(graph, start, &mut way, &mut done) {
+                let names: Vec<&str> = cycle.iter().map(|node| name(graph, *node)).collect();
                 let text = format!("the actions wait for each other in a cycle: {}", names.join(" -> "));
                 return self.fault(IssueType::Invariant, "action", text);
             }
         }
     }
+}
+
+/// Of what is done within it, one branch excludes the other, or comes when that came to nothing.
+fn is_either_or(graph: &Graph, node: usize) -> bool {
+    let group = &graph.nodes[node];
+    group.selection.is_exclusive() || group.action.as_ref().is_some_and(|action| action.in_sequence)
+}
+
+fn name(graph: &Graph, node: usize) -> &str {
+    graph.nodes[node].action.as_ref().map(|action| action.id.as_str()).unwrap_or_default()
 }
 
 /// Depth first; the cycle that it finds, first node repeated at the end.

@@ -2,13 +2,23 @@
 //!
 //! An action that is done once per item stands here once for each request of the order. Node 0 is the whole; its Task
 //! is the fulfilment Task. The number of a node is the `<step>` in its Task's id, so it must never change for a
-//! running order: it depends on the plan and the number of items only.
+//! running order: it depends on the plan and the number of items only. What is above has a smaller number than what is
+//! below it.
 
-use schemas::plan::{Action, Plan, Relationship, Required, Selection};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use schemas::plan::{Action, Condition, Plan, Related, Relationship, Required, Selection, When, Window};
 
 #[derive(Debug, Clone)]
 pub struct Graph {
     pub nodes: Vec<Node>,
+    /// Some action has a condition.
+    pub is_conditional: bool,
+    /// Some time is counted from the start of the order.
+    pub is_timed: bool,
+    /// Some action has a time by which it is to be done.
+    pub is_bounded: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -16,21 +26,22 @@ pub struct Node {
     pub parent: usize,
     pub children: Vec<usize>,
     /// None for node 0.
-    pub action: Option<Action>,
+    pub action: Option<Arc<Action>>,
     /// Which request of the order it is for; None: for all of it.
     pub item: Option<usize>,
     pub selection: Selection,
     pub required: Required,
     pub waits: Vec<Wait>,
+    /// What its end is counted from, where it has to come in time.
+    pub ends: Vec<Wait>,
 }
 
-/// "Not before this has happened there."
+/// "Not before this has happened there", and not long after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     pub on: usize,
     pub event: Event,
-    /// How long after it (microseconds).
-    pub offset_us: i64,
+    pub offset: Window,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +61,9 @@ impl Graph {
             selection: Selection::All,
             required: Required::Must,
             waits: Vec::new(),
+            ends: Vec::new(),
         };
-        let mut graph = Self { nodes: vec![whole] };
+        let mut graph = Self { nodes: vec![whole], is_conditional: false, is_timed: false, is_bounded: false };
         for action in &plan.actions {
             graph.place(action, 0, None, items);
         }
@@ -59,22 +71,26 @@ impl Graph {
         graph
     }
 
-    fn place(&mut self, action: &Action, parent: usize, item: Option<usize>, items: usize) {
+    fn place(&mut self, action: &Arc<Action>, parent: usize, item: Option<usize>, items: usize) {
         let per_item = action.per_item && item.is_none();
-        let copies: Vec<Option<usize>> = if per_item { (0..items).map(Some).collect() } else { vec![item] };
-        for item in copies {
+        let copies = if per_item { items } else { 1 };
+        for copy in 0..copies {
+            let item = if per_item { Some(copy) } else { item };
             let number = self.nodes.len();
             self.nodes[parent].children.push(number);
             self.nodes.push(Node {
                 parent,
                 children: Vec::new(),
-                // The children are nodes of their own.
-                action: Some(Action { actions: Vec::new(), ..action.clone() }),
+                action: Some(action.clone()),
                 item,
                 selection: action.selection,
                 required: action.required,
                 waits: Vec::new(),
+                ends: Vec::new(),
             });
+            self.is_conditional |= !action.conditions.is_empty();
+            self.is_timed |= matches!(action.when, Some(When::After(_)));
+            self.is_bounded |= action.when.is_some_and(has_end);
             for child in &action.actions {
                 self.place(child, number, item, items);
             }
@@ -83,33 +99,68 @@ impl Graph {
 
     /// Turns relations into waits.
     fn tie(&mut self) {
-        for from in 1..self.nodes.len() {
-            let related = self.nodes[from].action.as_ref().map(|action| action.related.clone()).unwrap_or_default();
-            for relation in related {
-                for target in self.targets(from, &relation.target) {
-                    let (waiting, on, event) = match relation.relationship {
-                        Relationship::Before | Relationship::BeforeStart => (target, from, Event::Ended),
-                        // The end of a Task is its owner's to say: nothing waits to be released.
-                        Relationship::BeforeEnd => continue,
-                        Relationship::Concurrent | Relationship::ConcurrentWithStart => (from, target, Event::Released),
-                        Relationship::AfterStart => (from, target, Event::Started),
-                        Relationship::After | Relationship::AfterEnd | Relationship::ConcurrentWithEnd => {
-                            (from, target, Event::Ended)
-                        }
-                    };
-                    self.nodes[waiting].waits.push(Wait { on, event, offset_us: relation.offset_us });
+        let actions: Vec<Option<Arc<Action>>> = self.nodes.iter().map(|node| node.action.clone()).collect();
+        let mut called: HashMap<&str, Vec<usize>> = HashMap::new();
+        if actions.iter().flatten().any(|action| !action.related.is_empty()) {
+            for (n, action) in actions.iter().enumerate() {
+                for name in action.iter().flat_map(|action| &action.names) {
+                    called.entry(name).or_default().push(n);
+                }
+            }
+        }
+        for (from, action) in actions.iter().enumerate() {
+            for related in action.iter().flat_map(|action| &action.related) {
+                let all = called.get(related.target.as_str()).map(Vec::as_slice).unwrap_or_default();
+                for target in self.same_item(from, all) {
+                    self.relate(from, target, related);
                 }
             }
         }
     }
 
-    /// The nodes of the action `id`: of the same item where there is one, else of all items.
-    fn targets(&self, from: usize, id: &str) -> Vec<usize> {
-        let named = |n: &usize| self.nodes[*n].action.as_ref().is_some_and(|action| action.id == id);
-        let all: Vec<usize> = (1..self.nodes.len()).filter(named).collect();
+    /// Of the same item where there is one, else of all items.
+    fn same_item(&self, from: usize, all: &[usize]) -> Vec<usize> {
         let item = self.nodes[from].item;
         let same: Vec<usize> = all.iter().copied().filter(|n| item.is_some() && self.nodes[*n].item == item).collect();
-        if same.is_empty() { all } else { same }
+        if same.is_empty() { all.to_vec() } else { same }
+    }
+
+    fn relate(&mut self, from: usize, target: usize, related: &Related) {
+        let offset = related.offset;
+        self.is_bounded |= offset.high_us.is_some();
+        match related.relationship {
+            Relationship::Before | Relationship::BeforeStart => self.wait(target, from, Event::Ended, offset),
+            Relationship::BeforeEnd => self.end(target, from, Event::Ended, offset),
+            Relationship::Concurrent | Relationship::ConcurrentWithStart => {
+                self.wait(from, target, Event::Released, offset);
+            }
+            Relationship::AfterStart => self.wait(from, target, Event::Started, offset),
+            Relationship::After | Relationship::AfterEnd | Relationship::ConcurrentWithEnd => {
+                self.wait(from, target, Event::Ended, offset);
+            }
+        }
+        match related.end_relationship {
+            None => {}
+            Some(Relationship::Before | Relationship::BeforeStart) => self.wait(target, from, Event::Ended, offset),
+            Some(Relationship::BeforeEnd) => self.end(target, from, Event::Ended, offset),
+            Some(Relationship::Concurrent | Relationship::ConcurrentWithStart | Relationship::AfterStart) => {
+                self.end(from, target, Event::Started, offset);
+            }
+            Some(Relationship::After | Relationship::AfterEnd | Relationship::ConcurrentWithEnd) => {
+                self.end(from, target, Event::Ended, offset);
+            }
+        }
+    }
+
+    fn wait(&mut self, node: usize, on: usize, event: Event, offset: Window) {
+        self.nodes[node].waits.push(Wait { on, event, offset });
+    }
+
+    /// The end of a Task is its owner's to say: nothing holds it back, but it may come too late.
+    fn end(&mut self, node: usize, on: usize, event: Event, offset: Window) {
+        if offset.high_us.is_some() {
+            self.nodes[node].ends.push(Wait { on, event, offset });
+        }
     }
 
     pub fn is_leaf(&self, node: usize) -> bool {
@@ -120,14 +171,38 @@ impl Graph {
         (1..self.nodes.len()).filter(|n| self.is_leaf(*n))
     }
 
+    /// The leaves of a node: itself, when it is one.
+    pub fn leaves_of(&self, node: usize) -> Vec<usize> {
+        match self.is_leaf(node) {
+            true => vec![node],
+            false => self.nodes[node].children.iter().flat_map(|child| self.leaves_of(*child)).collect(),
+        }
+    }
+
     /// The node and everything above it, but not the whole.
     pub fn upwards(&self, node: usize) -> impl Iterator<Item = usize> + use<'_> {
         std::iter::successors(Some(node), |n| Some(self.nodes[*n].parent)).take_while(|n| *n != 0)
     }
 
+    /// The lowest node that both are a part of.
+    pub fn meeting(&self, one: usize, other: usize) -> usize {
+        let above: Vec<usize> = self.upwards(one).collect();
+        self.upwards(other).find(|n| above.contains(n)).unwrap_or(0)
+    }
+
     /// Whether every path to this node is certain: no choice stands above it.
     pub fn is_certain(&self, node: usize) -> bool {
-        self.upwards(node)
-            .all(|n| matches!(self.nodes[self.nodes[n].parent].selection, Selection::All | Selection::AllOrNone))
+        self.upwards(node).all(|n| self.nodes[self.nodes[n].parent].selection.is_certain())
+    }
+
+    pub fn conditions(&self, node: usize) -> &[Condition] {
+        self.nodes[node].action.as_ref().map(|action| action.conditions.as_slice()).unwrap_or_default()
+    }
+}
+
+fn has_end(when: When) -> bool {
+    match when {
+        When::Between { high, .. } => high.is_some(),
+        When::After(window) => window.high_us.is_some(),
     }
 }

@@ -3,4 +3,5 @@
 pub mod advance;
 pub mod check;
 pub mod graph;
+mod known;
 pub mod run;

@@ -77,12 +77,25 @@ pub struct TaskState {
     /// Of a part of the plan that one service of the directory is to do: whom it was offered to, the last one last.
     #[serde(rename = "k", default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<String>,
+    /// By when it is to be done.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// That time has passed, and it was said.
+    #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub released: Option<Timestamp>,
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+}
+
+impl TaskState {
+    /// Somebody has claimed it and has not ended it.
+    pub(crate) fn is_engaged(&self) -> bool {
+        self.status.is_some_and(|s| s.is_started() || matches!(s, TaskStatus::Received | TaskStatus::Accepted))
+    }
 }
 
 /// The Task that one is about which joined the order: its step, and which offer of it.

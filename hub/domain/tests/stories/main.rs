@@ -5,8 +5,11 @@
 
 mod brokered;
 mod called_back;
+mod conditions;
 mod linked;
 mod matrix;
 mod orders;
 mod plans;
+mod refused;
+mod timed;
 mod world;

@@ -1,4 +1,4 @@
-//! The plan engine beyond sequences: choices, optional steps, waits with a time, groups that wait for groups.
+//! The plan engine beyond sequences: choices, units, optional steps, groups that wait for groups.
 
 use crate::world::{World, referral};
 use hub_domain::decide::Policy;
@@ -7,14 +7,18 @@ use schemas::message::Act;
 use serde_json::{Value, json};
 
 /// A world whose one plan has these actions.
-fn world_of(actions: Value) -> World {
+pub(crate) fn world_of(actions: Value) -> World {
+    world_started_by("ServiceRequest", actions)
+}
+
+pub(crate) fn world_started_by(kind: &str, actions: Value) -> World {
     let plan = json!({
         "resourceType": "PlanDefinition",
         "url": "urn:test:plan",
         "status": "active",
         "action": [{
             "id": "whole",
-            "trigger": [{ "type": "data-added", "data": [{ "type": "ServiceRequest" }] }],
+            "trigger": [{ "type": "data-added", "data": [{ "type": kind }] }],
             "action": actions,
         }],
     });
@@ -22,7 +26,7 @@ fn world_of(actions: Value) -> World {
     World::with(Policy { catalogue: Catalogue::new(plans).unwrap(), ..Policy::default() })
 }
 
-fn step(id: &str, rest: Value) -> Value {
+pub(crate) fn step(id: &str, rest: Value) -> Value {
     let role = json!({ "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] });
     let mut step = json!({ "id": id, "participant": [{ "role": role }] });
     for (name, value) in rest.as_object().unwrap() {
@@ -31,8 +35,26 @@ fn step(id: &str, rest: Value) -> Value {
     step
 }
 
-fn after(id: &str) -> Value {
+pub(crate) fn after(id: &str) -> Value {
     json!({ "relatedAction": [{ "actionId": id, "relationship": "after-end" }] })
+}
+
+#[test]
+fn the_plan_of_the_page_is_one() {
+    let page = include_str!("../../../../docs/plans.md");
+    let text = page.split("```json").nth(1).unwrap().split("```").next().unwrap();
+    let mut world = World::with(Policy {
+        catalogue: Catalogue::new(vec![Offered::read(text).unwrap()]).unwrap(),
+        ..Policy::default()
+    });
+    let mut request = referral();
+    request[0]["resourceType"] = "DeviceRequest".into();
+    request[0]["codeCodeableConcept"] = request[0].as_object_mut().unwrap().remove("code").unwrap();
+    let order = world.submit(request);
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 draft");
+    world.does(&order, 2, "Organization/x");
+    world.passes(24 * 3600 + 1);
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 requested");
 }
 
 #[test]
@@ -46,7 +68,9 @@ fn of_exactly_one_the_first_that_is_claimed_wins() {
     let order = world.submit(referral());
     assert_eq!(world.states(&order), "0 requested, 3 requested, 4 requested, 5 draft");
     world.report(&order, 4, "Organization/x", Act::Claim, 1).unwrap();
-    assert_eq!(world.states(&order), "0 accepted, 3 requested, 4 accepted, 5 draft");
+    assert_eq!(world.states(&order), "0 accepted, 3 cancelled, 4 accepted, 5 draft");
+    let late = world.report(&order, 3, "Organization/y", Act::Claim, 1);
+    assert!(late.is_err(), "the other branch was taken");
     world.report(&order, 4, "Organization/x", Act::Completed, 2).unwrap();
     world.does(&order, 5, "Organization/x");
     assert_eq!(world.states(&order), "0 completed, 3 cancelled, 4 completed, 5 completed");
@@ -65,23 +89,6 @@ fn an_optional_step_may_fail() {
     world.does(&order, 3, "Organization/x");
     assert_eq!(world.states(&order), "0 completed, 2 failed, 2.2 failed, 2.3 failed, 3 completed");
     world.check_histories();
-}
-
-#[test]
-fn a_step_waits_for_its_time() {
-    let wait = json!({ "relatedAction": [{
-        "actionId": "first",
-        "relationship": "after-end",
-        "offsetDuration": { "value": 2, "unit": "h", "system": "http://unitsofmeasure.org", "code": "h" },
-    }] });
-    let mut world = world_of(json!([step("first", json!({})), step("later", wait)]));
-    let order = world.submit(referral());
-    world.does(&order, 2, "Organization/x");
-    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 draft");
-    world.passes(2 * 3600 - 60);
-    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 draft");
-    world.passes(120);
-    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 requested");
 }
 
 #[test]
@@ -114,17 +121,113 @@ fn one_of_several_is_enough_and_the_rest_is_withdrawn() {
     world.check_histories();
 }
 
+/// Claimed and started by somebody who then fails, as often as it is offered.
+pub(crate) fn fails(world: &mut World, order: &str, step: u32) {
+    for offer in 1..=3 {
+        for (n, act) in [Act::Claim, Act::InProgress, Act::Failed].into_iter().enumerate() {
+            world.report_offer(order, step, offer, "Organization/x", act, n as u32 + 1).unwrap();
+        }
+    }
+}
+
+/// Claimed and given up, by everybody who is asked, before anything was started.
+fn is_given_up(world: &mut World, order: &str, step: u32) {
+    for offer in 1..=3 {
+        for (n, act) in [Act::Claim, Act::Failed].into_iter().enumerate() {
+            world.report_offer(order, step, offer, "Organization/x", act, n as u32 + 1).unwrap();
+        }
+    }
+}
+
 #[test]
-fn what_cannot_run_is_no_plan() {
-    let fault = |actions: Value| {
-        let plan = json!({ "resourceType": "PlanDefinition", "name": "p", "action": actions });
-        Offered::read(&plan.to_string()).unwrap_err().into_iter().map(|issue| issue.text).collect::<Vec<_>>().join("; ")
+fn a_choice_in_sequence_offers_the_next_branch_when_the_last_came_to_nothing() {
+    let mut choice = json!({
+        "id": "choice",
+        "extension": [{ "url": "urn:fhir-workflow-hub:extension:in-sequence", "valueBoolean": true }],
+        "selectionBehavior": "exactly-one",
+        "action": [step("a", json!({})), step("b", json!({})), step("c", json!({ "precheckBehavior": "yes" }))],
+    });
+    let mut world = world_of(json!([choice.clone()]));
+    let order = world.submit(referral());
+    assert_eq!(world.states(&order), "0 requested, 5 requested", "what is usual comes first");
+    is_given_up(&mut world, &order, 5);
+    assert_eq!(world.states(&order), "0 accepted, 3 requested, 5 failed, 5.2 failed, 5.3 failed");
+    world.does(&order, 3, "Organization/x");
+    assert_eq!(world.states(&order), "0 completed, 3 completed, 5 failed, 5.2 failed, 5.3 failed");
+    world.check_histories();
+
+    choice["selectionBehavior"] = "one-or-more".into();
+    let mut world = world_of(json!([choice, step("then", after("choice"))]));
+    let order = world.submit(referral());
+    world.does(&order, 5, "Organization/x");
+    assert_eq!(world.states(&order), "0 in-progress, 5 completed, 6 requested", "one is enough");
+    world.check_histories();
+}
+
+#[test]
+fn of_a_unit_all_is_done_or_none() {
+    let unit = |behaviour: &str| {
+        json!({
+            "id": "unit",
+            "selectionBehavior": behaviour,
+            "requiredBehavior": "could",
+            "action": [step("a", json!({})), step("b", json!({})), step("c", after("b"))],
+        })
     };
-    let cycle = fault(json!([step("a", after("c")), step("b", after("a")), step("c", after("b"))]));
-    assert!(cycle.contains("a -> c -> b -> a"), "{cycle}");
-    assert!(fault(json!([step("a", after("nothing"))])).contains("there is no action nothing"));
-    assert!(fault(json!([step("a", json!({})), step("a", json!({}))])).contains("already that of"));
-    assert!(fault(json!([step("a", after("a"))])).contains("related to itself"));
-    assert!(fault(json!([{ "id": "nobody" }])).contains("who does it"));
-    assert!(fault(json!([])).contains("at least one action"));
+    let actions = json!([unit("all-or-none"), step("beside", json!({}))]);
+    let mut world = world_of(actions.clone());
+    let order = world.submit(referral());
+    is_given_up(&mut world, &order, 3);
+    let none = "0 accepted, 3 failed, 3.2 failed, 3.3 failed, 4 cancelled, 5 cancelled, 6 requested";
+    assert_eq!(world.states(&order), none, "nothing was begun, and nothing is left of it");
+    world.does(&order, 6, "Organization/x");
+    assert!(world.states(&order).starts_with("0 completed"));
+    world.check_histories();
+
+    let mut world = world_of(actions);
+    let order = world.submit(referral());
+    world.does(&order, 4, "Organization/x");
+    fails(&mut world, &order, 3);
+    let lost = "0 in-progress, 3 failed, 3.2 failed, 3.3 failed, 4 completed, 5 cancelled, 6 requested";
+    assert_eq!(world.states(&order), lost, "the rest of it is not begun any more");
+    world.check_histories();
+
+    let mut world = world_of(json!([unit("all"), step("beside", json!({}))]));
+    let order = world.submit(referral());
+    fails(&mut world, &order, 3);
+    let goes_on = "0 in-progress, 3 failed, 3.2 failed, 3.3 failed, 4 requested, 5 draft, 6 requested";
+    assert_eq!(world.states(&order), goes_on, "one that is no unit goes on");
+}
+
+#[test]
+fn who_is_named_for_a_step_owns_it() {
+    let named = json!({
+        "participant": [
+            { "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] } },
+            { "actorReference": { "reference": "Organization/a" } },
+        ],
+    });
+    let group = json!({ "id": "group", "participant": named["participant"], "action": [
+        { "id": "inherits" },
+        step("own", json!({ "participant": [{ "actorReference": { "reference": "Organization/b" } }] })),
+    ] });
+    let mut world = world_of(json!([group, step("free", json!({}))]));
+    let order = world.submit(referral());
+    assert_eq!(world.owner(&order, 3).as_deref(), Some("Organization/a"));
+    assert_eq!(world.owner(&order, 4).as_deref(), Some("Organization/b"));
+    assert_eq!(world.owner(&order, 5), None);
+    assert!(world.report(&order, 3, "Organization/b", Act::Claim, 1).is_err());
+    world.report(&order, 3, "Organization/a", Act::Rejected, 1).unwrap();
+    assert!(world.states(&order).starts_with("0 rejected, 3 rejected"), "nobody else is asked");
+    assert_eq!(world.published(), ["clinic inherits", "clinic own", "clinic free"]);
+}
+
+#[test]
+fn what_a_filler_is_to_know_goes_with_the_task() {
+    let told = json!({ "documentation": [{ "type": "documentation", "display": "How it is done" }] });
+    let mut world = world_of(json!([step("told", told), step("plain", json!({}))]));
+    let order = world.submit(referral());
+    let inputs = world.step_of(&order, 2)["input"].clone();
+    assert_eq!(inputs[0]["valueRelatedArtifact"]["display"], "How it is done");
+    assert_eq!(world.step_of(&order, 3)["input"], Value::Null);
 }

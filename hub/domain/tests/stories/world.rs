@@ -257,7 +257,11 @@ impl World {
 
     /// The first Task of a step, as it is.
     pub(crate) fn step_of(&self, order: &str, step: u32) -> Value {
-        Value::Object(self.task(order, step, 1).body.clone().into_body())
+        self.offer_of(order, step, 1)
+    }
+
+    pub(crate) fn offer_of(&self, order: &str, step: u32, offer: u32) -> Value {
+        Value::Object(self.task(order, step, offer).body.clone().into_body())
     }
 
     pub(crate) fn requests(&self, order: &str) -> Vec<String> {

@@ -1,0 +1,112 @@
+//! Steps that apply, begin and stop by what their requests and Tasks say.
+
+use crate::plans::{after, step, world_of};
+use crate::world::{laboratory, prescription, referral};
+use serde_json::{Value, json};
+
+fn when(kind: &str, expression: &str) -> Value {
+    json!({ "condition": [{ "kind": kind, "expression": { "language": "text/fhirpath", "expression": expression } }] })
+}
+
+#[test]
+fn what_does_not_apply_is_no_part_of_the_order() {
+    let has_category = when("applicability", "category.exists()");
+    let mut world = world_of(json!([
+        step("always", json!({})),
+        step("of-category", has_category.clone()),
+        step("then", after("of-category")),
+    ]));
+    let without = world.submit(referral());
+    assert_eq!(world.states(&without), "0 requested, 2 requested, 4 requested", "nobody waits for what is not there");
+    let with = world.submit(laboratory());
+    assert_eq!(world.states(&with), "0 requested, 2 requested, 3 requested, 4 draft");
+    world.does(&without, 2, "Organization/x");
+    world.does(&without, 4, "Organization/x");
+    assert_eq!(world.states(&without), "0 completed, 2 completed, 4 completed");
+    world.check_histories();
+}
+
+#[test]
+fn of_several_all_must_hold_or_one_is_enough() {
+    let conditions = json!([
+        when("applicability", "category.exists()")["condition"][0],
+        when("applicability", "code.exists()")["condition"][0],
+    ]);
+    let all = step("all", json!({ "condition": conditions }));
+    let any = step("any", json!({ "condition": conditions, "applicabilityBehavior": "any" }));
+    let mut world = world_of(json!([all, any]));
+    let order = world.submit(referral());
+    assert_eq!(world.states(&order), "0 requested, 3 requested");
+}
+
+#[test]
+fn an_order_of_which_nothing_applies_is_complete() {
+    let mut world = world_of(json!([step("never", when("applicability", "false"))]));
+    let order = world.submit(referral());
+    assert_eq!(world.states(&order), "0 completed");
+    world.check_histories();
+}
+
+#[test]
+fn a_step_begins_when_its_request_says_so() {
+    let mut world = world_of(json!([step("agreed", when("start", "note.exists()"))]));
+    let order = world.submit(referral());
+    assert_eq!(world.states(&order), "0 requested, 2 draft");
+    world.set(&order, json!({ "note": [{ "text": "agreed" }] })).unwrap();
+    assert_eq!(world.states(&order), "0 requested, 2 requested");
+    world.set(&order, json!({ "note": [{ "text": "again" }] })).unwrap();
+    assert_eq!(world.states(&order), "0 requested, 2 requested");
+}
+
+#[test]
+fn a_step_begins_by_what_another_brought() {
+    let found = when("start", "%tasks.where(description = 'first').businessStatus.text = 'found'");
+    let mut world = world_of(json!([step("first", json!({})), step("second", found)]));
+    let order = world.submit(referral());
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 draft");
+    let task = format!("Task/{}", world.step_of(&order, 2)["id"].as_str().unwrap());
+    world.set(&task, json!({ "businessStatus": { "text": "found" } })).unwrap();
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 requested");
+}
+
+#[test]
+fn a_step_that_is_to_stop_is_not_wanted_any_more() {
+    let mut world = world_of(json!([
+        step("first", json!({})),
+        step("until", when("stop", "note.exists()")),
+        step("then", after("until")),
+    ]));
+    let order = world.submit(referral());
+    world.set(&order, json!({ "note": [{ "text": "enough" }] })).unwrap();
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 cancelled, 4 requested");
+    assert_eq!(world.step_of(&order, 3)["statusReason"]["coding"][0]["code"], "stop-condition");
+    world.does(&order, 2, "Organization/x");
+    world.does(&order, 4, "Organization/x");
+    assert_eq!(world.states(&order), "0 completed, 2 completed, 3 cancelled, 4 completed");
+
+    let order = world.submit(referral());
+    use schemas::message::Act;
+    world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 3, "Organization/x", Act::InProgress, 2).unwrap();
+    world.set(&order, json!({ "note": [{ "text": "enough" }] })).unwrap();
+    let asked = "0 in-progress, 2 requested, 3 in-progress, 4 requested, 5 requested";
+    assert_eq!(world.states(&order), asked, "who has begun is asked to stop");
+    world.set(&order, json!({ "note": [{ "text": "really" }] })).unwrap();
+    assert_eq!(world.states(&order), asked, "once");
+    world.check_histories();
+}
+
+#[test]
+fn each_item_is_asked_by_itself() {
+    let mut each = step("each", when("applicability", "priority = 'urgent'"));
+    each["extension"] = json!([{ "url": "urn:fhir-workflow-hub:extension:per-item", "valueBoolean": true }]);
+    let mut world = world_of_prescriptions(json!([each]));
+    let mut items = prescription(2);
+    items[1]["priority"] = "urgent".into();
+    let order = world.submit(items);
+    assert_eq!(world.states(&order), "0 requested, 3 requested");
+}
+
+fn world_of_prescriptions(actions: Value) -> crate::world::World {
+    crate::plans::world_started_by("MedicationRequest", actions)
+}

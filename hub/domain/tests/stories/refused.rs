@@ -1,0 +1,199 @@
+//! What is no plan: every fault is told, with its place.
+
+use crate::plans::{after, step};
+use hub_domain::plan::check::{ACTIONS_LIMIT, DEPTH_LIMIT};
+use hub_domain::workflow::Offered;
+use serde_json::{Value, json};
+
+/// `path: text` of every fault of a plan with these actions.
+fn faults_of(kind: &str, actions: &Value) -> Vec<String> {
+    let plan = json!({ "resourceType": kind, "name": "p", "url": "urn:p", "action": actions });
+    let told = Offered::read(&plan.to_string()).err().unwrap_or_default();
+    told.into_iter().map(|issue| format!("{}: {}", issue.path, issue.text)).collect()
+}
+
+/// The only fault.
+fn fault(actions: Value) -> String {
+    let faults = faults_of("PlanDefinition", &actions);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults[0].clone()
+}
+
+#[track_caller]
+fn is_told(actions: Value, place: &str, words: &str) {
+    let fault = fault(actions);
+    assert!(fault.starts_with(&format!("{place}: ")) && fault.contains(words), "{fault}");
+}
+
+/// A step with an element.
+fn with(name: &str, value: Value) -> Value {
+    json!([step("a", json!({ name: value }))])
+}
+
+fn related(rest: Value) -> Value {
+    let mut relation = json!({ "targetId": "b", "relationship": "after-end" });
+    relation.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    json!([step("a", json!({ "relatedAction": [relation] })), step("b", json!({}))])
+}
+
+#[test]
+fn ids_are_unique_and_lead_somewhere() {
+    is_told(json!([step("a", json!({})), step("a", json!({}))]), "action[1]", "already that of action[0]");
+    is_told(json!([step("a", after("nothing"))]), "action[0].relatedAction[0]", "there is no action nothing");
+    is_told(json!([step("a", after("a"))]), "action[0].relatedAction[0]", "related to itself");
+    let both = step("b", json!({ "linkId": "a" }));
+    is_told(json!([step("a", json!({})), both]), "action[1]", "already that of action[0]");
+}
+
+#[test]
+fn an_action_is_a_group_or_a_step() {
+    is_told(json!([{ "id": "nobody" }]), "PlanDefinition.action[0].participant", "who does it");
+    is_told(json!([]), "PlanDefinition.action", "at least one action");
+    let both = json!([{ "id": "g", "definitionCanonical": "urn:x", "action": [step("a", json!({}))] }]);
+    is_told(both, "PlanDefinition.action[0]", "not both");
+    let orchestrated = |action: Value| faults_of("RequestOrchestration", &json!([action]));
+    let asks = json!({ "reference": "#1" });
+    assert_eq!(orchestrated(json!({ "resource": asks })), Vec::<String>::new());
+    assert!(orchestrated(step("a", json!({})))[0].contains("this has none"));
+    assert!(orchestrated(json!({ "resource": asks, "action": [{ "resource": asks }] }))[0].contains("not both"));
+    assert!(faults_of("RequestGroup", &json!([{ "id": "a" }]))[0].starts_with("RequestGroup.action[0]: "));
+    is_told(with("definitionCanonical", json!("urn:p|7")), "action[0]", "a part of itself");
+}
+
+#[test]
+fn behaviours_are_known_and_do_not_contradict() {
+    for (name, value) in
+        [("selectionBehavior", "some"), ("requiredBehavior", "perhaps"), ("cardinalityBehavior", "twice")]
+    {
+        is_told(with(name, json!(value)), &format!("PlanDefinition.action[0].{name}"), "unknown");
+    }
+    is_told(with("selectionBehavior", json!("any")), "PlanDefinition.action[0].selectionBehavior", "nothing to choose");
+    is_told(with("cardinalityBehavior", json!("multiple")), "PlanDefinition.action[0].cardinalityBehavior", "once");
+    let must = |id: &str| step(id, json!({ "requiredBehavior": "must" }));
+    let could = step("c", json!({ "requiredBehavior": "could" }));
+    let choice = json!([{ "id": "g", "selectionBehavior": "at-most-one", "action": [must("a"), must("b"), could] }]);
+    is_told(choice, "action[0]", "more are demanded");
+    let marked = json!([{ "url": "urn:fhir-workflow-hub:extension:in-sequence", "valueBoolean": true }]);
+    let sequence = json!([{ "id": "g", "extension": marked, "action": [step("a", json!({}))] }]);
+    is_told(sequence, "PlanDefinition.action[0].selectionBehavior", "only a choice is offered in sequence");
+}
+
+#[test]
+fn a_cycle_is_told_with_its_way() {
+    is_told(json!([step("a", after("c")), step("b", after("a")), step("c", after("b"))]), "action", "a -> c -> b -> a");
+    let mut group = json!({ "id": "g", "action": [step("a", json!({})), step("b", json!({}))] });
+    group["relatedAction"] = after("c")["relatedAction"].clone();
+    is_told(json!([group, step("c", after("b"))]), "action", "c -> b -> c");
+    let before = json!({ "relatedAction": [{ "targetId": "b", "relationship": "before-start" }] });
+    is_told(
+        json!([
+            step("a", before.clone()),
+            step(
+                "b",
+                json!({ "relatedAction": [
+        { "targetId": "a", "relationship": "before-start" }
+    ] })
+            )
+        ]),
+        "action",
+        "cycle",
+    );
+}
+
+#[test]
+fn nothing_waits_for_what_cannot_happen() {
+    let choice = |second: Value| {
+        json!([{
+            "id": "g",
+            "selectionBehavior": "exactly-one",
+            "action": [step("a", json!({})), { "id": "h", "action": [step("b", second), step("c", json!({}))] }],
+        }])
+    };
+    is_told(choice(after("a")), "action", "b waits for a, but only one of both is ever done");
+    assert!(faults_of("PlanDefinition", &choice(after("c"))).is_empty(), "within one branch it may wait");
+    let inside = json!([{ "id": "g", "action": [step("a", after("g"))] }]);
+    is_told(inside, "action", "a and g are related, but one of them is a part of the other");
+    let mut outside = json!([{ "id": "g", "action": [step("a", json!({}))] }]);
+    outside[0]["relatedAction"] = after("a")["relatedAction"].clone();
+    is_told(outside, "action", "g and a are related");
+    let hours = |value: i64| json!({ "value": value, "code": "h" });
+    let contradicting = json!([
+        step("a", json!({})),
+        step(
+            "b",
+            json!({ "relatedAction": [
+            { "targetId": "a", "relationship": "after-end", "offsetDuration": hours(3) },
+            { "targetId": "a", "relationship": "after-end", "offsetRange": { "high": hours(2) } },
+        ] })
+        ),
+    ]);
+    is_told(contradicting, "action", "its offsets from a contradict each other");
+}
+
+#[test]
+fn times_are_times() {
+    let place = "PlanDefinition.action[0].relatedAction[0]";
+    let hours = |value: i64| json!({ "value": value, "code": "h" });
+    for offset in [hours(-1), json!({ "value": 1, "code": "mg" }), json!({ "value": 1 }), json!({ "code": "h" })] {
+        is_told(related(json!({ "offsetDuration": offset })), &format!("{place}.offsetDuration"), "UCUM");
+    }
+    for range in [json!({}), json!({ "low": hours(2), "high": hours(1) }), json!({ "low": { "value": 1 } })] {
+        is_told(related(json!({ "offsetRange": range })), &format!("{place}.offsetRange"), "in this order");
+    }
+    is_told(related(json!({ "relationship": "near" })), &format!("{place}.relationship"), "unknown");
+    is_told(related(json!({ "endRelationship": "near" })), &format!("{place}.endRelationship"), "unknown");
+    for (name, value) in [
+        ("timingDateTime", json!("soon")),
+        ("timingPeriod", json!({ "start": "2026-02-02", "end": "2026-02-01" })),
+        ("timingDuration", hours(-1)),
+        ("timingRange", json!({ "low": hours(2), "high": hours(1) })),
+        ("timingAge", json!({ "value": 4, "code": "a" })),
+        ("timingTiming", json!({ "repeat": { "count": 2 } })),
+        ("timingRelativeTime", json!([{}])),
+    ] {
+        let fault = fault(with(name, value));
+        assert!(fault.starts_with(&format!("PlanDefinition.action[0].{name}: ")), "{fault}");
+    }
+}
+
+#[test]
+fn conditions_are_fhirpath() {
+    let place = "PlanDefinition.action[0].condition[0]";
+    let condition =
+        |kind: &str, expression: Value| with("condition", json!([{ "kind": kind, "expression": expression }]));
+    let text = json!({ "expression": "code.exists()" });
+    assert!(faults_of("PlanDefinition", &condition("start", text.clone())).is_empty());
+    is_told(condition("middle", text), &format!("{place}.kind"), "applicability, start or stop");
+    is_told(condition("start", json!({})), &format!("{place}.expression"), "is an expression");
+    let cql = json!({ "language": "text/cql", "expression": "Is Pregnant" });
+    is_told(condition("start", cql), &format!("{place}.expression.language"), "text/fhirpath");
+    let broken = json!({ "expression": "code.where(" });
+    is_told(condition("stop", broken), &format!("{place}.expression.expression"), "no FHIRPath");
+    let long = json!({ "expression": "true or ".repeat(2_000) + "true" });
+    is_told(condition("stop", long), &format!("{place}.expression.expression"), "at most 10000 bytes");
+}
+
+#[test]
+fn goals_are_those_of_the_plan() {
+    is_told(with("goalId", json!(["walk"])), "PlanDefinition.action[0].goalId[0]", "no such goal");
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let many: Vec<Value> = (0..=ACTIONS_LIMIT).map(|n| step(&format!("s{n}"), json!({}))).collect();
+    is_told(json!(many), "action", "at most 2000 actions");
+    let mut deep = step("leaf", json!({}));
+    for n in 0..DEPTH_LIMIT {
+        deep = json!({ "id": format!("g{n}"), "action": [deep] });
+    }
+    assert!(fault(json!([deep])).contains("nested deeper than 32"));
+    let relations: Vec<Value> = (0..10_001).map(|_| json!({ "targetId": "b", "relationship": "after-end" })).collect();
+    let related = json!([step("a", json!({ "relatedAction": relations })), step("b", json!({}))]);
+    is_told(related, "action[0]", "at most 10000 relations");
+}
+
+#[test]
+fn every_fault_is_told() {
+    let faults = faults_of("PlanDefinition", &json!([step("a", after("x")), step("a", after("y"))]));
+    assert_eq!(faults.len(), 3, "{faults:?}");
+}

@@ -1,0 +1,145 @@
+//! Plans and time: offsets, timings, and what is told when something is not done in time.
+
+use crate::plans::{step, world_of};
+use crate::world::{World, referral};
+use schemas::message::Act;
+use serde_json::{Value, json};
+
+const HOUR: u64 = 3600;
+
+fn hours(value: u32) -> Value {
+    json!({ "value": value, "unit": "h", "system": "http://unitsofmeasure.org", "code": "h" })
+}
+
+fn within(low: u32, high: u32) -> Value {
+    json!({ "low": hours(low), "high": hours(high) })
+}
+
+fn after_with(id: &str, offset: &str, value: Value) -> Value {
+    json!({ "relatedAction": [{ "actionId": id, "relationship": "after-end", offset: value }] })
+}
+
+fn until(world: &World, order: &str, step: u32) -> Value {
+    world.step_of(order, step)["restriction"]["period"]["end"].clone()
+}
+
+fn said(world: &World, order: &str, step: u32) -> Value {
+    world.step_of(order, step)["businessStatus"]["coding"][0]["code"].clone()
+}
+
+#[test]
+fn a_step_waits_for_its_time() {
+    let wait = after_with("first", "offsetDuration", hours(2));
+    let mut world = world_of(json!([step("first", json!({})), step("later", wait)]));
+    let order = world.submit(referral());
+    world.does(&order, 2, "Organization/x");
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 draft");
+    world.passes(2 * HOUR - 60);
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 draft");
+    world.passes(120);
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 requested");
+    assert_eq!(until(&world, &order, 3), Value::Null, "a duration has no end");
+}
+
+#[test]
+fn the_low_of_a_range_is_waited_for_and_who_misses_its_high_is_told_so_once() {
+    let wait = after_with("first", "offsetRange", within(1, 3));
+    let mut world = world_of(json!([step("first", json!({})), step("later", wait)]));
+    let order = world.submit(referral());
+    world.does(&order, 2, "Organization/x");
+    world.passes(HOUR - 60);
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 draft");
+    world.passes(120);
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 requested");
+    assert!(until(&world, &order, 3).is_string());
+    assert_eq!(said(&world, &order, 3), Value::Null);
+    world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
+    world.passes(2 * HOUR);
+    assert_eq!(said(&world, &order, 3), "overdue");
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 accepted", "nothing fails by being late");
+    let versions = world.history(&order, 3).len();
+    world.passes(24 * HOUR);
+    assert_eq!(world.history(&order, 3).len(), versions, "it is told once");
+    world.report(&order, 3, "Organization/x", Act::InProgress, 2).unwrap();
+    world.report(&order, 3, "Organization/x", Act::Completed, 3).unwrap();
+    assert_eq!(world.states(&order), "0 completed, 2 completed, 3 completed");
+    world.check_histories();
+}
+
+#[test]
+fn who_is_in_time_is_told_nothing_and_whoever_comes_next_has_the_same_time() {
+    let wait = after_with("first", "offsetRange", within(0, 3));
+    let mut world = world_of(json!([step("first", json!({})), step("later", wait), step("beside", json!({}))]));
+    let order = world.submit(referral());
+    world.does(&order, 2, "Organization/x");
+    let end = until(&world, &order, 3);
+    world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 3, "Organization/x", Act::Failed, 2).unwrap();
+    let again = world.offer_of(&order, 3, 2);
+    assert_eq!(again["restriction"]["period"]["end"], end);
+    for (n, act) in [Act::Claim, Act::InProgress, Act::Completed].into_iter().enumerate() {
+        world.report_offer(&order, 3, 2, "Organization/y", act, n as u32 + 1).unwrap();
+    }
+    world.passes(24 * HOUR);
+    assert_eq!(world.offer_of(&order, 3, 2)["businessStatus"], Value::Null);
+}
+
+#[test]
+fn a_step_has_a_timing_of_its_own() {
+    // The world begins on 2026-09-21, at 14:13:20.
+    let mut world = world_of(json!([
+        step("at", json!({ "timingDateTime": "2026-09-22T00:00:00Z" })),
+        step("between", json!({ "timingPeriod": { "start": "2026-09-22T06:00:00Z", "end": "2026-09-22T12:00:00Z" } })),
+        step("past", json!({ "timingPeriod": { "end": "2026-09-20" } })),
+        { "id": "group", "timingDuration": hours(1), "action": [
+            step("soon", json!({})),
+            step("later", json!({ "timingRange": within(1, 2) })),
+        ] },
+    ]));
+    let order = world.submit(referral());
+    let states = "0 requested, 2 draft, 3 draft, 4 requested, 6 draft, 7 draft";
+    assert_eq!(world.states(&order), states);
+    assert_eq!(said(&world, &order, 4), "overdue", "it comes too late already");
+    world.passes(HOUR + 1);
+    assert_eq!(world.states(&order), "0 requested, 2 draft, 3 draft, 4 requested, 6 requested, 7 draft");
+    world.passes(HOUR);
+    assert_eq!(world.states(&order), "0 requested, 2 draft, 3 draft, 4 requested, 6 requested, 7 requested");
+    assert!(until(&world, &order, 7).is_string());
+    world.passes(8 * HOUR);
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 draft, 4 requested, 6 requested, 7 requested");
+    assert_eq!(said(&world, &order, 7), "overdue");
+    world.passes(6 * HOUR);
+    assert_eq!(until(&world, &order, 3), "2026-09-22T12:00:00.999Z");
+    world.check_histories();
+}
+
+#[test]
+fn an_end_can_be_counted_from_another_end() {
+    let both = json!({ "relatedAction": [{
+        "actionId": "first",
+        "relationship": "after-start",
+        "endRelationship": "after-end",
+        "offsetRange": within(0, 2),
+    }] });
+    let mut world = world_of(json!([step("first", json!({})), step("along", both)]));
+    let order = world.submit(referral());
+    world.report(&order, 2, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 2, "Organization/x", Act::InProgress, 2).unwrap();
+    assert_eq!(world.states(&order), "0 in-progress, 2 in-progress, 3 requested");
+    let first = until(&world, &order, 3);
+    world.passes(HOUR);
+    world.report(&order, 2, "Organization/x", Act::Completed, 3).unwrap();
+    assert_eq!(until(&world, &order, 3), first, "the earlier bound holds");
+    world.passes(HOUR + 1);
+    assert_eq!(said(&world, &order, 3), "overdue");
+
+    let end = json!({ "relatedAction": [{ "actionId": "along", "relationship": "before-end", "offsetRange": within(0, 2) }] });
+    let mut world = world_of(json!([step("first", end), step("along", json!({}))]));
+    let order = world.submit(referral());
+    assert_eq!(until(&world, &order, 3), Value::Null);
+    world.does(&order, 2, "Organization/x");
+    assert!(until(&world, &order, 3).is_string(), "now it is known by when");
+    world.passes(2 * HOUR + 1);
+    assert_eq!(said(&world, &order, 3), "overdue");
+    world.check_histories();
+}

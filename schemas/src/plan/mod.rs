@@ -1,0 +1,178 @@
+//! A plan: the graph of steps by which an order is fulfilled, in the shape that `PlanDefinition.action` and
+//! `RequestOrchestration.action` share. R5 inside; R4's spellings are read as well.
+
+mod read;
+mod when;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::outcome::Issue;
+use crate::resource::{Body, Kind};
+
+pub use when::{When, Window};
+
+/// Marks an action that is done once for each request of the order (a prescription's items).
+pub const PER_ITEM: &str = "urn:fhir-workflow-hub:extension:per-item";
+/// Marks a step, or a group of steps, that is offered to one service of the directory after another.
+pub const FROM_DIRECTORY: &str = "urn:fhir-workflow-hub:extension:from-directory";
+/// How long each of them has to answer.
+pub const ANSWER_WITHIN: &str = "urn:fhir-workflow-hub:extension:answer-within";
+/// Marks a choice whose branches are offered one after another, the next when the last came to nothing.
+pub const IN_SEQUENCE: &str = "urn:fhir-workflow-hub:extension:in-sequence";
+/// The code system of the kinds of work: the queues' names.
+pub const WORK: &str = "urn:fhir-workflow-hub:work";
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// `url|version`, or the name where there is no url: what a message may call it.
+    pub name: String,
+    pub title: Option<String>,
+    pub triggers: Vec<Trigger>,
+    pub actions: Vec<Arc<Action>>,
+}
+
+/// Which orders start the plan: a type of request and, if given, one of these codes at an element.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trigger {
+    pub kind: Kind,
+    pub filters: Vec<CodeFilter>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CodeFilter {
+    /// An element of the request that holds codes: `category`, `code`.
+    pub element: String,
+    /// (system, code), any of them.
+    pub codes: Vec<(Option<String>, String)>,
+}
+
+/// A step, or a group of steps when `actions` is not empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// Unique in the plan: the `linkId`, or R4's element id; else its place, `action[0].action[2]`.
+    pub id: String,
+    /// What the relations of others may call it, each unique too.
+    pub names: Vec<String>,
+    pub title: Option<String>,
+    /// CodeableConcept of the work item.
+    pub code: Option<Value>,
+    /// The queue that the step's Tasks go to.
+    pub work: Option<String>,
+    /// References to those who are named for it: a single one is the owner of its Tasks.
+    pub actors: Vec<Value>,
+    pub priority: Option<String>,
+    pub selection: Selection,
+    pub required: Required,
+    pub per_item: bool,
+    pub from_directory: bool,
+    /// Microseconds.
+    pub answer_within_us: Option<i64>,
+    pub in_sequence: bool,
+    /// Usually chosen: offered first where branches are offered in sequence.
+    pub precheck: bool,
+    pub conditions: Vec<Condition>,
+    /// One applicability condition that holds is enough; otherwise all must.
+    pub any_applies: bool,
+    pub when: Option<When>,
+    pub related: Vec<Related>,
+    /// What an orchestration asks for with this step: a Reference to a request.
+    pub resource: Option<Value>,
+    /// The canonical or uri of what describes the step.
+    pub definition: Option<String>,
+    /// What its filler is to know, as `Task.input` has it.
+    pub inputs: Vec<Value>,
+    pub actions: Vec<Arc<Action>>,
+}
+
+/// `action.selectionBehavior`; absent reads as all, as the hub's other documents say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    Any,
+    All,
+    AllOrNone,
+    ExactlyOne,
+    AtMostOne,
+    OneOrMore,
+}
+
+impl Selection {
+    /// Not more than one of its branches is done.
+    pub fn is_exclusive(self) -> bool {
+        matches!(self, Self::ExactlyOne | Self::AtMostOne)
+    }
+
+    /// Every branch comes in any case.
+    pub fn is_certain(self) -> bool {
+        matches!(self, Self::All | Self::AllOrNone)
+    }
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::All => "all",
+            Self::AllOrNone => "all-or-none",
+            Self::ExactlyOne => "exactly-one",
+            Self::AtMostOne => "at-most-one",
+            Self::OneOrMore => "one-or-more",
+        }
+    }
+}
+
+/// `action.requiredBehavior`; absent reads as must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Required {
+    Must,
+    Could,
+    MustUnlessDocumented,
+}
+
+/// `action.condition`, in FHIRPath.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    pub kind: ConditionKind,
+    pub expression: String,
+    /// Where the plan has it.
+    pub path: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConditionKind {
+    /// Asked once, when the order starts: whether the action is part of it.
+    Applicability,
+    /// Not before this holds.
+    Start,
+    /// Not any more once this holds.
+    Stop,
+}
+
+/// `action.relatedAction`, read as "this one waits".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Related {
+    pub target: String,
+    pub relationship: Relationship,
+    /// The same for the end of this one.
+    pub end_relationship: Option<Relationship>,
+    pub offset: Window,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relationship {
+    Before,
+    BeforeStart,
+    BeforeEnd,
+    Concurrent,
+    ConcurrentWithStart,
+    ConcurrentWithEnd,
+    After,
+    AfterStart,
+    AfterEnd,
+}
+
+impl Plan {
+    /// Reads a PlanDefinition, a RequestOrchestration or a RequestGroup. Every fault is told with its path.
+    pub fn parse(body: &Body) -> Result<Self, Vec<Issue>> {
+        read::plan(body)
+    }
+}

@@ -1,0 +1,366 @@
+//! Reads a plan, and tells every fault with its path.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::when::{self, OFFSET, micros};
+use super::{
+    ANSWER_WITHIN, Action, CodeFilter, Condition, ConditionKind, FROM_DIRECTORY, IN_SEQUENCE, PER_ITEM, Plan, Related,
+    Relationship, Required, Selection, Trigger, WORK, When, Window,
+};
+use crate::outcome::{Issue, IssueType};
+use crate::resource::{Body, Kind, list};
+
+/// Languages of conditions that are read; without one it is FHIRPath.
+const FHIRPATH: &str = "text/fhirpath";
+
+pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
+    let kind = body.get("resourceType").and_then(Value::as_str).unwrap_or("PlanDefinition");
+    let goals = list(body, "goal").collect();
+    let mut reader = Reader { issues: Vec::new(), orchestrates: kind != "PlanDefinition", goals };
+    let top: Vec<&Value> = list(body, "action").collect();
+    if top.is_empty() {
+        reader.fault(IssueType::Required, &format!("{kind}.action"), "a plan needs at least one action");
+    }
+    let triggers = top
+        .iter()
+        .enumerate()
+        .flat_map(|(i, action)| {
+            let path = format!("{kind}.action[{i}].trigger");
+            members(action, "trigger").filter_map(|t| reader.trigger(t, &path)).collect::<Vec<_>>()
+        })
+        .collect();
+    let actions = reader.actions(&top, &format!("{kind}.action"), &Named::default());
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let name = match (text("url"), text("version")) {
+        (Some(url), Some(version)) => format!("{url}|{version}"),
+        (Some(url), None) => url.to_owned(),
+        _ => text("name").or(text("id")).unwrap_or("plan").to_owned(),
+    };
+    let title = text("title").map(str::to_owned);
+    if reader.issues.is_empty() { Ok(Plan { name, title, triggers, actions }) } else { Err(reader.issues) }
+}
+
+/// Who is named for a group: for those of its steps that name nobody.
+#[derive(Clone, Default)]
+struct Named {
+    work: Option<String>,
+    actors: Vec<Value>,
+}
+
+impl Named {
+    fn or(self, above: &Self) -> Self {
+        let actors = if self.actors.is_empty() { above.actors.clone() } else { self.actors };
+        Self { work: self.work.or_else(|| above.work.clone()), actors }
+    }
+}
+
+/// Collects faults while it reads.
+struct Reader<'a> {
+    issues: Vec<Issue>,
+    /// A RequestOrchestration or RequestGroup: its steps ask for resources.
+    orchestrates: bool,
+    goals: Vec<&'a Value>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, code: IssueType, path: &str, text: impl Into<String>) {
+        self.issues.push(Issue::error(code, path, text));
+    }
+
+    fn actions(&mut self, values: &[&Value], path: &str, above: &Named) -> Vec<Arc<Action>> {
+        let read = |(i, value): (usize, &&Value)| Arc::new(self.action(value, &format!("{path}[{i}]"), above));
+        values.iter().enumerate().map(read).collect()
+    }
+
+    fn action(&mut self, value: &Value, path: &str, above: &Named) -> Action {
+        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let mut names: Vec<String> = [text("linkId"), text("id")].into_iter().flatten().collect();
+        names.dedup();
+        let place = || path.split_once('.').map_or(path, |(_, place)| place).to_owned();
+        let children: Vec<&Value> = members(value, "action").collect();
+        let named = Named { work: work_of(value), actors: actors_of(value) }.or(above);
+        let definition = ["definitionCanonical", "definitionUri"].into_iter().find_map(text);
+        self.parts(value, path, &children, &named, definition.is_some());
+        self.cardinality(value, path);
+        Action {
+            id: names.first().cloned().unwrap_or_else(place),
+            names,
+            title: text("title"),
+            code: value.get("code").map(|code| code.get(0).unwrap_or(code).clone()),
+            work: named.work.clone(),
+            actors: named.actors.clone(),
+            priority: text("priority"),
+            selection: self.selection(value, path, !children.is_empty()),
+            required: self.required(value, path),
+            per_item: has_mark(value, PER_ITEM),
+            from_directory: has_mark(value, FROM_DIRECTORY),
+            answer_within_us: self.answer_within(value, path),
+            in_sequence: has_mark(value, IN_SEQUENCE),
+            precheck: value["precheckBehavior"] == "yes",
+            conditions: self.conditions(value, path),
+            any_applies: value["applicabilityBehavior"] == "any",
+            when: self.when(value, path),
+            related: self.related(value, path),
+            resource: value.get("resource").cloned(),
+            definition,
+            inputs: self.inputs(value, path),
+            actions: self.actions(&children, &format!("{path}.action"), &named),
+        }
+    }
+
+    /// A group has actions, a step has what it asks for: one of both.
+    fn parts(&mut self, value: &Value, path: &str, children: &[&Value], named: &Named, is_defined: bool) {
+        let asks = value.get("resource").is_some() || is_defined;
+        if asks && !children.is_empty() {
+            self.fault(IssueType::Invariant, path, "an action has actions, or a resource or definition: not both");
+        }
+        if asks || !children.is_empty() {
+            return;
+        }
+        if self.orchestrates {
+            self.fault(IssueType::Required, path, "an action has a resource, a definition or actions: this has none");
+        } else if named.work.is_none() {
+            let text = format!("a step needs a participant whose role has a code of {WORK}: who does it");
+            self.fault(IssueType::Required, &format!("{path}.participant"), text);
+        }
+    }
+
+    fn cardinality(&mut self, value: &Value, path: &str) {
+        let path = format!("{path}.cardinalityBehavior");
+        match value.get("cardinalityBehavior").and_then(Value::as_str) {
+            None | Some("single") => {}
+            Some("multiple") => self.fault(IssueType::NotSupported, &path, "a step is done once here: single"),
+            Some(_) => self.fault(IssueType::CodeInvalid, &path, "unknown cardinality behaviour"),
+        }
+    }
+
+    fn selection(&mut self, value: &Value, path: &str, is_group: bool) -> Selection {
+        let said = value.get("selectionBehavior").and_then(Value::as_str);
+        let path = format!("{path}.selectionBehavior");
+        let selection = match said {
+            // The children of a sentence group are variants of one thing.
+            None if value["groupingBehavior"] == "sentence-group" => Selection::ExactlyOne,
+            None | Some("all") => Selection::All,
+            Some("any") => Selection::Any,
+            Some("all-or-none") => Selection::AllOrNone,
+            Some("exactly-one") => Selection::ExactlyOne,
+            Some("at-most-one") => Selection::AtMostOne,
+            Some("one-or-more") => Selection::OneOrMore,
+            Some(_) => {
+                self.fault(IssueType::CodeInvalid, &path, "unknown selection behaviour");
+                return Selection::All;
+            }
+        };
+        if said.is_some() && !selection.is_certain() && !is_group {
+            self.fault(IssueType::Invariant, &path, "there is nothing to choose from: this action has no actions");
+        }
+        if has_mark(value, IN_SEQUENCE) && selection.is_certain() {
+            self.fault(IssueType::Invariant, &path, format!("only a choice is offered in sequence ({IN_SEQUENCE})"));
+        }
+        selection
+    }
+
+    fn required(&mut self, value: &Value, path: &str) -> Required {
+        match value.get("requiredBehavior").and_then(Value::as_str) {
+            None | Some("must") => Required::Must,
+            Some("could") => Required::Could,
+            Some("must-unless-documented") => Required::MustUnlessDocumented,
+            Some(_) => {
+                self.fault(IssueType::CodeInvalid, &format!("{path}.requiredBehavior"), "unknown required behaviour");
+                Required::Must
+            }
+        }
+    }
+
+    fn answer_within(&mut self, value: &Value, path: &str) -> Option<i64> {
+        let said = members(value, "extension").find(|extension| extension["url"] == ANSWER_WITHIN)?;
+        let within = micros(&said["valueDuration"]);
+        if within.is_none() || !has_mark(value, FROM_DIRECTORY) {
+            let text = format!("{ANSWER_WITHIN} is a valueDuration with a UCUM unit of time, beside {FROM_DIRECTORY}");
+            self.fault(IssueType::Value, &format!("{path}.extension"), text);
+        }
+        within
+    }
+
+    /// Its language is FHIRPath; whether it is an expression is for others to say.
+    fn conditions(&mut self, value: &Value, path: &str) -> Vec<Condition> {
+        let mut read = Vec::new();
+        for (i, condition) in members(value, "condition").enumerate() {
+            let path = format!("{path}.condition[{i}]");
+            let kind = match condition["kind"].as_str() {
+                Some("applicability") => ConditionKind::Applicability,
+                Some("start") => ConditionKind::Start,
+                Some("stop") => ConditionKind::Stop,
+                _ => {
+                    self.fault(IssueType::CodeInvalid, &format!("{path}.kind"), "applicability, start or stop");
+                    continue;
+                }
+            };
+            let said = &condition["expression"];
+            if said["language"].as_str().is_some_and(|language| language != FHIRPATH) {
+                let text = format!("only {FHIRPATH} is understood");
+                self.fault(IssueType::NotSupported, &format!("{path}.expression.language"), text);
+                continue;
+            }
+            match said["expression"].as_str() {
+                Some(expression) => {
+                    let path = format!("{path}.expression.expression");
+                    read.push(Condition { kind, expression: expression.to_owned(), path });
+                }
+                None => self.fault(IssueType::Required, &format!("{path}.expression"), "a condition is an expression"),
+            }
+        }
+        read
+    }
+
+    fn when(&mut self, value: &Value, path: &str) -> Option<When> {
+        type Read = fn(&Value) -> Option<When>;
+        const READ: [(&str, Read, &str); 4] = [
+            ("timingDateTime", when::date_time, "no date"),
+            ("timingPeriod", when::period, "a period has a start or an end, in this order"),
+            ("timingDuration", |value| when::duration(value).map(When::After), OFFSET),
+            ("timingRange", |value| when::range(value).map(When::After), "a range of times, the lower one first"),
+        ];
+        for name in ["timingAge", "timingTiming", "timingRelativeTime"] {
+            if value.get(name).is_some() {
+                let text = "give the time as dateTime, Period, Duration or Range";
+                self.fault(IssueType::NotSupported, &format!("{path}.{name}"), text);
+            }
+        }
+        let (said, (name, read, text)) = READ.iter().find_map(|row| Some((value.get(row.0)?, row)))?;
+        let when = read(said);
+        if when.is_none() {
+            self.fault(IssueType::Value, &format!("{path}.{name}"), *text);
+        }
+        when
+    }
+
+    fn related(&mut self, value: &Value, path: &str) -> Vec<Related> {
+        let values: Vec<&Value> = members(value, "relatedAction").collect();
+        let read = values.into_iter().enumerate().filter_map(|(i, related)| {
+            let path = format!("{path}.relatedAction[{i}]");
+            let target = related.get("targetId").or_else(|| related.get("actionId")).and_then(Value::as_str);
+            if target.is_none() {
+                self.fault(IssueType::Required, &path, "a related action names its targetId (R5) or actionId (R4)");
+            }
+            let relationship = self.relationship(related, "relationship", &path);
+            if related.get("relationship").is_none() {
+                self.fault(IssueType::Required, &format!("{path}.relationship"), "before, concurrent or after what?");
+            }
+            let end_relationship = self.relationship(related, "endRelationship", &path);
+            let offset = self.offset(related, &path);
+            Some(Related { target: target?.to_owned(), relationship: relationship?, end_relationship, offset: offset? })
+        });
+        read.collect()
+    }
+
+    fn relationship(&mut self, related: &Value, name: &str, path: &str) -> Option<Relationship> {
+        let code = related.get(name)?.as_str().unwrap_or_default();
+        let known = Relationship::parse(code);
+        if known.is_none() {
+            self.fault(IssueType::CodeInvalid, &format!("{path}.{name}"), "unknown relationship");
+        }
+        known
+    }
+
+    fn offset(&mut self, related: &Value, path: &str) -> Option<Window> {
+        let (duration, range) = (related.get("offsetDuration"), related.get("offsetRange"));
+        match (duration, range) {
+            (None, None) => Some(Window::default()),
+            (Some(duration), _) => {
+                let offset = when::duration(duration);
+                if offset.is_none() {
+                    self.fault(IssueType::Value, &format!("{path}.offsetDuration"), OFFSET);
+                }
+                offset
+            }
+            (None, Some(range)) => {
+                let offset = when::range(range);
+                if offset.is_none() {
+                    let text = format!("a range has a low or a high, in this order; {OFFSET}");
+                    self.fault(IssueType::Value, &format!("{path}.offsetRange"), text);
+                }
+                offset
+            }
+        }
+    }
+
+    /// Documentation and goals go to the filler with its Task.
+    fn inputs(&mut self, value: &Value, path: &str) -> Vec<Value> {
+        let documents = members(value, "documentation")
+            .map(|document| json!({ "type": { "text": "documentation" }, "valueRelatedArtifact": document }));
+        let mut inputs: Vec<Value> = documents.collect();
+        for (i, id) in members(value, "goalId").enumerate() {
+            match self.goals.iter().find(|goal| goal["id"] == *id) {
+                Some(goal) => {
+                    inputs.push(json!({ "type": { "text": "goal" }, "valueCodeableConcept": goal["description"] }));
+                }
+                None => self.fault(IssueType::NotFound, &format!("{path}.goalId[{i}]"), "the plan has no such goal"),
+            }
+        }
+        inputs
+    }
+
+    fn trigger(&mut self, value: &Value, path: &str) -> Option<Trigger> {
+        let data = value.get("data").map(|data| data.get(0).unwrap_or(data));
+        let kind = data.and_then(|data| data["type"].as_str()).and_then(Kind::parse).filter(|kind| kind.is_request());
+        let Some((data, kind)) = data.zip(kind) else {
+            self.fault(IssueType::Value, path, "a trigger names the type of request that starts the plan in data.type");
+            return None;
+        };
+        let filters = members(data, "codeFilter").map(|filter| CodeFilter {
+            element: filter["path"].as_str().unwrap_or("code").to_owned(),
+            codes: members(filter, "code")
+                .filter_map(|c| Some((c["system"].as_str().map(str::to_owned), c["code"].as_str()?.to_owned())))
+                .collect(),
+        });
+        Some(Trigger { kind, filters: filters.collect() })
+    }
+}
+
+fn has_mark(action: &Value, url: &str) -> bool {
+    members(action, "extension").any(|extension| extension["url"] == url && extension["valueBoolean"] == true)
+}
+
+fn members<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The queue of a step: the code of [`WORK`] among the roles of its participants.
+fn work_of(action: &Value) -> Option<String> {
+    members(action, "participant")
+        .filter_map(|participant| participant.get("role"))
+        .flat_map(|role| members(role, "coding"))
+        .find(|coding| coding["system"] == WORK)
+        .and_then(|coding| coding["code"].as_str())
+        .map(str::to_owned)
+}
+
+/// Who is named by a reference: R4's participants are references themselves.
+fn actors_of(action: &Value) -> Vec<Value> {
+    let reference = |participant: &Value| {
+        let actor = ["actorReference", "typeReference"].into_iter().find_map(|name| participant.get(name));
+        let own = participant.get("reference").map(|_| participant);
+        actor.or(own).cloned()
+    };
+    members(action, "participant").filter_map(reference).collect()
+}
+
+impl Relationship {
+    fn parse(code: &str) -> Option<Self> {
+        Some(match code {
+            "before" => Self::Before,
+            "before-start" => Self::BeforeStart,
+            "before-end" => Self::BeforeEnd,
+            "concurrent" => Self::Concurrent,
+            "concurrent-with-start" => Self::ConcurrentWithStart,
+            "concurrent-with-end" => Self::ConcurrentWithEnd,
+            "after" => Self::After,
+            "after-start" => Self::AfterStart,
+            "after-end" => Self::AfterEnd,
+            _ => return None,
+        })
+    }
+}

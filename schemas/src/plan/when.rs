@@ -1,0 +1,107 @@
+//! Times of a plan: how long after something, and when.
+
+use serde_json::Value;
+
+use crate::time::Timestamp;
+
+/// How long after something: not before `low`, and if said, not later than `high`. Microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    pub low_us: i64,
+    pub high_us: Option<i64>,
+}
+
+/// `action.timing[x]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// A dateTime, from which on; or a Period.
+    Between { low: Option<Timestamp>, high: Option<Timestamp> },
+    /// A Duration or a Range, counted from when what it stands in may begin.
+    After(Window),
+}
+
+/// What an offset is, for whoever gave something else.
+pub(super) const OFFSET: &str = "a time is a number, not negative, with a UCUM unit of time: s, min, h, d, wk, mo, a";
+
+/// A Duration: not before it is over.
+pub(super) fn duration(value: &Value) -> Option<Window> {
+    Some(Window { low_us: micros(value)?, high_us: None })
+}
+
+/// A Range of times: the lower bound is waited for, the upper one is a deadline.
+pub(super) fn range(value: &Value) -> Option<Window> {
+    let bound = |name: &str| value.get(name).map(|bound| micros(bound).ok_or(())).transpose();
+    let (low, high) = (bound("low").ok()?, bound("high").ok()?);
+    if low.is_none() && high.is_none() {
+        return None;
+    }
+    let low_us = low.unwrap_or_default();
+    high.is_none_or(|high| low_us <= high).then_some(Window { low_us, high_us: high })
+}
+
+pub(super) fn date_time(value: &Value) -> Option<When> {
+    let (low, _) = Timestamp::range(value.as_str()?)?;
+    Some(When::Between { low: Some(low), high: None })
+}
+
+pub(super) fn period(value: &Value) -> Option<When> {
+    let bound = |name: &str| match value.get(name) {
+        None => Some(None),
+        Some(text) => Timestamp::range(text.as_str()?).map(Some),
+    };
+    let (low, high) = (bound("start")?.map(|range| range.0), bound("end")?.map(|range| range.1));
+    let is_period = low.or(high).is_some() && low.zip(high).is_none_or(|(low, high)| low <= high);
+    is_period.then_some(When::Between { low, high })
+}
+
+/// A FHIR Duration in microseconds. A month is 30 days and a year 365: an offset in a plan is a rule of thumb.
+pub(super) fn micros(duration: &Value) -> Option<i64> {
+    let value: f64 = duration.get("value")?.to_string().parse().ok()?;
+    let code = duration.get("code").or_else(|| duration.get("unit")).and_then(Value::as_str)?;
+    let seconds = match code {
+        "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        "wk" => 604_800.0,
+        "mo" => 2_592_000.0,
+        "a" => 31_536_000.0,
+        _ => return None,
+    };
+    let micros = value * seconds * 1_000_000.0;
+    (0.0..9e15).contains(&micros).then_some(micros as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_range_has_a_lower_bound_or_an_upper_one_and_they_are_in_order() {
+        let hours = |value: i64| json!({ "value": value, "code": "h" });
+        let of = |low: Option<i64>, high: Option<i64>| {
+            let mut bounds = json!({});
+            for (name, bound) in [("low", low), ("high", high)] {
+                bound.into_iter().for_each(|bound| bounds[name] = hours(bound));
+            }
+            range(&bounds).map(|window| (window.low_us, window.high_us))
+        };
+        let hour = 3_600_000_000;
+        assert_eq!(of(Some(1), Some(2)), Some((hour, Some(2 * hour))));
+        assert_eq!(of(Some(1), None), Some((hour, None)));
+        assert_eq!(of(None, Some(2)), Some((0, Some(2 * hour))));
+        assert_eq!(of(None, None), None);
+        assert_eq!(of(Some(2), Some(1)), None);
+        assert_eq!(of(Some(-1), Some(1)), None);
+    }
+
+    #[test]
+    fn a_period_may_be_open_on_one_side_and_lasts_until_the_end_of_its_day() {
+        let Some(When::Between { low, high }) = period(&json!({ "end": "2026-03-06" })) else { panic!("a period") };
+        assert_eq!((low, high.map(Timestamp::date).as_deref()), (None, Some("2026-03-06")));
+        assert_eq!(period(&json!({ "start": "2026-03-06", "end": "2026-03-05" })), None);
+        assert_eq!(period(&json!({})), None);
+        assert_eq!(period(&json!({ "start": "soon" })), None);
+    }
+}
