@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use hub_domain::decide::{CALLBACK_WORK, GENERAL_WORK, Policy};
 use hub_domain::registry::{Figures, Registry};
+use hub_domain::workflows::eps;
 use hub_domain::workflows::eps::signature::Verifier;
 use hub_storage::ClockOffset;
 use hub_transport::Place;
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::Authenticator;
 use crate::backlog::Backlog;
-use crate::config::{Config, References};
+use crate::config::{CheckCharacter, Config, References};
 use crate::engine::{self, Engine};
 use crate::interfaces;
 use crate::interfaces::fhir::Capacity;
@@ -59,7 +60,7 @@ impl App {
         let policy = Arc::new(policy(&config)?);
         let metrics = hub_telemetry::metrics();
         let authenticator = Authenticator::open(&config).await?;
-        let signatures = signatures(&config)?;
+        let eps = eps_policy(&config)?;
         let storage = storage_options(&config);
         let clock_offset = storage.clock_offset.clone();
         let registry = hub_storage::open(config.database.reveal(), storage)
@@ -114,7 +115,7 @@ impl App {
             authenticator,
             capacity,
             metrics,
-            signatures,
+            eps,
             clock_offset,
         });
         edges.spawn(serve(listener, service.clone(), intake.clone()));
@@ -229,9 +230,12 @@ pub(crate) fn places_of_open_work(figures: &Figures) -> Vec<Place> {
     figures.open_tasks.iter().filter_map(|(work, ..)| Place::open(work).ok()).collect()
 }
 
-fn signatures(config: &Config) -> anyhow::Result<Option<Arc<dyn Verifier>>> {
-    let Some(file) = &config.eps_signature_roots else { return Ok(None) };
-    Ok(Some(Arc::new(Roots::read(file).context("eps_signature_roots")?)))
+fn eps_policy(config: &Config) -> anyhow::Result<eps::Policy> {
+    let roots = config.eps_signature_roots.as_deref().map(Roots::read).transpose().context("eps_signature_roots")?;
+    Ok(eps::Policy {
+        any_check_character: config.eps_check_character == CheckCharacter::Lenient,
+        verifier: roots.map(|roots| Arc::new(roots) as Arc<dyn Verifier>),
+    })
 }
 
 /// The queues there must be: one for each registered performer, and one for each kind of work of a plan. Performers

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hub_domain::registry::Registry;
-use hub_domain::workflows::eps::signature::Verifier;
+use hub_domain::workflows::{Reading, eps};
 use hub_storage::ClockOffset;
 use hub_telemetry::Recorder;
 use hub_transport::Transport;
@@ -24,8 +24,8 @@ pub struct Service {
     pub authenticator: Authenticator,
     pub capacity: Capacity,
     pub metrics: Recorder,
-    /// None: the signatures of prescribers are not verified.
-    pub signatures: Option<Arc<dyn Verifier>>,
+    /// How this site takes the messages of prescriptions.
+    pub eps: eps::Policy,
     /// How far the rehearsal clock is from this machine's.
     pub clock_offset: ClockOffset,
 }
@@ -34,5 +34,10 @@ impl Service {
     /// The time by which the registry decides, as this machine's clock has it.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp(clock::now().0.saturating_add(self.clock_offset.us()))
+    }
+
+    /// By what is read now what somebody sends.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading { now: self.now(), eps: self.eps.clone() }
     }
 }

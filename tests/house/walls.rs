@@ -36,6 +36,9 @@ const MUST_NEVER_KNOW: [(&str, &[&str]); 7] = [
     ("workers", &["sqlx", "axum", "hub-domain", "hub-storage"]),
 ];
 
+/// The modules of the domain's `workflows` that are national services.
+const REALMS: [&str; 4] = ["eps", "erp", "ers", "psu"];
+
 #[test]
 fn no_arrow_leads_through_a_wall() {
     let graph = Graph::read();
@@ -63,4 +66,16 @@ fn the_graph_shows_what_is_there() {
     let graph = Graph::read();
     let reach = graph.reach("hub");
     assert!(["tokio", "axum", "sqlx", "lapin", "hub-domain"].iter().all(|name| reach.contains(name)), "{reach:?}");
+}
+
+/// It has the list of events, and of the realms whose they are it knows nothing.
+#[test]
+fn the_message_interface_names_no_realm() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../hub/src/interfaces/fhir/messaging");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap().to_lowercase();
+        let named = text.split(|letter: char| !letter.is_alphabetic()).find(|word| REALMS.contains(word));
+        assert_eq!(named, None, "{}", file.display());
+    }
 }

@@ -1,8 +1,8 @@
 //! National services: what their realms have beyond plans. Each has its own messages, its own table of states, and a
 //! record of each order in that order's head; the hub's Tasks follow the record.
 //!
-//! To add one: a module here with its rules, an arm in [`Ask`] and in [`Record`], its events in [`EVENTS`], and its
-//! surface in the hub's interfaces.
+//! To add one: a module here with its rules, an arm in [`Ask`] and in [`Record`], its events in [`EVENTS`], what a site
+//! may settle for it in [`Reading`], and its surface in the hub's interfaces.
 
 pub mod bundle;
 pub mod eps;
@@ -13,6 +13,7 @@ pub mod psu;
 
 use schemas::message::StatusReport;
 use schemas::resource::{Body, Resource};
+use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -67,12 +68,19 @@ pub enum Outcome {
     Released,
 }
 
+/// When something is read, and by which of the site's rules: those of each realm that has some.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    pub now: Timestamp,
+    pub eps: eps::Policy,
+}
+
 /// An event of FHIR messaging that some workflow understands.
 pub struct Event {
     pub code: &'static str,
     /// The types of those who send it.
     pub from_placer: bool,
-    pub read: fn(&Body, &eps::Reading) -> Result<Ask, Refusal>,
+    pub read: fn(&Body, &Reading) -> Result<Ask, Refusal>,
 }
 
 /// All of them: the message interface refuses any other by name.

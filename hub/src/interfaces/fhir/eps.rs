@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::answer::{self, No};
 use super::content;
-use super::messaging::{self, ask_service, plain, reading, take};
+use super::messaging::{self, ask_service, plain, take};
 use super::write::demand_role;
 use super::{gatekeeper, metadata};
 use crate::service::Service;
@@ -58,7 +58,7 @@ pub(super) async fn prepare(
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Placer)?;
     let (bundle, _) = take(&service, &headers, body, "Bundle").await?;
-    Ok(answer::json(StatusCode::OK, &eps::prepare(&bundle, &reading(&service))?))
+    Ok(answer::json(StatusCode::OK, &eps::prepare(&bundle, &service.reading())?))
 }
 
 /// A dispenser takes prescriptions: one that it names, or those that nominate it.
@@ -71,14 +71,14 @@ pub(super) async fn release(
 ) -> Result<Response, No> {
     demand_role(&caller, Role::Filler)?;
     let (parameters, bytes) = take(&service, &headers, body, "Parameters").await?;
-    let ask = eps::read_release(&parameters, &reading(&service))?;
+    let ask = eps::read_release(&parameters, &service.eps)?;
     let repeat = content::repeat_by_request_id(&headers, &caller, "release", &bytes)?;
     for _ in 0..LOOKS_MAX {
         let candidates = match ask.number {
             Some(_) => Vec::new(),
             None => nominating(&service, &ask.by.code).await?,
         };
-        let verifier = service.signatures.clone();
+        let verifier = service.eps.verifier.clone();
         let ask = Ask::Eps(Box::new(eps::Ask::Release { ask: ask.clone(), candidates, verifier }));
         match ask_service(&service, caller.clone(), repeat.clone(), ask).await {
             Err(No(_, issues)) if issues.iter().any(|issue| issue.text == TAKEN_MEANWHILE) => {}

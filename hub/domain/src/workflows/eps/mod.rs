@@ -41,10 +41,10 @@ use crate::decide::draft::Draft;
 use crate::decision::{Timer, TimerId};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Needs;
-use crate::workflows::{self, Answer};
+use crate::workflows::{self, Answer, Reading};
 
 pub use dispense::dispenses_of;
-pub use message::Reading;
+pub use message::Policy;
 pub(crate) use queue::report;
 pub use record::Record;
 pub(crate) use time::fire;
@@ -116,8 +116,8 @@ pub fn read_notice(bundle: &Body, _: &Reading) -> Result<workflows::Ask, Refusal
     ask(Ask::Notice(message::notice(bundle)?))
 }
 
-pub fn read_release(parameters: &Body, reading: &Reading) -> Result<message::Release, Refusal> {
-    message::release(parameters, reading)
+pub fn read_release(parameters: &Body, policy: &Policy) -> Result<message::Release, Refusal> {
+    message::release(parameters, policy)
 }
 
 pub fn read_task(task: &Body) -> Result<workflows::Ask, Refusal> {

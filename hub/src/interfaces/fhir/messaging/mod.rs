@@ -12,7 +12,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::command::{Act, Caller, Repeat, Role};
 use hub_domain::workflows::bundle::Message;
-use hub_domain::workflows::eps::Reading;
 use hub_domain::workflows::{Answer, Ask, EVENTS, Outcome};
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType, Severity};
@@ -22,7 +21,6 @@ use serde_json::Value;
 use super::answer::{self, No};
 use super::content::{self, RESOURCE_TYPES};
 use super::write::{demand_role, execute};
-use crate::config::CheckCharacter;
 use crate::service::Service;
 
 pub(super) async fn process(
@@ -48,7 +46,7 @@ pub(super) async fn process(
         return Err(if faults.is_empty() { unknown_event() } else { No::bad_request(faults) });
     };
     demand_role(&caller, if event.from_placer { Role::Placer } else { Role::Filler })?;
-    let read = (event.read)(&bundle, &reading(&service));
+    let read = (event.read)(&bundle, &service.reading());
     if !faults.is_empty() {
         // What is wrong as FHIR, and what is wrong as this message: all of it.
         let more = read.err().map(|refusal| refusal.issues).unwrap_or_default();
@@ -69,14 +67,6 @@ fn unknown_event() -> No {
     let text = format!("MessageHeader.eventCoding.code must be one of: {}.", codes.join(", "));
     let path = "Bundle.entry.resource.ofType(MessageHeader).eventCoding.code";
     No::bad_request(vec![Issue { severity: Severity::Fatal, ..Issue::error(IssueType::Value, path, text) }])
-}
-
-pub(super) fn reading(service: &Service) -> Reading {
-    Reading {
-        any_check_character: service.config.eps_check_character == CheckCharacter::Lenient,
-        verifier: service.signatures.clone(),
-        now: service.now(),
-    }
 }
 
 /// What is sent as a resource of a type, and its bytes.

@@ -4,7 +4,7 @@ use schemas::resource::{Body, list, text_at};
 use serde_json::Value;
 
 use super::{
-    Faults, ODS, REPLACEMENT, RETURN_REASON, Reading, check_prescription_number, contained, member, organization_of,
+    Faults, ODS, Policy, REPLACEMENT, RETURN_REASON, check_prescription_number, contained, member, organization_of,
 };
 use crate::refusal::Refusal;
 use crate::workflows::bundle::{at, code, extension, identifier, inner};
@@ -53,7 +53,7 @@ pub struct Claim {
     pub body: Body,
 }
 
-pub fn release(parameters: &Body, reading: &Reading) -> Result<Release, Refusal> {
+pub fn release(parameters: &Body, policy: &Policy) -> Result<Release, Refusal> {
     let mut faults = Faults::default();
     let parameter = |name: &str| list(parameters, "parameter").find(|parameter| parameter["name"] == name);
     let owner = parameter("owner").and_then(|owner| owner["resource"].as_object());
@@ -83,7 +83,7 @@ pub fn release(parameters: &Body, reading: &Reading) -> Result<Release, Refusal>
     if let Some(number) = number {
         let path = "Parameters.parameter(\"group-identifier\")";
         match number {
-            Some(number) => check_prescription_number(&mut faults, number, path, reading),
+            Some(number) => check_prescription_number(&mut faults, number, path, policy),
             None => faults.missing(path),
         }
     }

@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use schemas::outcome::{Issue, IssueType};
 use schemas::resource::{Body, list, text_at};
-use schemas::time::Timestamp;
 use serde_json::Value;
 
 use super::codes;
@@ -45,14 +44,13 @@ pub(super) const TASK_STATUS: &str = "https://fhir.nhs.uk/StructureDefinition/Ex
 const REPLACEMENT: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-replacementOf";
 pub(super) const BAD_SIGNATURE: &str = "Signature is invalid.";
 
-/// How a site reads the service's messages.
-#[derive(Debug, Clone)]
-pub struct Reading {
+/// How a site takes the service's messages.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
     /// Take prescriptions whose check character is wrong, as some published examples are.
     pub any_check_character: bool,
     /// None: signatures are not verified.
     pub verifier: Option<Arc<dyn Verifier>>,
-    pub now: Timestamp,
 }
 
 /// Collects faults.
@@ -118,10 +116,10 @@ fn tell_unlike(faults: &mut Faults, kind: &str, name: &str, values: impl Iterato
     }
 }
 
-fn check_prescription_number(faults: &mut Faults, number: &str, path: &str, reading: &Reading) {
+fn check_prescription_number(faults: &mut Faults, number: &str, path: &str, policy: &Policy) {
     let fault = if !is_prescription_number(number) {
         "prescriptionID has invalid format"
-    } else if !has_right_check_character(number) && !reading.any_check_character {
+    } else if !has_right_check_character(number) && !policy.any_check_character {
         "prescriptionID has invalid checksum"
     } else {
         return;

@@ -9,10 +9,11 @@ use schemas::time::Timestamp;
 use serde_json::Value;
 
 use super::{
-    BAD_SIGNATURE, Faults, ITEM_NUMBER, NHS_NUMBER, NUMBER, ODS, PRESCRIPTION_TYPE, Reading, check_prescription_number,
+    BAD_SIGNATURE, Faults, ITEM_NUMBER, NHS_NUMBER, NUMBER, ODS, PRESCRIPTION_TYPE, Policy, check_prescription_number,
     member, name_of, of_type, tell_unlike, unable,
 };
 use crate::refusal::Refusal;
+use crate::workflows::Reading;
 use crate::workflows::bundle::{Message, at, code, extension, identifier, inner};
 use crate::workflows::eps::codes;
 use crate::workflows::eps::number::is_nhs_number;
@@ -70,7 +71,7 @@ pub fn order(bundle: &Body, signed: bool, reading: &Reading) -> Result<Order, Re
         faults.missing("Bundle.identifier");
     }
     check_alike(&mut faults, &requests);
-    let number = check_number(&mut faults, &requests, reading);
+    let number = check_number(&mut faults, &requests, &reading.eps);
     let course = check_course(&mut faults, &requests);
     check_items(&mut faults, &requests);
     check_parties(&mut faults, &message, first);
@@ -118,7 +119,7 @@ pub fn order(bundle: &Body, signed: bool, reading: &Reading) -> Result<Order, Re
             requests: requests.iter().map(|request| message.cut_out(request)).collect(),
             bundle_id: text_at(bundle, &["id"]).map(str::to_owned),
             bundle: bundle.clone(),
-            is_verified: signed && reading.verifier.is_some(),
+            is_verified: signed && reading.eps.verifier.is_some(),
         })
     };
     let order = read();
@@ -152,7 +153,7 @@ fn check_alike(faults: &mut Faults, requests: &[&Body]) {
 }
 
 /// The number of the prescription, which all items carry.
-fn check_number<'a>(faults: &mut Faults, requests: &[&'a Body], reading: &Reading) -> Option<&'a str> {
+fn check_number<'a>(faults: &mut Faults, requests: &[&'a Body], policy: &Policy) -> Option<&'a str> {
     let path = of_type("MedicationRequest", "groupIdentifier");
     if requests.iter().any(|request| at(request, "groupIdentifier.value").is_none()) {
         faults.missing(&path);
@@ -162,7 +163,7 @@ fn check_number<'a>(faults: &mut Faults, requests: &[&'a Body], reading: &Readin
     if text_at(first, &["groupIdentifier", "system"]) != Some(NUMBER) {
         faults.value(&format!("{path}.system"), format!("the system of a prescription's number is {NUMBER}"));
     }
-    check_prescription_number(faults, number, &path, reading);
+    check_prescription_number(faults, number, &path, policy);
     Some(number)
 }
 
@@ -392,7 +393,7 @@ fn check_signature(faults: &mut Faults, message: &Message, reading: &Reading) {
             let checked = |verifier: &Arc<dyn Verifier>| {
                 signature::check(data, message.bundle, verifier.as_ref(), reading.now).err()
             };
-            if let Some(why) = reading.verifier.as_ref().and_then(checked) {
+            if let Some(why) = reading.eps.verifier.as_ref().and_then(checked) {
                 faults.tell(codes::INVALID_VALUE.at(&path, format!("{BAD_SIGNATURE} {why}")));
             }
         }
