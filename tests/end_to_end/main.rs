@@ -24,6 +24,7 @@ mod foreign;
 mod fulfilment;
 mod histories;
 mod looks;
+mod messages;
 mod outages;
 mod overload;
 mod patterns;

@@ -132,7 +132,7 @@ async fn a_message_that_comes_again_is_answered_alike(world: World) {
     let mut forged = order.clone();
     forged["entry"][0]["resource"]["sender"]["display"] = "SOMEBODY ELSE".into();
     let reply = service.post("$process-message", &forged).await.refuses(400, "business-rule", "");
-    assert_eq!(reply.says(), "this message id was used before, with another body");
+    assert_eq!(reply.says(), "this Bundle.identifier was used before, with another body");
 
     let id = uuid::Uuid::new_v4().to_string();
     let ask = async || {

@@ -38,6 +38,17 @@ impl<'a> Message<'a> {
         text_at(self.bundle, &["identifier", "value"])
     }
 
+    /// What it is known by when it comes again, and where that stands: its own id; without one, FHIR's ids of what carries
+    /// it and of its header. Whoever sends a message once more keeps both, and a new Bundle is a new message.
+    pub fn known_by(&self) -> Option<(&'static str, &'a str)> {
+        let ids = [
+            ("Bundle.identifier", self.id()),
+            ("Bundle.id", text_at(self.bundle, &["id"])),
+            ("MessageHeader.id", self.header().and_then(|header| text_at(header, &["id"]))),
+        ];
+        ids.into_iter().find_map(|(place, id)| Some((place, id?)))
+    }
+
     /// The part that a reference leads to.
     pub fn follow(&self, reference: Option<&Value>) -> Option<&'a Body> {
         let url = reference?.get("reference")?.as_str()?;

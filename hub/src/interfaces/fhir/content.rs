@@ -10,6 +10,7 @@ use schemas::ids::is_id;
 use schemas::outcome::IssueType;
 use schemas::resource::{Body as Resource, Key, Kind};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::answer::No;
 use crate::service::Service;
@@ -167,9 +168,10 @@ fn repeated(caller: &str, interaction: &str, called: &'static str, key: &str, bo
     Repeat { key: format!("{caller} {interaction} {key}"), fingerprint, called }
 }
 
-/// By an id that means the same in letters of any case: of a message, or of a request.
+/// By the id of a message, or of a request. A UUID is the same in letters of any case.
 pub(super) fn repeat_of(caller: &Caller, interaction: &str, called: &'static str, id: &str, body: &[u8]) -> Repeat {
-    repeated(caller.name(), interaction, called, &id.to_ascii_lowercase(), body)
+    let id = Uuid::try_parse(id).map_or_else(|_| id.to_owned(), |id| id.to_string());
+    repeated(caller.name(), interaction, called, &id, body)
 }
 
 /// `X-Request-ID`, where a service says that it means the same request; else `Idempotency-Key`.
@@ -180,7 +182,7 @@ pub(super) fn repeat_by_request_id(
     body: &[u8],
 ) -> Result<Option<Repeat>, No> {
     let Some(id) = headers.get("x-request-id") else { return repeat(headers, caller.name(), interaction, body) };
-    let id = id.to_str().ok().filter(|id| uuid::Uuid::try_parse(id).is_ok());
+    let id = id.to_str().ok().filter(|id| Uuid::try_parse(id).is_ok());
     let text = "X-Request-ID is a UUID, and the same one when a request is sent again";
     let id = id.ok_or_else(|| No::new(StatusCode::BAD_REQUEST, IssueType::Value, text))?;
     Ok(Some(repeat_of(caller, interaction, "X-Request-ID", id, body)))

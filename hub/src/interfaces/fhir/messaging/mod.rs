@@ -53,13 +53,25 @@ pub(super) async fn process(
         return Err(No::bad_request(faults.into_iter().chain(more).collect()));
     }
     let ask = read?;
-    // One message, one answer: whoever sends it again hears that of the first time.
-    let repeat = match message.id() {
-        Some(id) => Some(content::repeat_of(&caller, &format!("message {code}"), "message id", id, &bytes)),
-        None => content::repeat(&headers, caller.name(), &format!("message {code}"), &bytes)?,
-    };
+    let repeat = repeat(&message, code, &headers, &caller, &bytes)?;
     let answer = ask_service(&service, caller, repeat, ask).await?;
     Ok(plain(&answer))
+}
+
+/// One message, one answer: whoever sends it again hears that of the first time.
+fn repeat(
+    message: &Message,
+    event: &str,
+    headers: &HeaderMap,
+    caller: &Caller,
+    bytes: &[u8],
+) -> Result<Option<Repeat>, No> {
+    match message.known_by() {
+        Some((place, id)) => {
+            Ok(Some(content::repeat_of(caller, &format!("message {event} {place}"), place, id, bytes)))
+        }
+        None => content::repeat(headers, caller.name(), &format!("message {event}"), bytes),
+    }
 }
 
 fn unknown_event() -> No {

@@ -3,12 +3,14 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use hub_domain::command::{Act, Caller, Entry, Interaction};
+use hub_domain::command::{Act, Caller, Entry, Interaction, Repeat};
 use hub_domain::workflows::bundle::Message;
+use schemas::ids::is_id;
 use schemas::order::asks_for_work;
 use schemas::outcome::{Issue, IssueType};
 use schemas::resource::{Body as Resource, Key, Kind, list, text_at};
 use schemas::task::{TASK_CODES, focus, has_task_code};
+use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -31,13 +33,10 @@ pub(super) async fn process(
 ) -> Result<Response, No> {
     let message = Message::of(bundle);
     let entries = read(service, bundle, &message)?;
-    let interaction = format!("message {EVENT}");
-    let repeat = match message.id() {
-        Some(id) => Some(content::repeat_of(&caller, &interaction, "message id", id, bytes)),
-        None => content::repeat(headers, caller.name(), &interaction, bytes)?,
-    };
+    let repeat = super::repeat(&message, EVENT, headers, &caller, bytes)?;
+    let command = repeat.as_ref().map_or_else(Uuid::now_v7, Repeat::command_id);
     let done = execute(service, caller, repeat, Act::Change(entries)).await?;
-    respond(service, headers, &message, &done).await
+    respond(service, headers, &message, &done, command).await
 }
 
 /// Every part but the header, and of the Tasks those that the hub does not write itself. Every fault is told.
@@ -95,44 +94,62 @@ fn is_of_an_order(task: &Resource, message: &Message, service: &Service) -> bool
     has_task_code(task, EVENT) && !task.contains_key("partOf") && request.is_some_and(is_order)
 }
 
-async fn respond(service: &Service, headers: &HeaderMap, message: &Message<'_>, done: &Done) -> Result<Response, No> {
+/// The same for a message that comes again: as it was then. `command`: what the ids of the answer come from.
+async fn respond(
+    service: &Service,
+    headers: &HeaderMap,
+    message: &Message<'_>,
+    done: &Done,
+    command: Uuid,
+) -> Result<Response, No> {
     let base = content::base_url(service, headers);
+    let entries = &done.reply.entries;
     let is_task = |reference: &&String| reference.starts_with("Task/");
-    let followed = done
-        .reply
-        .entries
-        .iter()
-        .filter_map(|entry| entry.fulfilment.as_ref().or(Some(&entry.reference).filter(is_task)));
+    let followed =
+        entries.iter().filter_map(|entry| entry.fulfilment.as_ref().or(Some(&entry.reference).filter(is_task)));
     let mut tasks: Vec<Key> = followed.filter_map(|reference| Key::of_reference(reference)).collect();
     tasks.sort();
     tasks.dedup();
+    let then = Timestamp(entries.iter().map(|entry| entry.last_updated).max().unwrap_or_default());
     let (mut focus, mut parts) = (Vec::new(), Vec::new());
-    for stored in service.registry.read(&tasks).await? {
-        let url = format!("{base}/{}", stored.key);
+    for key in &tasks {
+        let url = format!("{base}/{key}");
         focus.push(json!({ "reference": url }));
-        let body: Value = serde_json::from_slice(&stored.body).unwrap_or_default();
-        parts.push(json!({ "fullUrl": url, "resource": body }));
+        parts.push(json!({ "fullUrl": url, "resource": as_it_was(service, key, then).await? }));
     }
-    let header = message.header();
-    let asked = header.and_then(|header| text_at(header, &["id"])).or(message.id()).unwrap_or("unknown");
-    let name = |of: &str| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{of} {asked}").as_bytes());
-    let mut answer = json!({
+    // FHIR knows a message by its header; one whose header has no id, by what else is an id.
+    let header = message.header().and_then(|header| text_at(header, &["id"]));
+    let asked = header.or(message.known_by().map(|(_, id)| id.trim_start_matches("urn:uuid:")));
+    let (id, bundle) = (Uuid::new_v5(&command, b"header"), Uuid::new_v5(&command, b"message"));
+    let mut header = json!({
         "resourceType": "MessageHeader",
-        "id": name("answer to"),
+        "id": id,
         "eventCoding": { "system": TASK_CODES, "code": EVENT },
         "source": { "endpoint": base },
-        "response": { "identifier": asked, "code": "ok" },
+        "response": { "identifier": asked.filter(|id| is_id(id)).unwrap_or("unknown"), "code": "ok" },
     });
     if !focus.is_empty() {
-        answer["focus"] = focus.into();
+        header["focus"] = focus.into();
     }
-    parts.insert(0, json!({ "fullUrl": format!("urn:uuid:{}", name("answer to")), "resource": answer }));
+    parts.insert(0, json!({ "fullUrl": format!("urn:uuid:{id}"), "resource": header }));
     let bundle = json!({
         "resourceType": "Bundle",
         "type": "message",
-        "identifier": { "system": "urn:ietf:rfc:3986", "value": format!("urn:uuid:{}", name("message with the answer to")) },
-        "timestamp": service.now().to_string(),
+        "identifier": { "system": "urn:ietf:rfc:3986", "value": format!("urn:uuid:{bundle}") },
+        "timestamp": then.to_string(),
         "entry": parts,
     });
     Ok(answer::json(StatusCode::OK, &bundle))
+}
+
+/// What became of a Task since is not told to who only hears the first answer once more.
+async fn as_it_was(service: &Service, key: &Key, then: Timestamp) -> Result<Value, No> {
+    let (mut version, mut body) = (1, Value::Null);
+    while let Some(stored) = service.registry.version(key, Some(version)).await?
+        && stored.last_updated <= then
+    {
+        body = serde_json::from_slice(&stored.body).unwrap_or_default();
+        version += 1;
+    }
+    Ok(body)
 }
