@@ -10,6 +10,7 @@ pub mod erp;
 pub mod ers;
 mod follow;
 pub mod psu;
+mod wake;
 
 use schemas::message::StatusReport;
 use schemas::resource::{Body, Resource};

@@ -38,9 +38,9 @@ use self::message::TaskAsk;
 use self::signature::Verifier;
 use crate::decide::Stop;
 use crate::decide::draft::Draft;
-use crate::decision::{Timer, TimerId};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Needs;
+use crate::workflows::wake::move_wake;
 use crate::workflows::{self, Answer, Reading};
 
 pub use dispense::dispenses_of;
@@ -207,15 +207,7 @@ fn find(draft: &Draft, number: &str) -> Result<(Uuid, Record), Stop> {
 /// Puts the record back, sets the timer for what time will do to it, and brings the Tasks to where it is.
 fn keep(draft: &mut Draft, root: Uuid, mut record: Record, why: Option<&Value>) -> Result<(), Stop> {
     let before = record_of(draft, root).cloned();
-    let wakes = time::next_wake(&record);
-    if wakes != record.wakes {
-        let id = TimerId { root, name: "wake".into() };
-        match wakes {
-            Some(due) => draft.set_timer(Timer { id, due }),
-            None => draft.drop_timer(id),
-        }
-        record.wakes = wakes;
-    }
+    move_wake(draft, root, time::next_wake(&record), &mut record.wakes);
     draft.head(root).run.get_or_insert_default().record = Some(workflows::Record::Eps(Box::new(record)));
     tasks::follow(draft, root, before.as_ref(), why)
 }

@@ -21,10 +21,10 @@ use uuid::Uuid;
 use self::answer::{answer, new_task};
 use self::message::fault;
 use super::follow::{Face, show, task_state};
+use super::wake::set_wake;
 use super::{Answer, Outcome};
 use crate::decide::Stop;
 use crate::decide::draft::Draft;
-use crate::decision::{Timer, TimerId};
 use crate::plan::run::Run;
 use crate::refusal::Refusal;
 use crate::scene::Needs;
@@ -350,11 +350,7 @@ fn create(draft: &mut Draft, flow: &str, random: &str) -> Result<Answer, Stop> {
 }
 
 fn keep(draft: &mut Draft, root: Uuid, record: Record) -> Result<(), Stop> {
-    let id = TimerId { root, name: "wake".into() };
-    match kept_until(&record) {
-        Some(due) => draft.set_timer(Timer { id, due }),
-        None => draft.drop_timer(id),
-    }
+    set_wake(draft, root, kept_until(&record));
     let face = face(&record);
     let differs = record_of(draft, root).is_none_or(|before| face.differs_from(&self::face(before)));
     draft.head(root).run.get_or_insert_default().record = Some(super::Record::Erp(Box::new(record.clone())));

@@ -41,9 +41,9 @@ use self::codes::{REC_CONFLICT, REC_FORBIDDEN, REC_NOT_FOUND};
 use self::table::{ActionRow, Against, State, Step};
 use crate::decide::Stop;
 use crate::decide::draft::Draft;
-use crate::decision::{Timer, TimerId};
 use crate::refusal::Refusal;
 use crate::scene::Needs;
+use crate::workflows::wake::move_wake;
 use crate::workflows::{self, Answer, Outcome};
 
 pub use ask::{Ask, OPERATIONS, Of, Operation, Wish};
@@ -254,7 +254,7 @@ fn find(draft: &Draft, root: Uuid) -> Result<Record, Stop> {
 fn keep(draft: &mut Draft, root: Uuid, mut record: Record) -> Result<(), Stop> {
     let before = record_of(draft, root).cloned();
     let key = request_key(&record, root);
-    set_wake(draft, root, &mut record);
+    move_wake(draft, root, time::next_wake(&record), &mut record.wakes);
     let body = shown::request(&record);
     match &before {
         None => drop(draft.create(root, key.clone(), body)),
@@ -266,19 +266,6 @@ fn keep(draft: &mut Draft, root: Uuid, mut record: Record) -> Result<(), Stop> {
     run.requests = vec![key.to_string()];
     run.record = Some(workflows::Record::Ers(Box::new(record.clone())));
     tasks::follow(draft, root, &record, before.as_ref())
-}
-
-/// Sets the timer for what time will do to it.
-fn set_wake(draft: &mut Draft, root: Uuid, record: &mut Record) {
-    let wakes = time::next_wake(record);
-    if wakes != record.wakes {
-        let id = TimerId { root, name: "wake".into() };
-        match wakes {
-            Some(due) => draft.set_timer(Timer { id, due }),
-            None => draft.drop_timer(id),
-        }
-        record.wakes = wakes;
-    }
 }
 
 /// The referral as it is now.

@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use super::record::{Record, Urgency};
 use super::table::{Of, State};
-use super::{advice, record_of, request_key, set_wake, shown};
+use super::{advice, record_of, request_key, shown};
 use crate::decide::Stop;
 use crate::decide::draft::Draft;
+use crate::workflows::wake::move_wake;
 
 /// So soon after it was made is a patient seen whose referral cannot wait.
 const TWO_WEEKS_DAYS: i64 = 14;
@@ -66,7 +67,7 @@ pub(crate) fn fire(draft: &mut Draft, root: Uuid) -> Result<(), Stop> {
         advice::communicate(draft, root, id, body);
         record.reminded.push(reminder.code.to_owned());
     }
-    set_wake(draft, root, &mut record);
+    move_wake(draft, root, next_wake(&record), &mut record.wakes);
     draft.head(root).run.get_or_insert_default().record = Some(crate::workflows::Record::Ers(Box::new(record)));
     Ok(())
 }
