@@ -77,11 +77,9 @@ impl FromRequestParts<Arc<Service>> for Call {
         if number.as_ref().is_some_and(|number| !erp::is_number(number)) {
             return Err(No::not_found("this is no prescription's number").into());
         }
-        // Whoever comes here was let in by the gatekeeper, under a name.
-        let nobody = || No::new(StatusCode::INTERNAL_SERVER_ERROR, IssueType::Exception, "nobody was let in");
         Ok(Self {
             service: service.clone(),
-            caller: parts.extensions.get().cloned().ok_or_else(nobody)?,
+            caller: gatekeeper::caller_of(parts)?,
             headers: parts.headers.clone(),
             number,
             query: parts.uri.query().unwrap_or_default().to_owned(),

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -75,6 +76,13 @@ async fn enter(service: &Service, request: &mut Request) -> Result<[Share; 2], R
     let body = service.capacity.for_body(request.body()).map_err(IntoResponse::into_response)?;
     request.extensions_mut().insert(caller);
     Ok([place, body])
+}
+
+/// Who was let in.
+pub(super) fn caller_of(parts: &Parts) -> Result<Caller, No> {
+    // Nobody comes further without a name.
+    let nobody = || No::new(StatusCode::INTERNAL_SERVER_ERROR, IssueType::Exception, "nobody was let in");
+    parts.extensions.get().cloned().ok_or_else(nobody)
 }
 
 /// In a job of its own: what a caller leaves behind who goes, or whose time is over, may wait in a lane, and has to

@@ -54,7 +54,7 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
 
 /// What is below the base. An entry of a Bundle that reads goes this way too.
 fn resources() -> Router<Arc<Service>> {
-    let found = get(searchset::by_get).put(write::update_found).patch(write::patch_found).delete(write::delete_found);
+    let found = get(searchset::by_get).put(write::update).patch(write::patch).delete(write::delete);
     Router::new()
         .route("/metadata", get(metadata::read))
         .route("/", post(transaction::submit).get(searchset::all_by_get))

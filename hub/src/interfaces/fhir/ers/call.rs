@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::super::answer::{self, No};
 use super::super::content::{self, RESOURCE_TYPES};
+use super::super::gatekeeper::caller_of;
 use super::super::messaging::{execute_ask, parse};
 use super::super::write::demand_role;
 use crate::service::Service;
@@ -70,9 +71,7 @@ impl FromRequestParts<Arc<Service>> for Call {
     type Rejection = ErsNo;
 
     async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, ErsNo> {
-        // Whoever comes here was let in by the gatekeeper, under a name.
-        let nobody = || No::new(StatusCode::INTERNAL_SERVER_ERROR, IssueType::Exception, "nobody was let in");
-        let caller: Caller = parts.extensions.get().cloned().ok_or_else(nobody)?;
+        let caller = caller_of(parts)?;
         let by = speaker(&caller, &parts.headers)?;
         Ok(Self {
             service: service.clone(),

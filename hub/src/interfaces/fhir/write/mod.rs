@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::command::{Act, Caller, Command, Interaction, On, Patch, Repeat, Role};
@@ -18,11 +19,13 @@ use hub_domain::decision::{EntryOutcome, ReplyEntry};
 use schemas::outcome::{Issue, IssueType, operation_outcome};
 use schemas::resource::{Key, Kind, text_at};
 use schemas::time::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::answer::{self, No};
 use super::content::{self, PATCH_TYPES, RESOURCE_TYPES, Return};
+use super::gatekeeper;
 use crate::engine::Done;
 use crate::service::Service;
 
@@ -57,45 +60,67 @@ fn demand_no_condition(query: Option<&str>) -> Result<(), No> {
     Err(No::new(StatusCode::BAD_REQUEST, IssueType::NotSupported, text))
 }
 
-pub(super) async fn update(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, No> {
-    let key = content::key(&kind, id)?;
-    put(&service, caller, On::Key(key.clone()), &key.to_string(), &headers, body).await
-}
-
-pub(super) async fn update_found(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(kind): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, No> {
-    let (on, name) = found_by(&service, &kind, query, &headers)?;
-    put(&service, caller, on, &name, &headers, body).await
-}
-
-async fn put(
-    service: &Service,
+/// What every change of a resource brings: who wants it, and of which. Put, patched and deleted is what a URL names, or
+/// what its query finds.
+pub(super) struct Change {
+    service: Arc<Service>,
     caller: Caller,
+    headers: HeaderMap,
     on: On,
-    name: &str,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response, No> {
-    content::demand_type(headers, &RESOURCE_TYPES)?;
-    let if_match = content::if_match(headers)?;
-    let bytes = content::bytes(service, body).await?;
-    let repeat = content::repeat(headers, caller.name(), &format!("update {name}"), &bytes)?;
+    if_match: Option<u32>,
+    /// What it is called in a key of repeats.
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    kind: String,
+    id: Option<String>,
+}
+
+impl FromRequestParts<Arc<Service>> for Change {
+    type Rejection = No;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, No> {
+        let place = Path::<Place>::from_request_parts(parts, service).await;
+        let Path(Place { kind, id }) = place.map_err(|_| No::not_found("this path names no resource"))?;
+        let (on, name) = match id {
+            Some(id) => {
+                let key = content::key(&kind, id)?;
+                (On::Key(key.clone()), key.to_string())
+            }
+            None => {
+                let kind = content::kind(&kind)?;
+                let query = parts.uri.query().unwrap_or_default();
+                let condition = condition::read(service, &content::base_url(service, &parts.headers), kind, query)?;
+                (On::The(condition), format!("{kind}?{query}"))
+            }
+        };
+        let (service, caller, headers) = (service.clone(), gatekeeper::caller_of(parts)?, parts.headers.clone());
+        Ok(Self { service, caller, if_match: content::if_match(&headers)?, headers, on, name })
+    }
+}
+
+impl Change {
+    /// What is sent as one of `types`.
+    async fn bytes(&self, body: Body, types: &[&str]) -> Result<Vec<u8>, No> {
+        content::demand_type(&self.headers, types)?;
+        content::bytes(&self.service, body).await
+    }
+
+    fn repeat(&self, verb: &str, body: &[u8]) -> Result<Option<Repeat>, No> {
+        content::repeat(&self.headers, self.caller.name(), &format!("{verb} {}", self.name), body)
+    }
+}
+
+pub(super) async fn update(change: Change, body: Body) -> Result<Response, No> {
+    let bytes = change.bytes(body, &RESOURCE_TYPES).await?;
+    let repeat = change.repeat("update", &bytes)?;
+    let Change { service, caller, headers, on, if_match, .. } = change;
     let body = content::resource(&bytes, on.kind().name())?;
     check_id(&on, &body, "").map_err(|issue| No::bad_request(vec![issue]))?;
-    let done = execute(service, caller, repeat, Act::alone(Interaction::Update { on, body, if_match })).await?;
-    respond(service, headers, done).await
+    let done = execute(&service, caller, repeat, Act::alone(Interaction::Update { on, body, if_match })).await?;
+    respond(&service, &headers, done).await
 }
 
 /// Who names a resource in the URL names it in the body too. `path`: of a Bundle's entry.
@@ -108,44 +133,13 @@ pub(super) fn check_id(on: &On, body: &schemas::resource::Body, path: &str) -> R
     Err(Issue::error(IssueType::Invalid, at, "the body's id must be the one in the URL"))
 }
 
-pub(super) async fn patch(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, No> {
-    let key = content::key(&kind, id)?;
-    patch_on(&service, caller, On::Key(key.clone()), &key.to_string(), &headers, body).await
-}
-
-pub(super) async fn patch_found(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(kind): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, No> {
-    let (on, name) = found_by(&service, &kind, query, &headers)?;
-    patch_on(&service, caller, on, &name, &headers, body).await
-}
-
-async fn patch_on(
-    service: &Service,
-    caller: Caller,
-    on: On,
-    name: &str,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response, No> {
-    content::demand_type(headers, &PATCH_TYPES)?;
-    let if_match = content::if_match(headers)?;
-    let bytes = content::bytes(service, body).await?;
-    let repeat = content::repeat(headers, caller.name(), &format!("patch {name}"), &bytes)?;
-    let patch = read_patch(headers, &bytes)?;
-    let done = execute(service, caller, repeat, Act::alone(Interaction::Patch { on, patch, if_match })).await?;
-    respond(service, headers, done).await
+pub(super) async fn patch(change: Change, body: Body) -> Result<Response, No> {
+    let bytes = change.bytes(body, &PATCH_TYPES).await?;
+    let repeat = change.repeat("patch", &bytes)?;
+    let Change { service, caller, headers, on, if_match, .. } = change;
+    let patch = read_patch(&headers, &bytes)?;
+    let done = execute(&service, caller, repeat, Act::alone(Interaction::Patch { on, patch, if_match })).await?;
+    respond(&service, &headers, done).await
 }
 
 /// Most operations of one patch: each may copy the whole resource.
@@ -193,40 +187,11 @@ fn no_patch(text: &str) -> No {
     No::bad_request(vec![Issue::error(IssueType::Structure, "", text)])
 }
 
-pub(super) async fn delete(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Result<Response, No> {
-    let key = content::key(&kind, id)?;
-    delete_on(&service, caller, On::Key(key), &headers).await
-}
-
-pub(super) async fn delete_found(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    Path(kind): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, No> {
-    let (on, _) = found_by(&service, &kind, query, &headers)?;
-    delete_on(&service, caller, on, &headers).await
-}
-
-async fn delete_on(service: &Service, caller: Caller, on: On, headers: &HeaderMap) -> Result<Response, No> {
+pub(super) async fn delete(change: Change) -> Result<Response, No> {
+    let Change { service, caller, on, if_match, .. } = change;
     demand_role(&caller, Role::Placer)?;
-    let if_match = content::if_match(headers)?;
-    execute(service, caller, None, Act::alone(Interaction::Delete { on, if_match })).await?;
+    execute(&service, caller, None, Act::alone(Interaction::Delete { on, if_match })).await?;
     Ok(answer::text(StatusCode::NO_CONTENT, Vec::new()))
-}
-
-/// The condition of a URL, and its name for a key of repeats.
-fn found_by(service: &Service, kind: &str, query: Option<String>, headers: &HeaderMap) -> Result<(On, String), No> {
-    let kind = content::kind(kind)?;
-    let query = query.unwrap_or_default();
-    let condition = condition::read(service, &content::base_url(service, headers), kind, &query)?;
-    Ok((On::The(condition), format!("{kind}?{query}")))
 }
 
 pub(super) fn demand_role(caller: &Caller, role: Role) -> Result<(), No> {
