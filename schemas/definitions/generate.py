@@ -20,9 +20,39 @@ import re
 import sys
 from pathlib import Path
 
-RELEASES = {"r4": "hl7.fhir.r4.core 4.0.1"}
+RELEASES = {"r4": "hl7.fhir.r4.core 4.0.1", "r5": "hl7.fhir.r5.core 5.0.0"}
+
+# What a later release adds, and is taken already: of its types the rows, of its value sets the codes (6.0.0-ballot4).
+ADDED = {
+    "r5": {
+        "RequestOrchestration.action": [
+            ("applicabilityBehavior", "0..1", "code", "action-applicability-behavior", ""),
+            ("timing[x]", "0..1", "dateTime Age Period Duration Range Timing RelativeTime", "", ""),
+        ],
+        "RelativeTime": [
+            ("id", "0..1", "string", "", ""),
+            ("extension", "0..*", "Extension", "", ""),
+            ("contextReference", "0..1", "Reference", "", "Σ"),
+            ("contextDefinition", "0..1", "canonical", "", "Σ"),
+            ("contextPath", "0..1", "string", "", "Σ"),
+            ("contextCode", "0..1", "CodeableConcept", "", "Σ"),
+            ("offset[x]", "0..1", "Duration Range", "", "Σ"),
+            ("text", "0..1", "string", "", "Σ"),
+        ],
+    },
+}
+ADDED_CODES = {
+    "r5": {
+        "action-applicability-behavior": ["all", "any"],
+        "action-participant-type": ["group"],
+        "request-status": ["ended"],
+        "request-intent": ["solicit-offer", "offer-response"],
+    },
+}
 
 FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
+
+ABSTRACT = {"Resource", "DomainResource", "CanonicalResource", "MetadataResource"}
 
 HEADER = """\
 # {what} From the package {package} (HL7, CC0).
@@ -57,10 +87,15 @@ class Definitions:
     def __init__(self, folder):
         self.structures, self.value_sets, self.code_systems = [], {}, {}
         self.bound = {}
+        self.resource_types = set()
         for resource in definitions(folder):
             match resource.get("resourceType"):
                 case "StructureDefinition" if resource.get("derivation") != "constraint" and resource["kind"] != "logical":
                     self.structures.append(resource)
+                    if resource["kind"] == "resource" and not resource["abstract"]:
+                        self.resource_types.add(resource["name"])
+                case "SearchParameter":
+                    self.resource_types.update(resource.get("base", []) + resource.get("target", []))
                 case "ValueSet":
                     self.value_sets[resource["url"]] = resource
                 case "CodeSystem":
@@ -150,7 +185,20 @@ def marks(element):
     return ("?!" if element.get("isModifier") else "") + ("Σ" if element.get("isSummary") else "")
 
 
-def write_structures(known, out):
+def write_type(out, kind, name, rows):
+    out.write(f"{kind}\t{name}\n")
+    out.writelines(row + "\n" for row in rows)
+
+
+def added(rows, more):
+    """The rows of a type, with those of a later release at the end, or in the place of what they widen."""
+    later = {name: "\t".join(["", name, *rest]).rstrip() for name, *rest in more}
+    kept = [later.pop(row.split("\t")[1], row) for row in rows]
+    return kept + list(later.values())
+
+
+def write_structures(known, out, more):
+    names = {structure["name"] for structure in known.structures}
     for structure in known.structures:
         of_kind = kind(structure)
         if of_kind == "primitive":
@@ -166,8 +214,11 @@ def write_structures(known, out):
             row = ["", name, count, " ".join(types(element, parents)), known.closed_set(element), marks(element)]
             groups[parent].append("\t".join(row).rstrip())
         for name, rows in groups.items():
-            out.write(f"{of_kind if name == structure['name'] else 'complex'}\t{name}\n")
-            out.writelines(row + "\n" for row in rows)
+            kind_here = of_kind if name == structure["name"] else "complex"
+            write_type(out, kind_here, name, added(rows, more.get(name, [])))
+    for name in sorted(more.keys() - names):
+        if "." not in name:
+            write_type(out, "complex", name, added([], more[name]))
 
 
 def main():
@@ -176,9 +227,13 @@ def main():
     package = RELEASES[name]
     with open(here / f"{name}.tsv", "w", encoding="utf-8") as out:
         out.write(HEADER.format(what="The structures of FHIR.", package=package, columns=STRUCTURE_COLUMNS))
-        write_structures(known, out)
+        write_structures(known, out, ADDED.get(name, {}))
+    for value_set, codes in ADDED_CODES.get(name, {}).items():
+        known.bound[value_set] = list(dict.fromkeys([*known.bound.get(value_set, []), *codes]))
     # Every release names its own resource types here; the gate asks this set for what is a resource at all.
-    known.bound["resource-types"] = known.codes("http://hl7.org/fhir/ValueSet/resource-types")
+    # Where no value set lists them, its definitions name them all: what is searched, and what may be pointed to.
+    of_set = known.codes("http://hl7.org/fhir/ValueSet/resource-types")
+    known.bound["resource-types"] = of_set or sorted(known.resource_types - ABSTRACT)
     with open(here / f"{name}-codes.tsv", "w", encoding="utf-8") as out:
         out.write(HEADER.format(what="The closed value sets of FHIR.", package=package, columns=CODE_COLUMNS))
         out.writelines(f"{value_set}\t{' '.join(codes)}\n" for value_set, codes in sorted(known.bound.items()))

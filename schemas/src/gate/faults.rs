@@ -21,6 +21,10 @@ impl Faults {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.issues.is_empty()
+    }
+
     pub(super) fn into_issues(self) -> Vec<Issue> {
         let Self { mut issues, left_out } = self;
         if left_out > 0 {

@@ -7,13 +7,16 @@
 //! The definitions are tables (`schemas/definitions/`), written by a script from HL7's own package. The gate holds no
 //! knowledge of single resource types, apart from the few rules in `invariants` that no table can say.
 //!
-//! To add a release of FHIR: let the script write its two tables, and give them a static beside `tables::R4`.
+//! To add a release of FHIR: let the script write its two tables, and give them a static beside `tables::R4`. The hub
+//! thinks in R4; what another release calls otherwise is in [`across`].
 //! To add a rule of a type: an arm in `tables::Rule`, and its function in `invariants`.
 
+mod across;
 mod beyond;
 mod calendar;
 mod faults;
 mod invariants;
+mod kept;
 mod links;
 mod narrow;
 mod parse;
@@ -26,6 +29,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use across::{path_in_r5, to_r4, to_r5};
 pub use links::relink;
 pub use narrow::{Part, has_element, marked_as_part, narrow};
 pub use parse::{Limits, parse, parse_json};
@@ -36,7 +40,7 @@ pub use release::former;
 use crate::outcome::Issue;
 use serde_json::{Map, Value};
 use structure::Walk;
-use tables::R4;
+use tables::{R4, R5};
 
 /// No walk goes deeper than this, whatever the limits say: each level is a call, and a stack has an end.
 const DEEPEST: usize = 200;
@@ -46,6 +50,13 @@ const DEEPEST: usize = 200;
 /// A type that FHIR has but our tables lack (see [`known`]) is held against what all resources share.
 pub fn check(resource: &Map<String, Value>, expected: Option<&str>) -> Result<(), Vec<Issue>> {
     let mut walk = Walk::over(&R4);
+    walk.root(resource, expected);
+    walk.verdict()
+}
+
+/// The same against the definitions of FHIR R5.
+pub fn check_r5(resource: &Map<String, Value>, expected: Option<&str>) -> Result<(), Vec<Issue>> {
+    let mut walk = Walk::over(&R5);
     walk.root(resource, expected);
     walk.verdict()
 }

@@ -19,6 +19,7 @@ pub(super) enum Primitive {
     Id,
     Instant,
     Integer,
+    Integer64,
     Markdown,
     Oid,
     PositiveInt,
@@ -35,7 +36,7 @@ pub(super) enum Primitive {
 pub(super) type Flaw = (IssueType, &'static str);
 
 impl Primitive {
-    const ALL: [(&'static str, Self); 20] = [
+    const ALL: [(&'static str, Self); 21] = [
         ("base64Binary", Self::Base64Binary),
         ("boolean", Self::Boolean),
         ("canonical", Self::Canonical),
@@ -46,6 +47,7 @@ impl Primitive {
         ("id", Self::Id),
         ("instant", Self::Instant),
         ("integer", Self::Integer),
+        ("integer64", Self::Integer64),
         ("markdown", Self::Markdown),
         ("oid", Self::Oid),
         ("positiveInt", Self::PositiveInt),
@@ -118,6 +120,7 @@ impl Primitive {
                 calendar::is_instant(text),
                 "must be a date that exists, with time and zone: YYYY-MM-DDThh:mm:ss+zz:zz",
             ),
+            Self::Integer64 => (text.parse::<i64>().is_ok(), "must be a whole number of 64 bits, in quotes"),
             Self::Oid => (is_oid(text), "must be an OID: urn:oid:1.2.3"),
             Self::Time => (calendar::is_time(text), "must be a time of day: hh:mm:ss"),
             Self::Uri | Self::Url | Self::Canonical => (!text.contains(char::is_whitespace), "must hold no spaces"),

@@ -4,7 +4,7 @@ use super::DEEPEST;
 use super::faults::Faults;
 use super::path::Path;
 use super::primitive::Primitive;
-use super::release::{former, stu3_profiles};
+use super::release::stu3_profiles;
 use super::tables::{Element, Kind, Place, Shape, Tables, Type};
 use crate::outcome::Issue;
 use crate::outcome::IssueType::{CodeInvalid, Invalid, NotSupported, Required, Structure};
@@ -54,6 +54,21 @@ impl<'t> Walk<'t> {
         }
     }
 
+    /// Whether a type takes an element as it stands here, with its companion.
+    pub(super) fn takes(&mut self, of: &Type, key: &str, beside: &Map<String, Value>, scope: Scope) -> bool {
+        let Some(place) = of.find(key) else { return false };
+        let (path, element) = (Path::root(of.name), of.element(place));
+        let given = |key, value| Given { element, shape: place.shape, key, value, beside };
+        if let Some(value) = beside.get(key) {
+            self.element(given(key, value), &path, scope);
+        }
+        let companion = format!("_{key}");
+        if let Some(value) = beside.get(&companion) {
+            self.companion(given(&companion, value), &path, scope);
+        }
+        self.faults.is_empty()
+    }
+
     /// A resource that stands for itself: its local references lead into its own `contained`.
     fn resource(&mut self, resource: &Map<String, Value>, path: &Path) {
         let contained = self.contained_ids(resource, path);
@@ -69,7 +84,7 @@ impl<'t> Walk<'t> {
             None => return self.faults.add(Required, &here, "this element is missing"),
         };
         for n in stu3_profiles(resource) {
-            let text = "this profile is of FHIR STU3; this base speaks R4";
+            let text = format!("this profile is of FHIR STU3; this base speaks {}", self.tables.release());
             self.faults.add(NotSupported, &path.name("meta").name("profile").index(n), text);
         }
         if let Some(known) = self.tables.resource(name) {
@@ -77,7 +92,7 @@ impl<'t> Walk<'t> {
         } else if let Some(any) = self.tables.any_resource().filter(|_| self.tables.is_resource_type(name)) {
             self.object(any, resource, path, scope);
         } else {
-            let text = former(name).unwrap_or_else(|| "FHIR has no resource of this type".to_owned());
+            let text = self.tables.former(name).unwrap_or_else(|| "FHIR has no resource of this type".to_owned());
             self.faults.add(NotSupported, &here, text);
         }
     }

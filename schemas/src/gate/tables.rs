@@ -10,11 +10,19 @@ pub(super) static R4: LazyLock<Tables> = LazyLock::new(|| {
     let structures = include_str!("../../definitions/r4.tsv");
     let codes = include_str!("../../definitions/r4-codes.tsv");
     // Not a failure that can happen to a user: the tables are in the binary, and every test reads them.
-    Tables::read(structures, codes).unwrap_or_else(|fault| panic!("the built-in tables of FHIR R4: {fault}"))
+    Tables::read("R4", structures, codes).unwrap_or_else(|fault| panic!("the built-in tables of FHIR R4: {fault}"))
+});
+
+/// FHIR R5, with what R6 adds to the types of workflow: what the hub speaks beside R4 at its edge.
+pub(super) static R5: LazyLock<Tables> = LazyLock::new(|| {
+    let structures = include_str!("../../definitions/r5.tsv");
+    let codes = include_str!("../../definitions/r5-codes.tsv");
+    Tables::read("R5", structures, codes).unwrap_or_else(|fault| panic!("the built-in tables of FHIR R5: {fault}"))
 });
 
 /// One release of FHIR.
 pub(super) struct Tables {
+    release: &'static str,
     types: Vec<Type>,
     by_name: HashMap<&'static str, TypeId>,
     code_sets: HashMap<&'static str, CodeSet>,
@@ -87,6 +95,15 @@ pub(super) enum Shape {
 pub(super) struct CodeSet(Vec<&'static str>);
 
 impl Tables {
+    pub(super) fn release(&self) -> &'static str {
+        self.release
+    }
+
+    /// What is to be said of a type that an earlier release had.
+    pub(super) fn former(&self, name: &str) -> Option<String> {
+        if self.release == "R4" { super::former(name) } else { None }
+    }
+
     /// The type of this name, if it is one of resources and not an abstract one.
     pub(super) fn resource(&self, name: &str) -> Option<&Type> {
         self.named(name).filter(|found| found.kind == Kind::Resource)
@@ -132,7 +149,7 @@ impl Tables {
         self.by_name.contains_key(name)
     }
 
-    fn named(&self, name: &str) -> Option<&Type> {
+    pub(super) fn named(&self, name: &str) -> Option<&Type> {
         self.by_name.get(name).map(|id| self.get(*id))
     }
 }
@@ -169,6 +186,11 @@ impl Type {
 }
 
 impl Element {
+    /// The name of the only codes it takes.
+    pub(super) fn set(&self) -> Option<&'static str> {
+        self.closed_set
+    }
+
     /// `value` of a choice `value[x]`.
     pub(super) fn stem(&self) -> Option<&'static str> {
         self.name.strip_suffix("[x]")
@@ -192,8 +214,8 @@ impl CodeSet {
 
 /// Reading the two files. Each error names its line.
 impl Tables {
-    fn read(structures: &'static str, codes: &'static str) -> Result<Self, String> {
-        let mut tables = Self { types: Vec::new(), by_name: HashMap::new(), code_sets: HashMap::new() };
+    fn read(release: &'static str, structures: &'static str, codes: &'static str) -> Result<Self, String> {
+        let mut tables = Self { release, types: Vec::new(), by_name: HashMap::new(), code_sets: HashMap::new() };
         for line in rows(codes) {
             let (name, codes) = line.split_once('\t').ok_or_else(|| format!("no codes in {line:?}"))?;
             tables.code_sets.insert(name, CodeSet(codes.split(' ').collect()));

@@ -6,11 +6,26 @@ use std::path::PathBuf;
 /// Examples that are wrong, and why.
 const WRONG: &[(&str, &str)] = &[];
 
+fn folder() -> PathBuf {
+    std::env::var_os("HUB_SHARED")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from)
+}
+
+/// A file of theirs, where it is at hand.
+#[expect(clippy::print_stderr, reason = "a test that saw nothing must say so")]
+pub(super) fn shared(name: &str) -> Option<String> {
+    let file = folder().join(name);
+    let text = std::fs::read_to_string(&file).ok();
+    if text.is_none() {
+        eprintln!("skipped: there is no {}", file.display());
+    }
+    text
+}
+
 #[test]
 #[expect(clippy::print_stderr, reason = "a test that saw nothing must say so")]
 fn the_official_examples_pass() {
-    let shared = std::env::var_os("HUB_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    let shared = folder();
     let Ok(folder) = std::fs::read_dir(shared.join("examples/r4")) else {
         eprintln!("skipped: no official examples in {}", shared.display());
         return;

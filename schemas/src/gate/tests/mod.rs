@@ -1,5 +1,6 @@
 //! Each test is a sentence about what the gate lets through, or what it says when it does not.
 
+mod across;
 mod examples;
 mod fixtures;
 mod reading;
