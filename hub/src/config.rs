@@ -70,6 +70,9 @@ pub struct Config {
     /// Who may be called back when an order ends: beginnings of addresses, each with the token to show there. Default
     /// none: nobody is called.
     pub callbacks: BTreeMap<String, Secret>,
+    /// Path under which RequestOrchestrations are served in the shape of FHIR R5; `none`: they are not. Default
+    /// `/fhir/R5`.
+    pub r5_base: Option<String>,
     /// Path under which the NHS Electronic Prescription Service is served; `none`: it is not. Default `/eps/FHIR/R4`.
     pub eps_base: Option<String>,
     /// Path under which pharmacies push what they do (NHS Prescription Status Update); `none`: they do not. Default
@@ -185,8 +188,8 @@ impl Config {
 
     /// The paths under which something is served.
     pub fn bases(&self) -> impl Iterator<Item = &str> {
-        let services = [&self.eps_base, &self.psu_base, &self.erp_base, &self.ers_base].into_iter().flatten();
-        std::iter::once(&self.base).chain(services).map(String::as_str)
+        let others = [&self.r5_base, &self.eps_base, &self.psu_base, &self.erp_base, &self.ers_base];
+        std::iter::once(&self.base).chain(others.into_iter().flatten()).map(String::as_str)
     }
 
     pub fn outbox_lease(&self) -> Duration {
@@ -225,6 +228,7 @@ fn read(given: &mut Given) -> Config {
         performers: given.list("performers", setting::performer),
         plans: given.optional("plans", setting::directory),
         callbacks: given.table("callbacks", setting::callee, setting::secret),
+        r5_base: given.field("r5_base", "/fhir/R5", setting::realm_base),
         eps_base: given.field("eps_base", "/eps/FHIR/R4", setting::realm_base),
         psu_base: given.field("psu_base", "/psu", setting::realm_base),
         erp_base: given.field("erp_base", "/erp", setting::realm_base),
@@ -286,6 +290,7 @@ fn check(config: &Config, given: &mut Given) {
         );
     }
     let services = [
+        ("r5_base", config.r5_base.as_ref()),
         ("eps_base", config.eps_base.as_ref()),
         ("psu_base", config.psu_base.as_ref()),
         ("erp_base", config.erp_base.as_ref()),

@@ -92,6 +92,7 @@ impl Kind {
     pub const SLOT: Kind = Kind("Slot");
     pub const APPOINTMENT: Kind = Kind("Appointment");
     pub const DOCUMENT_REFERENCE: Kind = Kind("DocumentReference");
+    pub const REQUEST_GROUP: Kind = Kind("RequestGroup");
     pub const COMMUNICATION: Kind = Kind("Communication");
 
     /// Every type kept here. Requests first: they can become orders.
@@ -119,7 +120,7 @@ impl Kind {
         Kind::DOCUMENT_REFERENCE,
         Kind::COMMUNICATION,
         Kind("CarePlan"),
-        Kind("RequestGroup"),
+        Kind::REQUEST_GROUP,
         Kind("Medication"),
         Kind::MEDICATION_DISPENSE,
         Kind::APPOINTMENT,
@@ -130,6 +131,8 @@ impl Kind {
         Kind::BUNDLE,
         Kind::CLAIM,
         Kind::BINARY,
+        Kind("PlanDefinition"),
+        Kind("ActivityDefinition"),
     ];
 
     const REQUESTS: usize = 7;

@@ -134,7 +134,7 @@ pub(super) fn base(text: &str) -> Read<String> {
     segments.map(|_| text.to_owned()).ok_or("a path such as /fhir/R4, without a slash at its end")
 }
 
-/// The base of a national service, or none.
+/// The base of a national service, or of another release of FHIR, or none.
 pub(super) fn realm_base(text: &str) -> Read<Option<String>> {
     if text == "none" {
         return Ok(None);

@@ -363,8 +363,10 @@ fn is_only(part: &Value, name: &str) -> bool {
     part.as_object().is_some_and(|part| part.len() == 1 && part.contains_key(name))
 }
 
+type Change<'c> = &'c dyn Fn(&Map<String, Value>) -> Map<String, Value>;
+
 /// Each object of an element's value changed; None where they are not objects.
-fn each(value: &Value, change: &dyn Fn(&Map<String, Value>) -> Map<String, Value>) -> Option<Value> {
+fn each(value: &Value, change: Change) -> Option<Value> {
     match value {
         Value::Object(object) => Some(change(object).into()),
         Value::Array(items) => {

@@ -65,9 +65,16 @@ const LIKELY: [(&str, &[&str]); 3] = [
 ];
 
 /// Parameters that R4 has not, in the columns of the table: the items of a prescription are asked for as the requests of
-/// a requisition are.
-const OWN: [&str; 1] =
-    ["MedicationRequest\tgroup-identifier\ttoken\tgroupIdentifier\tMedicationRequest.groupIdentifier"];
+/// a requisition are, and a group of requests as R6 asks for its orchestrations, however deep its actions are.
+const OWN: [&str; 4] = [
+    "MedicationRequest\tgroup-identifier\ttoken\tgroupIdentifier\tMedicationRequest.groupIdentifier",
+    "RequestGroup\taction-resource\treference\tactions.resource\t\
+     RequestGroup.action.resource | RequestGroup.action.repeat(action).resource",
+    "RequestGroup\tbased-on\treference\tbasedOn\tRequestGroup.basedOn",
+    "RequestGroup\tparticipant\treference\tactions.participant\t\
+     RequestGroup.action.participant | RequestGroup.action.repeat(action).participant\t\
+     Practitioner Device Patient PractitionerRole RelatedPerson",
+];
 
 /// What the table calls a parameter's type when every type has it.
 const EVERY: &str = "Resource";

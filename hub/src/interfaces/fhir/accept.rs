@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use schemas::outcome::IssueType;
 
 use super::answer::No;
-use super::content::{VERSION, is_spoken};
+use super::content::Release;
 
 /// By how much a media type says that it is what is spoken here; None: it is something else.
 fn closeness(media: &str) -> Option<u8> {
@@ -19,7 +19,7 @@ fn closeness(media: &str) -> Option<u8> {
 }
 
 /// Refuses those who accept nothing that is spoken here. `_format` is heard before `Accept`.
-pub(super) fn demand_accept(headers: &HeaderMap, format: Option<&str>) -> Result<(), No> {
+pub(super) fn demand_accept(headers: &HeaderMap, format: Option<&str>, release: &Release) -> Result<(), No> {
     let sent: Vec<&str> = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok()).collect();
     let accept = format.map_or_else(|| sent.join(","), str::to_owned);
     if accept.trim().is_empty() {
@@ -27,7 +27,7 @@ pub(super) fn demand_accept(headers: &HeaderMap, format: Option<&str>) -> Result
     }
     // A `+` in a query string that was not escaped has become a space.
     let ranges = accept.split(',').map(|range| range.trim().replace(' ', "+").to_ascii_lowercase());
-    let ranges: Vec<Range> = ranges.filter_map(|range| Range::read(&range)).collect();
+    let ranges: Vec<Range> = ranges.filter_map(|range| Range::read(&range, release)).collect();
     let (ours, other_versions): (Vec<Range>, Vec<Range>) = ranges.into_iter().partition(|range| range.is_of_version);
     // What is closest counts: `application/fhir+json;q=0, */*` does not want it.
     let closest = ours.iter().map(|range| range.closeness).max();
@@ -37,7 +37,7 @@ pub(super) fn demand_accept(headers: &HeaderMap, format: Option<&str>) -> Result
     let text = if other_versions.is_empty() {
         "this hub speaks JSON: ask for application/fhir+json (XML and Turtle are not spoken)"
     } else {
-        VERSION
+        release.text
     };
     Err(No::new(StatusCode::NOT_ACCEPTABLE, IssueType::NotSupported, text))
 }
@@ -52,14 +52,14 @@ struct Range {
 
 impl Range {
     /// Of a text in small letters and without blanks.
-    fn read(text: &str) -> Option<Self> {
+    fn read(text: &str, release: &Release) -> Option<Self> {
         let mut parts = text.split(';').map(|part| part.trim_matches('+'));
         let closeness = closeness(parts.next()?)?;
         let (mut is_wanted, mut is_of_version) = (true, true);
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             match name {
                 "q" => is_wanted = value.parse::<f32>().is_ok_and(|q| q > 0.0),
-                "fhirversion" => is_of_version = is_spoken(value.trim_matches('"')),
+                "fhirversion" => is_of_version = release.has(value.trim_matches('"')),
                 _ => {}
             }
         }
@@ -71,12 +71,13 @@ impl Range {
 mod tests {
     use axum::http::HeaderValue;
 
+    use super::super::content::R4;
     use super::*;
 
     fn accepts(accept: &str) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_str(accept).unwrap());
-        demand_accept(&headers, None).is_ok()
+        demand_accept(&headers, None, &R4).is_ok()
     }
 
     #[test]
@@ -112,7 +113,7 @@ mod tests {
     fn format_is_heard_before_accept() {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/fhir+xml"));
-        let with = |format| demand_accept(&headers, Some(format)).is_ok();
+        let with = |format| demand_accept(&headers, Some(format), &R4).is_ok();
         let spoken =
             ["json", "application/json", "application/fhir+json", "application/fhir json", "text/json", "JSON"];
         assert!(spoken.into_iter().all(with));

@@ -72,8 +72,28 @@ pub(super) fn resource(bytes: &[u8], expected: &str) -> Result<Resource, No> {
     Ok(resource)
 }
 
+/// A release of FHIR, as a base speaks it.
+pub(super) struct Release {
+    versions: &'static [&'static str],
+    pub(super) text: &'static str,
+}
+
+pub(super) const R4: Release = Release { versions: &["4.0", "4.0.1"], text: "this base speaks FHIR 4.0" };
+pub(super) const R5: Release = Release { versions: &["5.0", "5.0.0"], text: "this base speaks FHIR 5.0" };
+
+impl Release {
+    pub(super) fn has(&self, version: &str) -> bool {
+        self.versions.contains(&version)
+    }
+}
+
 /// Refuses what is not sent as one of `types`.
 pub(super) fn demand_type(headers: &HeaderMap, types: &[&str]) -> Result<(), No> {
+    demand_type_of(headers, types, &R4)
+}
+
+/// The same at a base of another release.
+pub(super) fn demand_type_of(headers: &HeaderMap, types: &[&str], release: &Release) -> Result<(), No> {
     let sent = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let mut parts = sent.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -85,17 +105,10 @@ pub(super) fn demand_type(headers: &HeaderMap, types: &[&str]) -> Result<(), No>
         let text = format!("Content-Type must be {}{xml}", types.join(" or "));
         return Err(No::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, IssueType::NotSupported, text));
     }
-    check_version(version, StatusCode::UNSUPPORTED_MEDIA_TYPE)
-}
-
-fn check_version(version: Option<&str>, status: StatusCode) -> Result<(), No> {
-    if version.is_none_or(is_spoken) { Ok(()) } else { Err(No::new(status, IssueType::NotSupported, VERSION)) }
-}
-
-pub(super) const VERSION: &str = "this base speaks FHIR 4.0";
-
-pub(super) fn is_spoken(version: &str) -> bool {
-    matches!(version, "4.0" | "4.0.1")
+    if version.is_none_or(|version| release.has(version)) {
+        return Ok(());
+    }
+    Err(No::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, IssueType::NotSupported, release.text))
 }
 
 pub(super) const RESOURCE_TYPES: [&str; 2] = ["application/fhir+json", "application/json"];

@@ -20,8 +20,8 @@ use uuid::Uuid;
 use super::accept::demand_accept;
 use super::answer::No;
 use super::capacity::{Share, discard};
-use super::content::form;
-use super::pretty;
+use super::content::{R4, R5, form};
+use super::{pretty, r5};
 use crate::auth::AuthError;
 use crate::service::Service;
 
@@ -109,7 +109,9 @@ async fn admit(service: &Service, headers: &HeaderMap, uri: &Uri) -> Result<Call
         return Err(No::new(status, IssueType::TooLong, text).into_response());
     }
     let format = form(uri.query().unwrap_or_default()).into_iter().find(|(name, _)| name == "_format");
-    demand_accept(headers, format.as_ref().map(|(_, value)| value.as_str())).map_err(IntoResponse::into_response)?;
+    let release = if r5::is_below(&service.config, uri.path()) { &R5 } else { &R4 };
+    demand_accept(headers, format.as_ref().map(|(_, value)| value.as_str()), release)
+        .map_err(IntoResponse::into_response)?;
     if service.config.bases().any(|base| uri.path().strip_prefix(base) == Some("/metadata")) {
         // What is offered, and how to prove who one is, must be known before one can.
         return Ok(Caller::Known { organization: String::new(), roles: BTreeSet::new() });

@@ -22,6 +22,32 @@ pub(super) async fn read(State(service): State<Arc<Service>>, headers: HeaderMap
     answer::json(StatusCode::OK, &statement(&base_url(&service, &headers), open, update_create))
 }
 
+/// The same of the base that speaks R5.
+pub(super) async fn r5(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
+    let base = format!("{}{}", origin(&service, &headers), service.config.r5_base.as_deref().unwrap_or_default());
+    let name = |text: &str| text.replace("RequestGroup", "RequestOrchestration");
+    let mut orchestration = resource(Kind::REQUEST_GROUP, service.config.update_create);
+    for list in ["searchInclude", "searchRevInclude"] {
+        let names = orchestration[list].as_array().into_iter().flatten().filter_map(Value::as_str);
+        orchestration[list] = names.map(name).collect();
+    }
+    orchestration["type"] = "RequestOrchestration".into();
+    if let Some(interactions) = orchestration["interaction"].as_array_mut() {
+        interactions.retain(|interaction| interaction["code"] != "patch");
+    }
+    if let Some(orchestration) = orchestration.as_object_mut() {
+        orchestration.shift_remove("operation");
+    }
+    let mut statement = head(&base, "Orchestrations of requests, which the other base has as RequestGroups");
+    statement["fhirVersion"] = "5.0.0".into();
+    statement["rest"] = json!([{
+        "mode": "server",
+        "security": security(service.config.auth.is_none()),
+        "resource": [orchestration],
+    }]);
+    answer::json(StatusCode::OK, &statement)
+}
+
 /// The same of the Electronic Prescription Service.
 pub(super) async fn eps(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
     let base = format!("{}{}", origin(&service, &headers), service.config.eps_base.as_deref().unwrap_or_default());

@@ -15,6 +15,7 @@ mod metadata;
 mod order_status;
 mod pretty;
 mod psu;
+mod r5;
 mod read;
 mod search;
 mod write;
@@ -37,6 +38,9 @@ pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
     let base = service.config.base.clone();
     let at_base = post(transaction::submit).get(searchset::all_by_get);
     let mut router = Router::new().route(&format!("{base}/"), at_base).nest(&base, resources());
+    if let Some(base) = &service.config.r5_base {
+        router = router.nest(base, r5::router());
+    }
     if let Some(base) = &service.config.eps_base {
         router = router.nest(base, eps::router());
     }

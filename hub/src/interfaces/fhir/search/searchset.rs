@@ -14,7 +14,7 @@ use schemas::resource::Kind;
 use super::super::accept::demand_accept;
 use super::super::answer::{self, No};
 use super::super::bundle::Writer;
-use super::super::content::{self, FORM_TYPES};
+use super::super::content::{self, FORM_TYPES, R4};
 use super::super::look::Look;
 use super::Reader;
 use super::include::{self, Include};
@@ -68,7 +68,7 @@ async fn posted(service: &Service, query: Option<String>, headers: &HeaderMap, b
     let mut parameters = content::form(query.as_deref().unwrap_or_default());
     let sent = content::form(&String::from_utf8_lossy(&bytes));
     if let Some((_, format)) = sent.iter().find(|(name, _)| name == "_format") {
-        demand_accept(headers, Some(format))?;
+        demand_accept(headers, Some(format), &R4)?;
     }
     parameters.extend(sent);
     Ok(parameters)
