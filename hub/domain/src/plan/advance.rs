@@ -217,13 +217,13 @@ impl<'a> Standing<'a> {
         let parent = self.graph.nodes[node].parent;
         let (group, this) = (&known[parent], &known[node]);
         let is_exclusive = self.graph.nodes[parent].selection.is_exclusive();
-        let is_chosen = match group.turn {
-            // The others may still come to their turn.
-            Some(_) => group.achieved == Some(true),
-            None => is_exclusive && group.taken > usize::from(this.taken > 0),
+        let is_over = match group.in_sequence {
+            // The others may still come to their turn, but nothing more of what came to nothing.
+            true => this.achieved == Some(false) || (group.achieved == Some(true) && this.achieved.is_none()),
+            false => is_exclusive && group.taken > usize::from(this.taken > 0),
         };
         match () {
-            () if is_chosen => Opens::Never(NOT_SELECTED),
+            () if is_over => Opens::Never(NOT_SELECTED),
             () if group.is_lost_unit => Opens::Never(UNIT_LOST),
             () if group.turn.is_some_and(|turn| turn != node) => Opens::NotYet,
             () => Opens::From(Timestamp::default()),

@@ -190,8 +190,7 @@ impl<'a> Faults<'a> {
 
 /// Of what is done within it, one branch excludes the other, or comes when that came to nothing.
 fn is_either_or(graph: &Graph, node: usize) -> bool {
-    let group = &graph.nodes[node];
-    group.selection.is_exclusive() || group.action.as_ref().is_some_and(|action| action.in_sequence)
+    graph.nodes[node].selection.is_exclusive() || graph.is_in_sequence(node)
 }
 
 fn name(graph: &Graph, node: usize) -> &str {
@@ -208,9 +207,9 @@ fn search(graph: &Graph, node: usize, way: &mut Vec<usize>, done: &mut HashSet<u
     }
     way.push(node);
     for above in graph.upwards(node) {
-        for wait in &graph.nodes[above].waits {
-            let ends = std::iter::once(wait.on).chain(below(graph, wait.on));
-            for next in ends {
+        let waits = graph.nodes[above].waits.iter().map(|wait| wait.on);
+        for on in waits.chain(graph.turns_before(above)) {
+            for next in std::iter::once(on).chain(below(graph, on)) {
                 if let Some(cycle) = search(graph, next, way, done) {
                     return Some(cycle);
                 }

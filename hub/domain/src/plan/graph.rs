@@ -184,6 +184,23 @@ impl Graph {
         std::iter::successors(Some(node), |n| Some(self.nodes[*n].parent)).take_while(|n| *n != 0)
     }
 
+    /// Whether its branches are offered one after another.
+    pub fn is_in_sequence(&self, node: usize) -> bool {
+        self.nodes[node].action.as_ref().is_some_and(|action| action.in_sequence)
+    }
+
+    /// Of branches in sequence: what is usually chosen comes first, then they come in the order of the document.
+    pub fn turn(&self, node: usize) -> (bool, usize) {
+        (!self.nodes[node].action.as_ref().is_some_and(|action| action.precheck), node)
+    }
+
+    /// The branches that are offered before this one.
+    pub fn turns_before(&self, node: usize) -> impl Iterator<Item = usize> + use<'_> {
+        let parent = self.nodes[node].parent;
+        let siblings = if self.is_in_sequence(parent) { self.nodes[parent].children.as_slice() } else { &[] };
+        siblings.iter().copied().filter(move |other| self.turn(*other) < self.turn(node))
+    }
+
     /// The lowest node that both are a part of.
     pub fn meeting(&self, one: usize, other: usize) -> usize {
         let above: Vec<usize> = self.upwards(one).collect();

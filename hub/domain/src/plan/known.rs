@@ -19,11 +19,14 @@ pub(crate) struct Known {
     is_skippable: bool,
     /// Of a leaf 1, when somebody has claimed or done it; of a group, how many of its children are taken.
     pub(crate) taken: usize,
+    /// Somebody is at it.
+    is_busy: bool,
     /// Somebody has begun, or done, a part of it.
     has_begun: bool,
     /// All or none of it, and it will not be all.
     pub(crate) is_lost_unit: bool,
-    /// Of a choice in sequence: whose turn it is.
+    /// A choice in sequence, and whose turn it is.
+    pub(crate) in_sequence: bool,
     pub(crate) turn: Option<usize>,
     pub(crate) released: Option<Timestamp>,
     pub(crate) started: Option<Timestamp>,
@@ -52,11 +55,13 @@ impl Known {
             is_idle: task.withdrawn,
             is_optional: task.withdrawn || node.required != Required::Must,
             is_skippable: is_skippable(node, task.documented),
+            is_busy: task.is_engaged(),
             taken: usize::from(is_done || task.is_engaged()),
             has_begun: is_done || task.is_engaged() || task.started.is_some(),
             released: task.released,
-            started: task.started.or(task.ended),
-            ended: task.ended,
+            started: task.started.or(task.ended.filter(|_| is_done)),
+            // What was cancelled did not come to its end.
+            ended: task.ended.filter(|_| task.status != Some(TaskStatus::Cancelled)),
             ..Self::default()
         }
     }
@@ -65,25 +70,28 @@ impl Known {
         // What is idle is no part of it any more.
         let children = || node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle);
         let is_idle = !node.children.is_empty() && children().next().is_none();
+        let in_sequence = node.action.as_ref().is_some_and(|action| action.in_sequence);
         let has_begun = children().any(|child| child.has_begun);
         let is_lost_unit = node.selection == Selection::AllOrNone && is_lost(children());
+        // None of a unit was done: that is allowed, and nobody waits for it.
+        let is_none = is_lost_unit && !has_begun;
         Self {
             achieved: match () {
-                () if is_idle => Some(true),
-                // None of it was: that is allowed.
-                () if is_lost_unit && !has_begun => Some(true),
+                () if is_idle || is_none => Some(true),
                 () => achieved(node.selection, children()),
             },
             is_idle,
             is_optional: is_idle || node.required != Required::Must,
             is_skippable: is_skippable(node, false),
             taken: children().filter(|child| child.taken > 0).count(),
+            is_busy: children().any(|child| child.is_busy),
             has_begun,
             is_lost_unit,
-            turn: turn(graph, node, known),
+            in_sequence,
+            turn: if in_sequence { turn(graph, node, known) } else { None },
             released: children().filter_map(|child| child.released).min(),
             started: children().filter_map(|child| child.started).min(),
-            ended: children().filter_map(|child| child.ended).max(),
+            ended: if is_none { None } else { ended(node.selection, children()) },
         }
     }
 }
@@ -100,6 +108,13 @@ fn achieved<'a>(selection: Selection, children: impl Iterator<Item = &'a Known> 
     }
 }
 
+/// With the last that it needs: of a choice, the first that was achieved.
+fn ended<'a>(selection: Selection, children: impl Iterator<Item = &'a Known> + Clone) -> Option<Timestamp> {
+    let is_choice = selection.is_exclusive() || selection == Selection::OneOrMore;
+    let achieved = children.clone().filter(|child| is_choice && child.achieved == Some(true));
+    achieved.filter_map(|child| child.ended).min().or_else(|| children.filter_map(|child| child.ended).max())
+}
+
 fn is_lost<'a>(mut children: impl Iterator<Item = &'a Known>) -> bool {
     children.any(|child| child.achieved == Some(false) && !child.is_skippable)
 }
@@ -112,12 +127,8 @@ fn is_skippable(node: &Node, documented: bool) -> bool {
     }
 }
 
-/// What is usually chosen is offered first, then in the order of the document.
+/// The next one when nobody is at the last.
 fn turn(graph: &Graph, node: &Node, known: &[Known]) -> Option<usize> {
-    if !node.action.as_ref().is_some_and(|action| action.in_sequence) {
-        return None;
-    }
-    let is_usual = |n: usize| graph.nodes[n].action.as_ref().is_some_and(|action| action.precheck);
-    let waiting = node.children.iter().copied().filter(|child| known[*child].achieved.is_none());
-    waiting.min_by_key(|child| (!is_usual(*child), *child))
+    let is_left = |child: &usize| known[*child].achieved.is_none() || known[*child].is_busy;
+    node.children.iter().copied().filter(is_left).min_by_key(|child| graph.turn(*child))
 }

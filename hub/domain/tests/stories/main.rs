@@ -10,6 +10,7 @@ mod linked;
 mod matrix;
 mod orders;
 mod plans;
+mod proof;
 mod refused;
 mod timed;
 mod world;

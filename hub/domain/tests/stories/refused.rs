@@ -101,6 +101,22 @@ fn a_cycle_is_told_with_its_way() {
 }
 
 #[test]
+fn a_branch_in_sequence_waits_for_those_before_it() {
+    let marked = json!([{ "url": "urn:fhir-workflow-hub:extension:in-sequence", "valueBoolean": true }]);
+    let plan = |first: &str, then: &str| {
+        let choice = json!({
+            "id": "choice",
+            "extension": marked,
+            "selectionBehavior": "one-or-more",
+            "action": [step("a", after(first)), step("b", json!({}))],
+        });
+        json!([choice, step("c", after(then))])
+    };
+    is_told(plan("c", "b"), "action", "a -> c -> b -> a");
+    is_told(plan("b", "a"), "action", "a waits for b, but only one of both is ever done");
+}
+
+#[test]
 fn nothing_waits_for_what_cannot_happen() {
     let choice = |second: Value| {
         json!([{

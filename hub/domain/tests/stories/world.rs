@@ -6,6 +6,9 @@ use hub_domain::command::{Act, Caller, Command, Entry, Interaction, On};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
 use hub_domain::decision::{Decision, Message, Timer};
 use hub_domain::directory::Lookup;
+use hub_domain::plan::advance::{Move, Standing};
+use hub_domain::plan::graph::Graph;
+use hub_domain::plan::run::Run;
 use hub_domain::refusal::Refusal;
 use hub_domain::scene::{Head, Needs, Scene};
 use hub_domain::task_machine::TABLE;
@@ -232,6 +235,34 @@ impl World {
 
     fn task(&self, order: &str, step: u32, offer: u32) -> &Resource {
         self.tasks(order).into_iter().find(|(s, o, _)| (*s, *o) == (step, offer)).unwrap().2
+    }
+
+    /// The newest Task of a step.
+    pub(crate) fn newest(&self, order: &str, step: u32) -> Option<&Resource> {
+        self.tasks(order).into_iter().rfind(|(s, ..)| *s == step).map(|(_, _, task)| task)
+    }
+
+    /// By when a Task is to be done (microseconds).
+    pub(crate) fn until_of(task: &Resource) -> Option<i64> {
+        text_at(&task.body, &["restriction", "period", "end"]).and_then(Timestamp::range).map(|(low, _)| low.0)
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.now.0
+    }
+
+    /// What the plan of an order would do next, from its head as it is stored; waiting for a time is none.
+    pub(crate) fn left_to_do(&self, order: &str) -> Vec<Move> {
+        let stored = serde_json::to_string(self.heads[&self.root(order)].run.as_ref().unwrap()).unwrap();
+        let run: Run = serde_json::from_str(&stored).unwrap();
+        let offered = self.policy.catalogue.find(run.plan.as_deref().unwrap()).unwrap();
+        let graph = Graph::bind(&offered.plan, run.requests.len());
+        let is_over = run.tasks[0].status.is_some_and(TaskStatus::is_terminal);
+        if run.revoked || run.closed || is_over {
+            return Vec::new();
+        }
+        let moves = Standing::new(&graph, &run, self.now).moves();
+        moves.into_iter().filter(|next| !matches!(next, Move::LookAgain(..))).collect()
     }
 
     /// `0 requested, 2 draft, 2.2 requested`: each Task by its step.

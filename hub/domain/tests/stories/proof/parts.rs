@@ -1,0 +1,179 @@
+//! A plan by chance: what it is made of, and how it is written down.
+
+use hub_domain::workflow::Offered;
+use serde_json::{Value, json};
+
+/// Bytes that decide; when they are used up, the smallest is chosen.
+pub(crate) struct Chance<'a>(pub(crate) std::slice::Iter<'a, u8>);
+
+impl Chance<'_> {
+    /// Less than `most`.
+    pub(crate) fn of(&mut self, most: usize) -> usize {
+        usize::from(self.0.next().copied().unwrap_or_default()) % most
+    }
+
+    pub(crate) fn one_in(&mut self, many: usize) -> bool {
+        self.of(many) + 1 == many
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        !self.0.as_slice().is_empty()
+    }
+}
+
+/// The behaviours of groups, by their codes.
+const BEHAVIOURS: [&str; 6] = ["all", "all-or-none", "exactly-one", "at-most-one", "one-or-more", "any"];
+const RELATIONSHIPS: [&str; 7] =
+    ["after-end", "after-start", "concurrent-with-start", "concurrent-with-end", "before-start", "before-end", "after"];
+
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) number: u32,
+    pub(crate) parent: u32,
+    /// Of a group.
+    pub(crate) behaviour: Option<&'static str>,
+    pub(crate) in_sequence: bool,
+    pub(crate) usual: bool,
+    pub(crate) optional: bool,
+    pub(crate) applies: bool,
+    /// So many hours after its group may begin, and a deadline.
+    pub(crate) timing: Option<(u32, Option<u32>)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Tie {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) relationship: &'static str,
+    pub(crate) end: Option<&'static str>,
+    /// Hours.
+    pub(crate) low: u32,
+    pub(crate) high: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    /// In the order of the document. The first one is a group of all.
+    pub(crate) parts: Vec<Part>,
+    pub(crate) ties: Vec<Tie>,
+}
+
+impl Parts {
+    /// Relations that would make it no plan are left out.
+    pub(crate) fn by(chance: &mut Chance) -> Self {
+        let mut plan = Self { parts: Vec::new(), ties: Vec::new() };
+        plan.grow(chance, 0, 0, Some("all"));
+        for _ in 0..chance.of(6) {
+            let any = |chance: &mut Chance| chance.of(plan.parts.len()) as u32 + 1;
+            let tie = Tie {
+                from: any(chance),
+                to: any(chance),
+                relationship: RELATIONSHIPS[chance.of(RELATIONSHIPS.len())],
+                end: chance.one_in(6).then(|| RELATIONSHIPS[chance.of(RELATIONSHIPS.len())]),
+                low: chance.of(4) as u32,
+                high: chance.one_in(3).then(|| 4 + chance.of(4) as u32),
+            };
+            plan.ties.push(tie);
+            if Offered::read(&plan.json().to_string()).is_err() {
+                plan.ties.pop();
+            }
+        }
+        plan
+    }
+
+    fn grow(&mut self, chance: &mut Chance, parent: u32, depth: usize, behaviour: Option<&'static str>) {
+        let number = self.parts.len() as u32 + 1;
+        // Of a choice of one, nothing is said to be more optional than the rest.
+        let is_branch = parent > 0 && matches!(self.part(parent).behaviour, Some("exactly-one" | "at-most-one"));
+        self.parts.push(Part {
+            number,
+            parent,
+            behaviour,
+            in_sequence: behaviour.is_some_and(|b| b.contains("one")) && !is_unit(behaviour) && chance.one_in(3),
+            usual: chance.one_in(4),
+            optional: number > 1 && !is_branch && chance.one_in(4),
+            applies: number == 1 || !chance.one_in(8),
+            timing: chance.one_in(6).then(|| (chance.of(3) as u32, chance.one_in(2).then_some(5))),
+        });
+        if behaviour.is_some() {
+            for _ in 0..1 + chance.of(3) {
+                let is_group = depth < 2 && chance.one_in(3);
+                let behaviour = is_group.then(|| BEHAVIOURS[chance.of(BEHAVIOURS.len())]);
+                self.grow(chance, number, depth + 1, behaviour);
+            }
+        }
+    }
+
+    pub(crate) fn part(&self, number: u32) -> &Part {
+        &self.parts[number as usize - 1]
+    }
+
+    pub(crate) fn children(&self, number: u32) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(move |part| part.parent == number)
+    }
+
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.behaviour.is_none())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let mut whole = self.action(1);
+        whole["trigger"] = json!([{ "type": "data-added", "data": [{ "type": "ServiceRequest" }] }]);
+        json!({ "resourceType": "PlanDefinition", "url": "urn:test:plan", "status": "active", "action": [whole] })
+    }
+
+    fn action(&self, number: u32) -> Value {
+        let part = self.part(number);
+        let name = |number: u32| format!("p{number}");
+        let mut action = json!({ "id": name(number) });
+        let hours = |value: u32| json!({ "value": value, "code": "h" });
+        match part.behaviour {
+            Some(behaviour) => {
+                action["selectionBehavior"] = behaviour.into();
+                action["action"] = self.children(number).map(|child| self.action(child.number)).collect();
+            }
+            None => {
+                let role = json!({ "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] });
+                action["participant"] = json!([{ "role": role }]);
+            }
+        }
+        if part.in_sequence {
+            let url = "urn:fhir-workflow-hub:extension:in-sequence";
+            action["extension"] = json!([{ "url": url, "valueBoolean": true }]);
+        }
+        if part.usual {
+            action["precheckBehavior"] = "yes".into();
+        }
+        if part.optional {
+            action["requiredBehavior"] = "could".into();
+        }
+        if !part.applies {
+            action["condition"] = json!([{ "kind": "applicability", "expression": { "expression": "false" } }]);
+        }
+        match part.timing {
+            None => {}
+            Some((low, None)) => action["timingDuration"] = hours(low),
+            Some((low, Some(high))) => action["timingRange"] = json!({ "low": hours(low), "high": hours(high) }),
+        }
+        let relation = |tie: &Tie| {
+            let mut relation = json!({ "targetId": name(tie.to), "relationship": tie.relationship });
+            if let Some(end) = tie.end {
+                relation["endRelationship"] = end.into();
+            }
+            match tie.high {
+                None => relation["offsetDuration"] = hours(tie.low),
+                Some(high) => relation["offsetRange"] = json!({ "low": hours(tie.low), "high": hours(high) }),
+            }
+            relation
+        };
+        let relations: Vec<Value> = self.ties.iter().filter(|tie| tie.from == number).map(relation).collect();
+        if !relations.is_empty() {
+            action["relatedAction"] = relations.into();
+        }
+        action
+    }
+}
+
+fn is_unit(behaviour: Option<&str>) -> bool {
+    behaviour == Some("all-or-none")
+}

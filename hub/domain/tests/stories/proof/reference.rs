@@ -1,0 +1,363 @@
+//! What the page about plans says (`docs/plans.md`), done as slowly and as plainly as can be: nothing is kept but what
+//! happened to each step, and every question is answered from the beginning each time.
+
+use std::collections::BTreeMap;
+
+use crate::proof::parts::{Part, Parts, Tie};
+
+/// Microseconds.
+pub(crate) type Time = i64;
+const HOUR: Time = 3_600_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Waiting,
+    Offered,
+    Claimed,
+    Started,
+    Done,
+    Failed,
+    /// Its plan does without it.
+    Dropped,
+    /// It never applied.
+    Absent,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) fate: Fate,
+    released: Option<Time>,
+    started: Option<Time>,
+    ended: Option<Time>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Absent,
+    Open,
+    Achieved,
+    Lost,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Begin {
+    At(Time),
+    NotYet,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+pub(crate) struct Reference<'a> {
+    plan: &'a Parts,
+    pub(crate) steps: BTreeMap<u32, Step>,
+    begun: Time,
+    pub(crate) held: bool,
+    pub(crate) end: Option<End>,
+}
+
+impl<'a> Reference<'a> {
+    pub(crate) fn new(plan: &'a Parts, now: Time) -> Self {
+        let blank = |part: &Part| {
+            let fate = if applies(plan, part.number) { Fate::Waiting } else { Fate::Absent };
+            (part.number, Step { fate, released: None, started: None, ended: None })
+        };
+        let steps = plan.steps().map(blank).collect();
+        let mut new = Self { plan, steps, begun: now, held: false, end: None };
+        new.settle(now);
+        new
+    }
+
+    pub(crate) fn happens(&mut self, number: u32, fate: Fate, now: Time) {
+        let step = self.steps.get_mut(&number).unwrap();
+        step.fate = fate;
+        match fate {
+            Fate::Started => step.started = Some(now),
+            Fate::Done | Fate::Failed => step.ended = Some(now),
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    /// The placer revokes the order, or declares it complete: what is not started is done without.
+    pub(crate) fn withdrawn(&mut self, end: End) {
+        let is_begun = |step: &Step| step.started.is_some() || step.fate == Fate::Done;
+        let end = if end == End::Completed && !self.steps.values().any(is_begun) { End::Cancelled } else { end };
+        for step in self.steps.values_mut() {
+            if matches!(step.fate, Fate::Waiting | Fate::Offered | Fate::Claimed) {
+                step.fate = Fate::Dropped;
+            }
+        }
+        if !self.steps.values().any(|step| step.fate == Fate::Started) {
+            self.end = Some(end);
+        }
+    }
+
+    /// Lets follow what follows, one thing after another.
+    pub(crate) fn settle(&mut self, now: Time) {
+        while self.end.is_none() {
+            match self.outcome(1) {
+                Outcome::Open => {}
+                Outcome::Achieved | Outcome::Absent => {
+                    self.drop_all(|fate| matches!(fate, Fate::Waiting | Fate::Offered));
+                    if !self.steps.values().any(|step| matches!(step.fate, Fate::Claimed | Fate::Started)) {
+                        self.end = Some(End::Completed);
+                    }
+                    return;
+                }
+                Outcome::Lost => {
+                    self.drop_all(|fate| matches!(fate, Fate::Waiting | Fate::Offered | Fate::Claimed));
+                    self.end = Some(End::Failed);
+                    return;
+                }
+            }
+            let next = self.plan.steps().find_map(|part| Some((part.number, self.next(part.number, now)?)));
+            let Some((number, fate)) = next else { return };
+            let step = self.steps.get_mut(&number).unwrap();
+            if fate == Fate::Offered {
+                step.released = Some(now);
+            }
+            step.fate = fate;
+        }
+    }
+
+    fn drop_all(&mut self, which: fn(Fate) -> bool) {
+        for step in self.steps.values_mut().filter(|step| which(step.fate)) {
+            step.fate = Fate::Dropped;
+        }
+    }
+
+    fn next(&self, number: u32, now: Time) -> Option<Fate> {
+        match self.steps[&number].fate {
+            Fate::Waiting => match self.begin(number) {
+                Begin::Never => Some(Fate::Dropped),
+                Begin::At(time) if time <= now && !self.held => Some(Fate::Offered),
+                _ => None,
+            },
+            Fate::Offered if self.line(number).any(|n| self.chosen(n) == Begin::Never) => Some(Fate::Dropped),
+            _ => None,
+        }
+    }
+
+    /// The part and all that it stands in.
+    fn line(&self, number: u32) -> impl Iterator<Item = u32> {
+        let above = |n: &u32| Some(self.plan.part(*n).parent).filter(|parent| *parent != 0);
+        std::iter::successors(Some(number), above)
+    }
+
+    // ---- what has become of a part
+
+    pub(crate) fn outcome(&self, number: u32) -> Outcome {
+        let Some(behaviour) = self.plan.part(number).behaviour else {
+            return match self.steps[&number].fate {
+                Fate::Absent => Outcome::Absent,
+                Fate::Done => Outcome::Achieved,
+                Fate::Failed | Fate::Dropped => Outcome::Lost,
+                _ => Outcome::Open,
+            };
+        };
+        let children: Vec<(&Part, Outcome)> = self
+            .plan
+            .children(number)
+            .map(|child| (child, self.outcome(child.number)))
+            .filter(|(_, outcome)| *outcome != Outcome::Absent)
+            .collect();
+        let any = |wanted: Outcome| children.iter().any(|(_, outcome)| *outcome == wanted);
+        let is_lost = self.is_lost(number);
+        match behaviour {
+            _ if children.is_empty() => Outcome::Absent,
+            "all-or-none" if self.is_none_of_a_unit(number) => Outcome::Achieved,
+            "all" | "all-or-none" if is_lost => Outcome::Lost,
+            "exactly-one" | "at-most-one" | "one-or-more" if any(Outcome::Achieved) => Outcome::Achieved,
+            _ if any(Outcome::Open) => Outcome::Open,
+            "exactly-one" | "one-or-more" => Outcome::Lost,
+            _ => Outcome::Achieved,
+        }
+    }
+
+    /// A child that must be done was not.
+    fn is_lost(&self, number: u32) -> bool {
+        self.plan.children(number).any(|child| self.outcome(child.number) == Outcome::Lost && !child.optional)
+    }
+
+    fn is_none_of_a_unit(&self, number: u32) -> bool {
+        self.plan.part(number).behaviour == Some("all-or-none") && self.is_lost(number) && !self.has_begun(number)
+    }
+
+    fn steps_of(&self, number: u32) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |(n, _)| self.line(**n).any(|above| above == number)).map(|(_, step)| step)
+    }
+
+    fn has_begun(&self, number: u32) -> bool {
+        self.steps_of(number)
+            .any(|step| step.started.is_some() || matches!(step.fate, Fate::Claimed | Fate::Started | Fate::Done))
+    }
+
+    pub(crate) fn is_taken(&self, number: u32) -> bool {
+        self.steps_of(number).any(|step| matches!(step.fate, Fate::Claimed | Fate::Started | Fate::Done))
+    }
+
+    fn is_busy(&self, number: u32) -> bool {
+        self.steps_of(number).any(|step| matches!(step.fate, Fate::Claimed | Fate::Started))
+    }
+
+    // ---- when a part may begin
+
+    fn begin(&self, number: u32) -> Begin {
+        let part = self.plan.part(number);
+        let above = if part.parent == 0 { Begin::At(self.begun) } else { self.begin(part.parent) };
+        let mut all = vec![above, self.chosen(number)];
+        all.extend(self.waits(number).map(|wait| self.after(&wait)));
+        if let (Some((low, _)), Begin::At(from)) = (part.timing, above) {
+            all.push(Begin::At(from + Time::from(low) * HOUR));
+        }
+        let latest = all.iter().filter_map(|begin| if let Begin::At(time) = begin { Some(*time) } else { None }).max();
+        match () {
+            () if all.contains(&Begin::Never) => Begin::Never,
+            () if all.contains(&Begin::NotYet) => Begin::NotYet,
+            () => Begin::At(latest.unwrap()),
+        }
+    }
+
+    /// By the group that it stands in.
+    fn chosen(&self, number: u32) -> Begin {
+        let part = self.plan.part(number);
+        if part.parent == 0 {
+            return Begin::At(0);
+        }
+        let group = self.plan.part(part.parent);
+        let others = || self.plan.children(group.number).filter(|other| other.number != number);
+        let is_unit = group.behaviour == Some("all-or-none");
+        let is_exclusive = matches!(group.behaviour, Some("exactly-one" | "at-most-one"));
+        let before = |other: &Part| (!other.usual, other.number) < (!part.usual, number);
+        let is_open = |other: &Part| self.outcome(other.number) == Outcome::Open;
+        let is_achieved = |other: &Part| self.outcome(other.number) == Outcome::Achieved;
+        let is_unsettled = |other: &Part| is_open(other) || self.is_busy(other.number);
+        match () {
+            () if group.in_sequence && self.outcome(number) == Outcome::Lost => Begin::Never,
+            () if group.in_sequence && is_open(part) && others().any(is_achieved) => Begin::Never,
+            () if group.in_sequence && others().any(|o| before(o) && is_unsettled(o)) => Begin::NotYet,
+            () if group.in_sequence => Begin::At(0),
+            () if is_exclusive && others().any(|other| self.is_taken(other.number)) => Begin::Never,
+            () if is_unit && self.is_lost(group.number) => Begin::Never,
+            () => Begin::At(0),
+        }
+    }
+
+    /// What this one itself waits for.
+    fn waits(&self, number: u32) -> impl Iterator<Item = Wait> {
+        self.plan.ties.iter().flat_map(|tie| tie.starts()).filter(move |wait| wait.who == number)
+    }
+
+    fn ends(&self, number: u32) -> impl Iterator<Item = Wait> {
+        self.plan.ties.iter().flat_map(|tie| tie.ends()).filter(move |wait| wait.who == number)
+    }
+
+    fn after(&self, wait: &Wait) -> Begin {
+        let on = self.plan.part(wait.on);
+        match (self.time(wait), self.outcome(wait.on)) {
+            (Some(time), _) => Begin::At(time + wait.low),
+            (None, Outcome::Open) => Begin::NotYet,
+            (None, Outcome::Lost) if !on.optional => Begin::Never,
+            (None, _) => Begin::At(0),
+        }
+    }
+
+    fn time(&self, wait: &Wait) -> Option<Time> {
+        match wait.event {
+            Event::Released => self.steps_of(wait.on).filter_map(|step| step.released).min(),
+            Event::Started => self
+                .steps_of(wait.on)
+                .filter_map(|step| step.started.or(step.ended.filter(|_| step.fate == Fate::Done)))
+                .min(),
+            Event::Ended => self.ended(wait.on).filter(|_| self.outcome(wait.on) == Outcome::Achieved),
+        }
+    }
+
+    /// With the last that it needs.
+    fn ended(&self, number: u32) -> Option<Time> {
+        let Some(behaviour) = self.plan.part(number).behaviour else { return self.steps[&number].ended };
+        let of = |child: &Part| self.ended(child.number);
+        if self.is_none_of_a_unit(number) {
+            return None;
+        }
+        let achieved = |child: &&Part| self.outcome(child.number) == Outcome::Achieved;
+        let first = self.plan.children(number).filter(achieved).filter_map(of).min();
+        let last = self.plan.children(number).filter_map(of).max();
+        if behaviour.contains("one") && behaviour != "all-or-none" { first.or(last) } else { last }
+    }
+
+    // ---- by when it is to be done
+
+    pub(crate) fn until(&self, number: u32) -> Option<Time> {
+        let part = self.plan.part(number);
+        let above = if part.parent == 0 { Begin::At(self.begun) } else { self.begin(part.parent) };
+        let of = |wait: Wait| Some(self.time(&wait)? + wait.high?);
+        let mut bounds: Vec<Time> = self.waits(number).chain(self.ends(number)).filter_map(of).collect();
+        if let (Some((_, Some(high))), Begin::At(from)) = (part.timing, above) {
+            bounds.push(from + Time::from(high) * HOUR);
+        }
+        if part.parent != 0 {
+            bounds.extend(self.until(part.parent));
+        }
+        bounds.into_iter().min()
+    }
+}
+
+fn applies(plan: &Parts, number: u32) -> bool {
+    let part = plan.part(number);
+    part.applies && (part.parent == 0 || applies(plan, part.parent))
+}
+
+#[derive(Clone, Copy)]
+enum Event {
+    Released,
+    Started,
+    Ended,
+}
+
+/// `who` comes after what happened to `on`.
+struct Wait {
+    who: u32,
+    on: u32,
+    event: Event,
+    low: Time,
+    high: Option<Time>,
+}
+
+impl Tie {
+    fn wait(&self, who: u32, on: u32, event: Event) -> Option<Wait> {
+        let hours = |hours: u32| Time::from(hours) * HOUR;
+        Some(Wait { who, on, event, low: hours(self.low), high: self.high.map(hours) })
+    }
+
+    /// The waits for a start.
+    fn starts(&self) -> Vec<Wait> {
+        let of_start = match self.relationship {
+            "after-end" | "after" | "concurrent-with-end" => self.wait(self.from, self.to, Event::Ended),
+            "after-start" => self.wait(self.from, self.to, Event::Started),
+            "concurrent-with-start" => self.wait(self.from, self.to, Event::Released),
+            "before-start" => self.wait(self.to, self.from, Event::Ended),
+            _ => None,
+        };
+        let of_end = (self.end == Some("before-start")).then(|| self.wait(self.to, self.from, Event::Ended));
+        of_start.into_iter().chain(of_end.flatten()).collect()
+    }
+
+    /// What an end is counted from.
+    fn ends(&self) -> Vec<Wait> {
+        let of_start = (self.relationship == "before-end").then(|| self.wait(self.to, self.from, Event::Ended));
+        let of_end = match self.end {
+            Some("after-end" | "after" | "concurrent-with-end") => self.wait(self.from, self.to, Event::Ended),
+            Some("after-start" | "concurrent-with-start") => self.wait(self.from, self.to, Event::Started),
+            Some("before-end") => self.wait(self.to, self.from, Event::Ended),
+            _ => None,
+        };
+        of_start.flatten().into_iter().chain(of_end).collect()
+    }
+}
