@@ -66,6 +66,9 @@ async fn a_cancellation_is_answered_by_its_code(world: World) {
         vague["entry"].as_array_mut().unwrap().iter_mut().find(|e| !e["resource"]["groupIdentifier"].is_null());
     request.unwrap()["resource"].as_object_mut().unwrap().remove("groupIdentifier");
     answers(&service, &vague, 400, "R-5888").await;
+    let mut nameless = prescription.cancellation(Some(1), None);
+    nameless.as_object_mut().unwrap().remove("identifier");
+    answers(&service, &nameless, 400, "R-5888").await;
     hub.closes().await;
 }
 

@@ -95,6 +95,9 @@ async fn claims_are_amended_one_after_the_other(world: World) {
     unendorsed.as_object_mut().unwrap().remove("item");
     let reply = service.post("Claim", &unendorsed).await.is(400);
     assert_eq!(reply.says(), "The claim is missing the required endorsement code.");
+    let mut itself = amends(prescription.claim_by(PHARMACY), &id(&amended));
+    itself["identifier"] = claim["identifier"].clone();
+    refuses(&service, "Claim", &itself, "INVALID_VALUE").await;
     let other = amends(prescription.claim_by(OTHER), &id(&amended));
     refuses(&service, "Claim", &other, "CLAIM_AMEND_PERIOD_ISSUE").await;
     assert_eq!(prescription.state(&service).await, "0008");
@@ -132,6 +135,14 @@ async fn what_a_dispenser_may_not_do_is_refused(world: World) {
     let patient = Prescription { patient: "9449304130".into(), ..prescription.clone() };
     let mixed_up = patient.notification(PHARMACY, "0006", &["0001", "0001"]);
     refuses(&service, "$process-message", &mixed_up, "FAILURE_TO_PROCESS_MESSAGE").await;
+
+    let mut of_two = told(PHARMACY, "0006", &["0001", "0001"]);
+    let another_number = json!({ "value": Prescription::new(1).number });
+    let brought = of_two["entry"][2]["resource"]["contained"].as_array_mut().unwrap();
+    let request = brought.iter_mut().find(|part| part["resourceType"] == "MedicationRequest").unwrap();
+    request["groupIdentifier"] = another_number;
+    let reply = service.post("$process-message", &of_two).await.is(400);
+    assert!(reply.says().contains("the same value for authorizingPrescription.groupIdentifier"), "{}", reply.text);
 
     let first = told(PHARMACY, "0003", &["0001", "0004"]);
     sends(&service, &first).await;

@@ -77,6 +77,8 @@ async fn time_ends_what_nobody_ends(world: World) {
     releases(&client, &active, PHARMACY).await;
     let told = active.notification_at(PHARMACY, "0003", &["0003", "0004"], "2026-01-02T10:00:00Z");
     sends(&client, &told).await;
+    let awaited = dated("2026-07-01");
+    client.post("$process-message", &awaited.cancellation(None, None)).await.is(400);
     hub.closes().await;
     let hub = world.hub_with(&[("now", "2026-07-02T10:00:00Z")]).await;
     let client = service(&hub);
@@ -88,6 +90,14 @@ async fn time_ends_what_nobody_ends(world: World) {
     refuses(&client, "Task/$release", &unreleased.release_by(PHARMACY), "PRESCRIPTION_EXPIRED").await;
     let late = client.post("$process-message", &unreleased.cancellation(None, None)).await.is(400);
     assert_eq!(response_of(&late), "R-0005");
+    sends(&client, &awaited.order()).await;
+    assert_eq!(awaited.state(&client).await, "0001", "it was to be cancelled 180 days ago");
+    // A notification that comes again when its answer is gone was told before, whatever else it says now.
+    let mut again = told.clone();
+    again["entry"][0]["resource"]["sender"]["display"] = "SOMEBODY ELSE".into();
+    let send = async || client.post("$process-message", &again).await.status;
+    until("its answer is not kept any more", send, |status| *status == 200).await;
+    assert_eq!(hub.finds("MedicationDispense").await.len(), 2);
     let past = dated("2020-01-01");
     sends(&client, &past.order()).await;
     until("what is long past is taken in, and expires", async || past.state(&client).await, |s| s == "0004").await;

@@ -23,6 +23,8 @@ pub(super) fn cancel(draft: &mut Draft, update: &message::Update) -> Result<Answ
         return cancelled_ahead(draft, root, placeholder(update, now), update);
     };
     if record.issues.is_empty() {
+        // What was wished so long ago is forgotten.
+        let record = if record.pending.is_empty() { placeholder(update, now) } else { record };
         return cancelled_ahead(draft, root, record, update);
     }
     if update.patient != record.patient {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::answer::information;
 use super::record::Issue;
 use super::table::{Event, State};
-use super::{codes, find, keep, message};
+use super::{codes, find, keep, message, no};
 use crate::decide::Stop;
 use crate::decide::draft::Draft;
 use crate::workflows::Answer;
@@ -34,6 +34,12 @@ pub(super) fn take_claim(draft: &mut Draft, claim: &message::Claim) -> Result<An
             }
         }
     };
+    // Each is kept, by its id.
+    let has = |issue: &Issue| issue.claim.iter().chain(&issue.claims_before).any(|id| *id == claim.id);
+    if record.issues.iter().any(has) {
+        let text = "another claim for this prescription has this identifier; who amends one gives it a new one";
+        return Err(no(codes::INVALID_VALUE.at("Claim.identifier", text)));
+    }
     let issue = &mut record.issues[n];
     let before = issue.claim.replace(claim.id.clone());
     issue.claims_before.extend(before);

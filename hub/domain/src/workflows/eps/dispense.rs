@@ -15,6 +15,10 @@ use crate::workflows::{self, Answer};
 
 pub(super) fn notify(draft: &mut Draft, notice: &message::Notice) -> Result<Answer, Stop> {
     let (root, mut record) = find(draft, &notice.number)?;
+    if record.issues.iter().any(|issue| issue.is_held_by(&notice.by.code) && issue.heard(&notice.id)) {
+        // It comes again, so late that the answer is not kept any more.
+        return Ok(information(""));
+    }
     check_patient(&record, notice.patient.as_ref(), "dispense")?;
     check_repeats(&record, notice.repeats)?;
     let n = match &notice.replaces {

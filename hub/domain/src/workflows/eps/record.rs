@@ -233,6 +233,11 @@ impl Issue {
         self.holder.as_ref().is_some_and(|holder| holder.code == dispenser)
     }
 
+    /// Whether this notification has come already, also if it holds no more.
+    pub fn heard(&self, notification: &str) -> bool {
+        self.notifications.iter().chain(&self.struck).any(|told| told.id.eq_ignore_ascii_case(notification))
+    }
+
     pub fn moves(&mut self, event: Event, to: State, at: Timestamp, by: Option<&str>) {
         self.state = to;
         self.ended = to.is_over().then_some(at);

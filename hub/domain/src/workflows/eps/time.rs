@@ -27,7 +27,8 @@ const NOT_DISPENSED_KEPT_DAYS: i64 = 30;
 /// When time does something to it next.
 pub(super) fn next_wake(record: &Record) -> Option<Timestamp> {
     if record.issues.is_empty() {
-        return Some(record.prescribed.plus_days(CANCELLED_KEPT_DAYS));
+        let waits = !record.pending.is_empty();
+        return waits.then(|| record.prescribed.plus_days(CANCELLED_KEPT_DAYS));
     }
     let next = (0..record.issues.len()).filter_map(|n| due(record, n)).map(|(at, _)| at).min();
     next.or_else(|| kept_until(record))
@@ -75,7 +76,8 @@ pub(crate) fn fire(draft: &mut Draft, root: Uuid) -> Result<(), Stop> {
     record.wakes = None;
     let over = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     if record.issues.is_empty() && over(next_wake(&record)) {
-        return forget(draft, root, &record);
+        // The order may still come; that it was to be cancelled is not known any more.
+        record.pending.clear();
     }
     loop {
         let next = (0..record.issues.len())
@@ -117,9 +119,7 @@ fn forget(draft: &mut Draft, root: Uuid, record: &Record) -> Result<(), Stop> {
         keys.extend(told.flat_map(|told| dispenses_in(told, root)));
         keys.extend(issue.claim.iter().chain(&issue.claims_before).map(|id| claim_key(root, id)));
     }
-    if !record.issues.is_empty() {
-        keys.push(message_key(root));
-    }
+    keys.push(message_key(root));
     for resource in draft.get_all(&keys)? {
         draft.delete(root, &resource.key)?;
     }

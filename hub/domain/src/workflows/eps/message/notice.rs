@@ -51,6 +51,10 @@ pub fn notice(bundle: &Body) -> Result<Notice, Refusal> {
         ("whenHandedOver", all(&|d| d.get("whenHandedOver").cloned())),
         ("subject.identifier.value", all(&|d| at(d, "subject.identifier.value").cloned())),
         ("performer", all(&|d| d.get("performer").cloned())),
+        (
+            "authorizingPrescription.groupIdentifier.value",
+            all(&|d| authorizing(d).and_then(|request| at(request, "groupIdentifier.value")).cloned()),
+        ),
     ] {
         tell_unlike(&mut faults, "MedicationDispense", name, values.into_iter());
     }

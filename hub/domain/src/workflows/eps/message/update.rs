@@ -31,6 +31,9 @@ pub fn update(bundle: &Body) -> Result<Update, Refusal> {
         faults.value("Bundle.entry.resource.ofType(MedicationRequest)", text);
     }
     let Some(request) = requests.first().copied() else { return faults.end(None) };
+    if message.id().is_none() {
+        faults.tell(lacking("Bundle.identifier"));
+    }
     let path = |name: &str| of_type("MedicationRequest", name);
     if text_at(request, &["status"]) != Some("cancelled") {
         faults.value(&path("status"), "MedicationRequest.status must be cancelled.");
