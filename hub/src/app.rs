@@ -233,6 +233,7 @@ pub(crate) fn places_of_open_work(figures: &Figures) -> Vec<Place> {
 fn eps_policy(config: &Config) -> anyhow::Result<eps::Policy> {
     let roots = config.eps_signature_roots.as_deref().map(Roots::read).transpose().context("eps_signature_roots")?;
     Ok(eps::Policy {
+        is_off: config.eps_base.is_none(),
         any_check_character: config.eps_check_character == CheckCharacter::Lenient,
         verifier: roots.map(|roots| Arc::new(roots) as Arc<dyn Verifier>),
     })

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod codes;
 mod graph;
 mod licences;
 mod migrations;

@@ -1,15 +1,16 @@
 //! Orders that are refused, that come again, and that are signed.
 
 use serde_json::{Value, json};
-use tests::prescription::{PATIENT, Prescription, code_of, nominated_release};
+use tests::prescription::{PATIENT, Prescription, code_of, nominated_release, response_of};
 use tests::{World, stories};
 
-use super::{OTHER, PHARMACY, passed, releases, sends, service, with_items};
+use super::{OTHER, PHARMACY, passed, refuses, releases, sends, service, with_items};
 
 stories![
     a_broken_rule_is_told_and_leaves_nothing,
     a_message_that_comes_again_is_answered_alike,
     where_roots_are_known_signatures_are_verified,
+    where_it_is_switched_off_it_says_so,
 ];
 
 /// Without the code of an organisation anywhere.
@@ -22,6 +23,17 @@ fn of_nobody(mut order: Value) -> Value {
         }
     }
     order
+}
+
+fn with_part(mut message: Value, kind: &str, change: impl Fn(&mut Value)) -> Value {
+    let parts = message["entry"].as_array_mut().unwrap().iter_mut().map(|entry| &mut entry["resource"]);
+    parts.filter(|part| part["resourceType"] == kind).for_each(change);
+    message
+}
+
+fn no_message(mut bundle: Value) -> Value {
+    bundle["type"] = "collection".into();
+    bundle
 }
 
 async fn a_broken_rule_is_told_and_leaves_nothing(world: World) {
@@ -80,6 +92,8 @@ async fn a_broken_rule_is_told_and_leaves_nothing(world: World) {
             "before",
         ),
         (with_items(two.order(), |_, item| item["intent"] = "plan".into()), "", "intent"),
+        (with_part(two.order(), "Patient", |patient| patient["deceasedBoolean"] = true.into()), "PATIENT_DECEASED", ""),
+        (no_message(two.order()), "", "is a message"),
         (of_nobody(two.order()), "INVALID_MESSAGE", ""),
     ];
     for (order, code, words) in bad {
@@ -101,6 +115,11 @@ async fn a_broken_rule_is_told_and_leaves_nothing(world: World) {
         "{}",
         reply.text
     );
+    let other = with_part(two.unsigned(), "MessageHeader", |header| {
+        header["eventCoding"]["code"] = "prescription-order-update".into();
+    });
+    let reply = service.post("$prepare", &other).await.is(400);
+    assert_eq!(reply.says(), "MessageHeader.eventCoding.code must be prescription-order.");
     let mut several = with_items(two.order(), |_, item| item["status"] = "draft".into());
     several["entry"].as_array_mut().unwrap().retain(|entry| entry["resource"]["resourceType"] != "Provenance");
     let reply = service.post("$process-message", &several).await.is(400);
@@ -159,6 +178,25 @@ async fn a_message_that_comes_again_is_answered_alike(world: World) {
     sends(&service, &late.notification_at(OTHER, "0006", &["0001"], "2026-11-23T12:00:00Z")).await;
     sends(&service, &late.notification_at(OTHER, "0003", &["0004"], "2026-11-23T11:00:00Z")).await;
     assert_eq!(late.stands(&service).await, [("0006".into(), vec!["0001".into()])]);
+    hub.closes().await;
+}
+
+/// Messages that would be understood without its base, too.
+async fn where_it_is_switched_off_it_says_so(world: World) {
+    let hub = world.hub_with(&[("eps_base", "none")]).await;
+    let prescription = Prescription::new(1).nominated(PHARMACY);
+    let told = prescription.notification(PHARMACY, "0006", &["0001"]);
+    for (path, body) in [
+        ("$prepare", prescription.unsigned()),
+        ("$process-message", prescription.order()),
+        ("$process-message", told),
+        ("Task/$release", nominated_release(PHARMACY)),
+    ] {
+        refuses(&hub, path, &body, "SERVICE_DISABLED").await;
+    }
+    let reply = hub.post("$process-message", &prescription.cancellation(None, None)).await.is(400);
+    assert_eq!(response_of(&reply), "R-0009", "{}", reply.text);
+    assert_eq!(hub.finds("Bundle").await.len(), 0);
     hub.closes().await;
 }
 

@@ -42,8 +42,9 @@ impl Code {
     }
 }
 
-use IssueType::{BusinessRule, Duplicate, Invalid, NotFound, Processing, Structure, Value};
+use IssueType::{BusinessRule, Duplicate, Exception, Invalid, NotFound, NotSupported, Processing, Structure, Value};
 
+pub(super) const DECEASED: Code = code(EPS, BusinessRule, "PATIENT_DECEASED", "Patient is recorded as dead");
 pub(super) const DUPLICATE_PRESCRIPTION: Code =
     code(EPS, Duplicate, "DUPLICATE_PRESCRIPTION_ID", "Duplicate prescription ID exists");
 pub(super) const MISSING_SIGNATURE: Code =
@@ -99,6 +100,7 @@ pub(super) const NOT_FOUND: Code = code(SPINE, NotFound, "RESOURCE_NOT_FOUND", "
 pub(super) const ANOTHER_DISPENSER: Code =
     code(EPS, BusinessRule, "PRESCRIPTION_WITH_ANOTHER_DISPENSER", "Prescription is with another dispenser");
 pub(super) const DISPENSED: Code = code(EPS, BusinessRule, "PRESCRIPTION_DISPENSED", "Prescription has been dispensed");
+pub(super) const DISABLED: Code = code(EPS, Exception, "SERVICE_DISABLED", "Functionality disabled in spine");
 pub(super) const NO_MORE: (&str, &str, &str) = (EPS, "NO_MORE_PRESCRIPTIONS", "No more prescriptions available");
 
 /// The answers to a cancellation.
@@ -112,6 +114,7 @@ pub(super) enum Response {
     AlreadyCancelled,
     AnotherPrescriber,
     NotFound,
+    Disabled,
     NotDispensed,
     Unprocessable,
     Invalid,
@@ -139,6 +142,7 @@ impl Response {
                 ("R-0007", "Prescription/item cancellation requested by another prescriber", "unknown")
             }
             Self::NotFound => ("R-0008", "Prescription/item not found", ""),
+            Self::Disabled => ("R-0009", "Cancellation functionality disabled in SPINE", ""),
             Self::NotDispensed => {
                 ("R-0010", "Prescription/item was not cancelled. Prescription has been not dispensed.", "stopped")
             }
@@ -151,6 +155,7 @@ impl Response {
     pub(super) fn issue(self, why: &str) -> Issue {
         let kind = match self {
             Self::NotFound => NotFound,
+            Self::Disabled => NotSupported,
             Self::Unprocessable => Processing,
             _ => Invalid,
         };

@@ -34,6 +34,7 @@ use schemas::resource::{Body, Key, Kind};
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::codes::Response;
 use self::message::TaskAsk;
 use self::signature::Verifier;
 use crate::decide::Stop;
@@ -104,19 +105,29 @@ fn ask(ask: Ask) -> Result<workflows::Ask, Refusal> {
     Ok(workflows::Ask::Eps(Box::new(ask)))
 }
 
+fn check_offered(policy: &Policy) -> Result<(), Refusal> {
+    if policy.is_off { Err(codes::DISABLED.refusal()) } else { Ok(()) }
+}
+
 pub fn read_order(bundle: &Body, reading: &Reading) -> Result<workflows::Ask, Refusal> {
+    check_offered(&reading.eps)?;
     ask(Ask::Order(message::order(bundle, true, reading)?))
 }
 
-pub fn read_update(bundle: &Body, _: &Reading) -> Result<workflows::Ask, Refusal> {
+pub fn read_update(bundle: &Body, reading: &Reading) -> Result<workflows::Ask, Refusal> {
+    if reading.eps.is_off {
+        return Err(message::cancellation_refused(Response::Disabled, ""));
+    }
     ask(Ask::Update(message::update(bundle)?))
 }
 
-pub fn read_notice(bundle: &Body, _: &Reading) -> Result<workflows::Ask, Refusal> {
+pub fn read_notice(bundle: &Body, reading: &Reading) -> Result<workflows::Ask, Refusal> {
+    check_offered(&reading.eps)?;
     ask(Ask::Notice(message::notice(bundle)?))
 }
 
 pub fn read_release(parameters: &Body, policy: &Policy) -> Result<message::Release, Refusal> {
+    check_offered(policy)?;
     message::release(parameters, policy)
 }
 
@@ -133,6 +144,7 @@ pub fn read_claim(claim: &Body) -> Result<workflows::Ask, Refusal> {
 
 /// `$prepare`: what a prescriber is to sign.
 pub fn prepare(bundle: &Body, reading: &Reading) -> Result<Value, Refusal> {
+    check_offered(&reading.eps)?;
     message::order(bundle, false, reading)?;
     Ok(answer::prepared(bundle, reading.now))
 }

@@ -32,7 +32,10 @@ pub(super) async fn process(
     content::demand_type(&headers, &RESOURCE_TYPES)?;
     let bytes = content::bytes(&service, body).await?;
     let bundle = parse(&bytes)?;
-    let faults = gate::check(&bundle, Some("Bundle")).err().unwrap_or_default();
+    let mut faults = gate::check(&bundle, Some("Bundle")).err().unwrap_or_default();
+    if text_at(&bundle, &["type"]).is_some_and(|kind| kind != "message") {
+        faults.push(Issue::error(IssueType::Value, "Bundle.type", "a Bundle that is processed is a message"));
+    }
     let message = Message::of(&bundle);
     let code = message.header().and_then(|header| text_at(header, &["eventCoding", "code"])).unwrap_or_default();
     if code == order::EVENT {

@@ -47,6 +47,8 @@ pub(super) const BAD_SIGNATURE: &str = "Signature is invalid.";
 /// How a site takes the service's messages.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
+    /// The service is not offered here: whoever asks it, below a base that is not its own, is told so.
+    pub is_off: bool,
     /// Take prescriptions whose check character is wrong, as some published examples are.
     pub any_check_character: bool,
     /// None: signatures are not verified.

@@ -26,6 +26,8 @@ const REPEAT_INFORMATION: &str =
 const PERFORMER_SITE: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-DM-PerformerSiteType";
 const RESPONSIBLE: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-DM-ResponsiblePractitioner";
 const PRESCRIPTION_ID: &str = "https://fhir.nhs.uk/StructureDefinition/Extension-DM-PrescriptionId";
+/// The event of the message.
+const EVENT: &str = "prescription-order";
 const ITEMS_MAX: usize = 4;
 const DAYS_SUPPLY: u32 = 28;
 const DAYS_SUPPLY_MAX: u64 = 366;
@@ -62,6 +64,7 @@ pub struct Order {
 pub fn order(bundle: &Body, signed: bool, reading: &Reading) -> Result<Order, Refusal> {
     let message = Message::of(bundle);
     let mut faults = Faults::default();
+    check_event(&mut faults, &message);
     let requests = message.all("MedicationRequest");
     if !(1..=ITEMS_MAX).contains(&requests.len()) {
         faults.tell(codes::NUMBER_OF_ITEMS.issue());
@@ -124,6 +127,15 @@ pub fn order(bundle: &Body, signed: bool, reading: &Reading) -> Result<Order, Re
     };
     let order = read();
     faults.end(order)
+}
+
+/// What is to be signed is an order, too.
+fn check_event(faults: &mut Faults, message: &Message) {
+    let event = message.header().and_then(|header| text_at(header, &["eventCoding", "code"]));
+    if event != Some(EVENT) {
+        let path = of_type("MessageHeader", "eventCoding.code");
+        faults.value(&path, format!("MessageHeader.eventCoding.code must be {EVENT}."));
+    }
 }
 
 /// What must be the same for all items: its words, and where it is.
@@ -341,7 +353,13 @@ fn check_telecoms(faults: &mut Faults, message: &Message) {
 
 fn check_patient(faults: &mut Faults, message: &Message) -> Option<String> {
     let path = of_type("Patient", "identifier");
-    let Some(number) = message.one("Patient").and_then(|patient| identifier(patient, NHS_NUMBER)) else {
+    let patient = message.one("Patient");
+    if patient.is_some_and(|patient| {
+        patient.contains_key("deceasedDateTime") || patient.get("deceasedBoolean") == Some(&true.into())
+    }) {
+        faults.tell(codes::DECEASED.at(&of_type("Patient", "deceased"), codes::DECEASED.issue().text));
+    }
+    let Some(number) = patient.and_then(|patient| identifier(patient, NHS_NUMBER)) else {
         faults.missing(&path);
         return None;
     };
