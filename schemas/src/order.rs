@@ -90,7 +90,7 @@ pub fn subject(body: &Body) -> Option<&serde_json::Value> {
 
 /// Who asked for it; the types name that differently.
 pub fn requester(body: &Body) -> Option<&serde_json::Value> {
-    body.get("requester").or_else(|| body.get("orderer")).or_else(|| body.get("prescriber"))
+    ["requester", "orderer", "prescriber", "author"].iter().find_map(|name| body.get(*name))
 }
 
 /// The requests that this one takes the place of, as it names them; the types name that differently.

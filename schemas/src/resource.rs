@@ -104,6 +104,7 @@ impl Kind {
         Kind("SupplyRequest"),
         Kind("VisionPrescription"),
         Kind("CommunicationRequest"),
+        Kind::REQUEST_GROUP,
         Kind::TASK,
         Kind("Patient"),
         Kind("Practitioner"),
@@ -120,7 +121,6 @@ impl Kind {
         Kind::DOCUMENT_REFERENCE,
         Kind::COMMUNICATION,
         Kind("CarePlan"),
-        Kind::REQUEST_GROUP,
         Kind("Medication"),
         Kind::MEDICATION_DISPENSE,
         Kind::APPOINTMENT,
@@ -135,7 +135,7 @@ impl Kind {
         Kind("ActivityDefinition"),
     ];
 
-    const REQUESTS: usize = 7;
+    const REQUESTS: usize = 8;
 
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.0 == name)

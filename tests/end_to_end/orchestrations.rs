@@ -9,6 +9,11 @@ stories![
     an_orchestration_is_found_by_what_is_deep_in_it,
     what_is_no_orchestration_is_refused_in_the_words_of_its_release,
     definitions_are_kept,
+    an_active_orchestration_runs_to_its_end,
+    by_whatever_door_it_becomes_an_active_order_it_starts_once,
+    what_cannot_run_is_refused_and_not_kept,
+    an_orchestration_is_withdrawn_with_all_its_parts,
+    a_running_orchestration_changes_only_where_nothing_was_released,
 ];
 
 /// The same hub, at the base that speaks R5.
@@ -195,5 +200,154 @@ async fn definitions_are_kept(world: World) {
         hub.sets(&kept, "status", "retired").await.is(200);
         assert_eq!(hub.finds(&format!("{kind}?status=retired")).await.len(), 1);
     }
+    hub.closes().await;
+}
+
+/// The treatment as one that can run: both medications are contained, and nobody waits for an hour.
+fn active() -> Value {
+    let mut body = treatment().with(json!({ "status": "active" }));
+    let steps = body["action"][0]["action"].as_array_mut().unwrap();
+    steps[0].as_object_mut().unwrap().remove("participant");
+    steps[1]["resource"] = json!({ "reference": "#second" });
+    steps[1]["relatedAction"][0].as_object_mut().unwrap().remove("offsetDuration");
+    body
+}
+
+async fn an_active_orchestration_runs_to_its_end(world: World) {
+    let hub = world.hub().await;
+    let created = r5(&hub).post("RequestOrchestration", &active()).await.is(201);
+    let order = hub.order_of(&created);
+    assert_eq!(order.statuses().await, ["requested", "requested", "draft"]);
+    let mut pharmacy = hub.worker("pharmacy", "Organization/pharmacy-1").await;
+    let work = pharmacy.claims_next().await;
+    assert_eq!(work.step, "one");
+    let asked = hub.reads(order.tasks().await[1]["focus"]["reference"].as_str().unwrap()).await;
+    assert_eq!((&asked["resourceType"], &asked["intent"]), (&json!("MedicationRequest"), &json!("filler-order")));
+    drop(pharmacy);
+    hub.closes().await;
+
+    // Its plan is not among the hub's own: it is kept with the order.
+    let hub = world.hub().await;
+    let order = order.at(&hub);
+    let mut pharmacy = hub.worker("pharmacy", "Organization/pharmacy-1").await;
+    pharmacy.ends(&work).await;
+    assert_eq!(pharmacy.fulfils_next().await.step, "two");
+    let whole = order.is("completed").await;
+    assert_eq!(whole["focus"]["reference"], created.reference().replace("RequestOrchestration", "RequestGroup"));
+    assert_eq!(r5(&hub).reads(&created.reference()).await["status"], "completed");
+    for task in &order.tasks().await[1..] {
+        assert_eq!(hub.reads(task["focus"]["reference"].as_str().unwrap()).await["status"], "completed");
+    }
+    let standing = order.standing().await;
+    assert_eq!((standing.status.as_str(), standing.done, standing.total), ("completed", 2, 2));
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+async fn by_whatever_door_it_becomes_an_active_order_it_starts_once(world: World) {
+    let hub = world.hub().await;
+    let r5 = r5(&hub);
+    let tasks = async || hub.finds("Task?code=fulfill&part-of:missing=true").await.len();
+    let draft = active().with(json!({ "status": "draft" }));
+    let kept = r5.post("RequestOrchestration", &draft).await.is(201).reference();
+    let other = r5.post("RequestOrchestration", &draft).await.is(201).reference();
+    r5.post("RequestOrchestration", &active().with(json!({ "intent": "plan" }))).await.is(201);
+    assert_eq!(tasks().await, 0, "drafts and plans run nothing");
+
+    let put = r5.put(&kept, &r5.reads(&kept).await.with(json!({ "status": "active" }))).await.is(200);
+    assert_eq!(hub.order_of(&put).statuses().await.len(), 3);
+    hub.sets(&other.replace("RequestOrchestration", "RequestGroup"), "status", "active").await.is(200);
+    let sent = async || r5.post("RequestOrchestration", &active()).header("idempotency-key", "once").await.is(201);
+    let (first, again) = (sent().await, sent().await);
+    assert_eq!(first.reference(), again.reference());
+    let mut group = hub.reads(&kept.replace("RequestOrchestration", "RequestGroup")).await;
+    group.as_object_mut().unwrap().remove("id");
+    hub.submits(tests::bodies::transaction(&[group])).await;
+    assert_eq!(tasks().await, 4);
+    hub.closes().await;
+}
+
+async fn what_cannot_run_is_refused_and_not_kept(world: World) {
+    let hub = world.hub().await;
+    let r5 = r5(&hub);
+    let mut wrong = active();
+    wrong["action"][0]["action"][0]["resource"] = json!({ "reference": "MedicationRequest/elsewhere" });
+    wrong["action"][0]["action"][0]["dynamicValue"] = json!([{ "path": "priority" }]);
+    wrong["action"][0]["action"][1]["relatedAction"][0]["targetId"] = json!("nobody");
+    let refused = r5.post("RequestOrchestration", &wrong).await.is(422);
+    let mut paths: Vec<&str> = refused.body["issue"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|issue| issue["expression"][0].as_str().unwrap())
+        .collect();
+    paths.sort_unstable();
+    let step = |rest: &str| format!("RequestOrchestration.action[0].action{rest}");
+    let expected = ["[0].dynamicValue", "[0].resource.reference", "[1].relatedAction[0]"];
+    assert_eq!(paths, expected.map(step));
+    // Two that wait for each other.
+    let mut round = active();
+    round["action"][0]["action"][0]["relatedAction"] = json!([{ "targetId": "two", "relationship": "after" }]);
+    let refused =
+        r5.post("RequestOrchestration", &round).await.refuses(422, "invariant", "RequestOrchestration.action");
+    assert!(refused.says().contains("one -> two -> one"), "{}", refused.says());
+    assert_eq!(hub.finds("RequestGroup").await.len(), 0);
+    // As a draft it is nobody's business yet; to start it is refused, and it stays a draft.
+    let draft = r5.post("RequestOrchestration", &round.with(json!({ "status": "draft" }))).await.is(201).reference();
+    r5.put(&draft, &r5.reads(&draft).await.with(json!({ "status": "active" }))).await.is(422);
+    assert_eq!(r5.reads(&draft).await["status"], "draft");
+    hub.closes().await;
+}
+
+async fn an_orchestration_is_withdrawn_with_all_its_parts(world: World) {
+    let hub = world.hub().await;
+    let r5 = r5(&hub);
+    let mut both = active();
+    both["action"][0]["action"][1].as_object_mut().unwrap().remove("relatedAction");
+    let created = r5.post("RequestOrchestration", &both).await.is(201);
+    let order = hub.order_of(&created);
+    let part = |task: &Value| task["focus"]["reference"].as_str().unwrap().to_owned();
+    let parts: Vec<String> = order.tasks().await[1..].iter().map(part).collect();
+    hub.takes(&order.step(2), "Organization/pharmacy-1").await.is(200);
+    hub.sets(&order.step(2), "status", "in-progress").await.is(200);
+    r5.put(&created.reference(), &r5.reads(&created.reference()).await.with(json!({ "status": "ended" })))
+        .await
+        .is(200);
+    let abort = order.asks_to("abort").await;
+    let statuses = order.statuses().await;
+    assert_eq!(statuses, ["in-progress", "in-progress", "cancelled", "requested"]);
+    assert_eq!(hub.reads(&parts[1]).await["status"], "cancelled");
+    assert_eq!(hub.reads(&parts[0]).await["status"], "active", "who has begun is asked");
+    let abort = format!("Task/{}", abort["id"].as_str().unwrap());
+    for status in ["accepted", "in-progress", "completed"] {
+        hub.sets(&abort, "status", status).await.is(200);
+    }
+    order.is("cancelled").await;
+    assert_eq!(hub.reads(&parts[0]).await["status"], "cancelled");
+    assert_eq!(r5.reads(&created.reference()).await["status"], "ended");
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+async fn a_running_orchestration_changes_only_where_nothing_was_released(world: World) {
+    let hub = world.hub().await;
+    let r5 = r5(&hub);
+    let created = r5.post("RequestOrchestration", &active()).await.is(201);
+    let (reference, order) = (created.reference(), hub.order_of(&created));
+    let mut body = r5.reads(&reference).await;
+    body["action"][0]["action"][0]["title"] = json!("Something else");
+    let path = "RequestOrchestration.action[0].action[0]";
+    r5.put(&reference, &body).await.refuses(422, "business-rule", path);
+    let mut body = r5.reads(&reference).await;
+    body["action"][0]["action"][1]["title"] = json!("Later");
+    body["contained"][1]["medication"]["concept"]["text"] = json!("third");
+    r5.put(&reference, &body).await.is(200);
+    assert_eq!(order.tasks().await[2]["description"], "Later");
+    let mut pharmacy = hub.worker("pharmacy", "Organization/pharmacy-1").await;
+    pharmacy.fulfils_next().await;
+    pharmacy.fulfils_next().await;
+    order.is("completed").await;
+    let asked = hub.reads(order.tasks().await[2]["focus"]["reference"].as_str().unwrap()).await;
+    assert_eq!(asked["medicationCodeableConcept"]["text"], "third");
     hub.closes().await;
 }

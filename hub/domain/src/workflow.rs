@@ -73,6 +73,14 @@ impl Catalogue {
         self.plans.iter().filter(fits).max_by_key(|offered| specificity(&offered.plan, kind, request))
     }
 
+    /// The kind of work with which such a request begins to be done.
+    pub fn work_for(&self, kind: Kind, request: &Body) -> Option<&str> {
+        fn first(actions: &[Arc<schemas::plan::Action>]) -> Option<&str> {
+            actions.iter().find_map(|action| action.work.as_deref().or_else(|| first(&action.actions)))
+        }
+        first(&self.choose(kind, request)?.plan.actions)
+    }
+
     pub fn find(&self, hash: &str) -> Option<&Offered> {
         self.plans.iter().find(|offered| offered.hash == hash)
     }

@@ -50,7 +50,7 @@ impl Order<'_, '_> {
     /// Whom a step is offered to now. `refused`: whoever was asked last will not do it.
     pub(super) fn whom(&mut self, step: usize, refused: bool) -> Result<Whom, Stop> {
         let Some(scope) = self.scope_of(step) else { return Ok(Whom::AsAsked) };
-        let request = self.requests()?.swap_remove(self.graph.nodes[step].item.unwrap_or(0));
+        let request = self.asked_by(step)?;
         if super::bodies::Asked::new(vec![&request]).performer().is_some() {
             return Ok(Whom::AsAsked);
         }

@@ -13,6 +13,7 @@ use super::bound::set_bound;
 use super::broker::Whom;
 use super::callback;
 use super::draft::Draft;
+use super::orchestration::point_to;
 use super::{Stop, task_id};
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, STOPPED, Standing};
@@ -42,7 +43,9 @@ impl<'d, 'a> Order<'d, 'a> {
             return Ok(None);
         };
         let Some(hash) = &run.plan else { return Ok(None) };
-        let kept = draft.scene.plans.get(hash).or_else(|| draft.moment.policy.catalogue.find(hash).map(|o| &o.plan));
+        let new = draft.decision.plans.iter().find(|(new, ..)| new == hash).map(|(_, plan, _)| plan);
+        let kept = new.or_else(|| draft.scene.plans.get(hash));
+        let kept = kept.or_else(|| draft.moment.policy.catalogue.find(hash).map(|o| &o.plan));
         let unknown = || Refusal::conflict("the plan of this order is not known to this hub");
         let graph = Graph::bind(kept.ok_or_else(unknown)?, run.requests.len());
         Ok(Some(Self { draft, root, graph, cause: None, proposed: None }))
@@ -132,6 +135,7 @@ impl<'d, 'a> Order<'d, 'a> {
         whom: &Whom,
         until: Option<Timestamp>,
     ) -> Result<Resource, Stop> {
+        let part = if status == TaskStatus::Draft { None } else { self.ask_for(leaf)? };
         let requests = self.requests()?;
         let asked = Asked::new(requests.iter().collect());
         let node = &self.graph.nodes[leaf];
@@ -141,6 +145,7 @@ impl<'d, 'a> Order<'d, 'a> {
         let id = TaskId { root: self.root, step: leaf as u32, occurrence: 1 };
         let mut body = asked.work_item(id, status, &Step { action, item: node.item }, self.draft.now());
         body.extend(whom.owner());
+        part.iter().for_each(|part| point_to(&mut body, part));
         until.into_iter().for_each(|until| set_bound(&mut body, until, self.draft.now()));
         let open = !body.contains_key("owner");
         let task = self.draft.create(self.root, Key::task(id), body);
@@ -217,6 +222,8 @@ impl<'d, 'a> Order<'d, 'a> {
                 Some(joined) if joined.tie == Tie::Question => self.informed(joined, &task.body, status)?,
                 _ => self.answered(&task.body, status)?,
             }
+        } else if status == TaskStatus::Completed {
+            self.end_part(&task.body, status)?;
         } else if matches!(status, TaskStatus::Rejected | TaskStatus::Failed) && step != 0 {
             self.offer_again(step, task)?;
         } else if status.is_offered() && !self.wants(step) {
@@ -299,12 +306,13 @@ impl<'d, 'a> Order<'d, 'a> {
         if to.is_terminal() {
             self.cause = Some(why.clone());
         }
-        self.move_task(step, to, actor, |body| {
+        let task = self.move_task(step, to, actor, |body| {
             if to.is_terminal() {
                 body.insert("statusReason".into(), why);
             }
         })?;
         if to.is_terminal() {
+            self.end_part(&task.body, to)?;
             self.drop_lease(step);
         }
         Ok(())
@@ -387,15 +395,19 @@ impl<'d, 'a> Order<'d, 'a> {
         let now = self.draft.now();
         let task = match self.state(leaf).status {
             None => self.create_step(leaf, TaskStatus::Requested, &whom, until)?,
-            Some(_) => self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |body| {
-                body.extend(whom.owner());
-                until.into_iter().for_each(|until| set_bound(body, until, now));
-            })?,
+            Some(_) => {
+                let part = self.ask_for(leaf)?;
+                self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |body| {
+                    body.extend(whom.owner());
+                    part.iter().for_each(|part| point_to(body, part));
+                    until.into_iter().for_each(|until| set_bound(body, until, now));
+                })?
+            }
         };
         self.note_bound(leaf, until);
         let state = self.state(leaf);
         state.released = Some(now);
-        state.open &= matches!(whom, Whom::AsAsked);
+        state.open &= !task.body.contains_key("owner");
         self.publish(leaf, &task);
         self.await_answer(leaf);
         Ok(())
@@ -409,9 +421,10 @@ impl<'d, 'a> Order<'d, 'a> {
             Some(status) if status.is_started() => self.ask(leaf, "abort")?,
             Some(_) => {
                 let why = reason(why, "no longer wanted");
-                self.move_task(leaf, TaskStatus::Cancelled, Actor::Hub, |body| {
+                let task = self.move_task(leaf, TaskStatus::Cancelled, Actor::Hub, |body| {
                     body.insert("statusReason".into(), why);
                 })?;
+                self.end_part(&task.body, TaskStatus::Cancelled)?;
                 self.drop_lease(leaf);
                 self.drop_bound(leaf);
             }
@@ -428,7 +441,8 @@ impl<'d, 'a> Order<'d, 'a> {
                 keys.push(Key::task(self.id_of(*step)));
             }
         }
-        self.draft.get_all(&keys).map(drop)
+        self.draft.get_all(&keys)?;
+        self.look_at_parts(&keys)
     }
 
     pub(super) fn look_at_all(&mut self) -> Result<Vec<usize>, Stop> {

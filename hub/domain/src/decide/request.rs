@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::Stop;
 use super::draft::Draft;
+use super::orchestration::plan_for;
 use super::order::Order;
+use super::rearranging::rearrange;
 use crate::command::Role;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Needs;
@@ -21,6 +23,9 @@ pub(super) fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Bod
     check(before, &body, from, to)?;
     let running = draft.run_of(root).is_some_and(|run| run.plan.is_some());
     let after = draft.replace(root, &before.key, body)?;
+    if running && before.key.kind == Kind::REQUEST_GROUP {
+        rearrange(draft, &before.body, &after, root)?;
+    }
     if !running {
         start_if_asked(draft, &after, root)?;
     } else if from != to {
@@ -58,8 +63,8 @@ fn start_if_asked(draft: &mut Draft, request: &Resource, root: Uuid) -> Result<(
     if !wanted.is_empty() {
         return Err(Stop::more(Needs { resources: wanted.clone(), existence: wanted, ..Needs::default() }));
     }
-    if let Some(plan) = policy.catalogue.choose(request.key.kind, &request.body) {
-        Order::start(draft, root, plan, std::slice::from_ref(&request.key))?;
+    if let Some(plan) = plan_for(draft, request)? {
+        Order::start(draft, root, &plan, std::slice::from_ref(&request.key))?;
     }
     replace(draft, &request.key)
 }
@@ -105,6 +110,9 @@ fn effects(draft: &mut Draft, key: &Key, root: Uuid, to: RequestStatus, why: &st
     let Some(mut order) = Order::find(draft, root)? else { return Ok(()) };
     if order.is_over() {
         return Ok(());
+    }
+    if let Some(step) = order.step_of_part(key) {
+        return order.withdraw_part(step, to, why);
     }
     let requests = order.run().requests.clone();
     let item = requests.iter().position(|name| *name == key.to_string());

@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::draft::Draft;
+use super::orchestration::plan_for;
 use super::order::Order;
 use super::{Policy, Stop, join, request, task, task_id};
 use crate::command::Role;
@@ -69,9 +70,9 @@ fn store(draft: &mut Draft, root: Uuid, key: Key, body: Body) -> Result<(), Stop
 
 fn start(draft: &mut Draft, order: &Group) -> Result<(), Stop> {
     let requests: Vec<Key> = order.members.iter().map(|(_, key)| key.clone()).collect();
-    let first = draft.get(&requests[0])?;
-    if let Some(plan) = draft.moment.policy.catalogue.choose(requests[0].kind, &first.body) {
-        Order::start(draft, order.root, plan, &requests)?;
+    let plan = plan_for(draft, draft.get(&requests[0])?)?;
+    if let Some(plan) = plan {
+        Order::start(draft, order.root, &plan, &requests)?;
     }
     requests.iter().try_for_each(|one| request::replace(draft, one))
 }

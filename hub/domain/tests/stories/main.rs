@@ -8,6 +8,7 @@ mod called_back;
 mod conditions;
 mod linked;
 mod matrix;
+mod orchestrations;
 mod orders;
 mod plans;
 mod proof;

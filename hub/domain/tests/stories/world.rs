@@ -29,6 +29,8 @@ pub(crate) struct World {
     versions: Vec<Resource>,
     outbox: Vec<Message>,
     timers: Vec<Timer>,
+    /// As a database has them: by their hash, as texts.
+    plans: BTreeMap<String, String>,
     commands: u128,
 }
 
@@ -51,6 +53,7 @@ impl World {
             versions: Vec::new(),
             outbox: Vec::new(),
             timers: Vec::new(),
+            plans: BTreeMap::new(),
             commands: 0,
         }
     }
@@ -178,6 +181,9 @@ impl World {
         }
         let heads = needs.roots.iter().filter_map(|root| Some((*root, self.heads.get(root)?.clone())));
         scene.heads.extend(heads);
+        let named = scene.heads.values().filter_map(|head| head.run.as_ref()?.plan.clone());
+        let read = |hash: String| self.plans.get(&hash).map(|text| (hash, Offered::read(text).unwrap().plan));
+        scene.plans = named.filter_map(read).collect();
         scene.found = needs.lookups.iter().map(|lookup| (lookup.clone(), self.look_up(lookup))).collect();
         scene.existing = needs.existence.iter().filter(|key| self.current.contains_key(key)).cloned().collect();
         scene
@@ -210,6 +216,7 @@ impl World {
             self.current.insert(write.resource.key.clone(), (write.root, write.resource.clone()));
         }
         self.outbox.extend(decision.outbox.iter().cloned());
+        self.plans.extend(decision.plans.iter().map(|(hash, _, text)| (hash.clone(), text.clone())));
         let replaced = |timer: &Timer| decision.timers.iter().any(|new| new.id == timer.id);
         self.timers.retain(|timer| !replaced(timer) && !decision.timers_done.contains(&timer.id));
         self.timers.extend(decision.timers.iter().cloned());
