@@ -14,6 +14,8 @@ stories![
     what_cannot_run_is_refused_and_not_kept,
     an_orchestration_is_withdrawn_with_all_its_parts,
     a_running_orchestration_changes_only_where_nothing_was_released,
+    a_definition_is_applied_and_what_comes_of_it_runs,
+    what_cannot_be_applied_is_refused,
 ];
 
 /// The same hub, at the base that speaks R5.
@@ -349,5 +351,88 @@ async fn a_running_orchestration_changes_only_where_nothing_was_released(world: 
     order.is("completed").await;
     let asked = hub.reads(order.tasks().await[2]["focus"]["reference"].as_str().unwrap()).await;
     assert_eq!(asked["medicationCodeableConcept"]["text"], "third");
+    hub.closes().await;
+}
+
+/// Two prescriptions, one after the other, the second for women only.
+fn definitions() -> (Value, Value) {
+    let drug = json!({
+        "resourceType": "ActivityDefinition", "url": "http://example.org/drug", "version": "1", "status": "active",
+        "kind": "MedicationRequest", "productCodeableConcept": { "text": "Paracetamol" },
+    });
+    let only = json!([{ "kind": "applicability", "expression": { "language": "text/fhirpath", "expression": "gender = 'female'" } }]);
+    let plan = json!({
+        "resourceType": "PlanDefinition", "url": "http://example.org/pain", "title": "Pain", "status": "active",
+        "action": [
+            { "id": "one", "title": "First", "definitionCanonical": "http://example.org/drug|1" },
+            { "id": "two", "title": "Then", "definitionCanonical": "http://example.org/drug", "condition": only,
+              "relatedAction": [{ "actionId": "one", "relationship": "after-end" }] },
+        ],
+    });
+    (drug, plan)
+}
+
+async fn a_definition_is_applied_and_what_comes_of_it_runs(world: World) {
+    let hub = world.hub().await;
+    let (drug, plan) = definitions();
+    let drug = hub.post("ActivityDefinition", &drug).await.is(201).reference();
+    let plan = hub.post("PlanDefinition", &plan).await.is(201).reference();
+    let patient = async |gender: &str| {
+        hub.post("Patient", &json!({ "resourceType": "Patient", "gender": gender })).await.is(201).reference()
+    };
+    let (rosa, tom) = (patient("female").await, patient("male").await);
+
+    let request = hub.get(&format!("{drug}/$apply?subject={rosa}&practitioner=Practitioner/1")).await.is(200).body;
+    assert_eq!((&request["resourceType"], &request["status"]), (&json!("MedicationRequest"), &json!("draft")));
+    assert_eq!(request["requester"]["reference"], "Practitioner/1");
+    let by_url =
+        hub.get(&format!("ActivityDefinition/$apply?url=http://example.org/drug&subject={rosa}")).await.is(200);
+    assert_eq!(by_url.body["medicationCodeableConcept"]["text"], "Paracetamol");
+
+    // In R4 a CarePlan around the group; of Tom one step only.
+    let parameters = |subject: &str| json!({ "resourceType": "Parameters", "parameter": [{ "name": "subject", "valueString": subject }] });
+    let care = hub.post(&format!("{plan}/$apply"), &parameters(&tom)).await.is(200).body;
+    assert_eq!(
+        (&care["resourceType"], &care["activity"][0]["reference"]["reference"]),
+        (&json!("CarePlan"), &json!("#group"))
+    );
+    assert_eq!(care["contained"][0]["action"].as_array().unwrap().len(), 1);
+    assert_eq!(care["contained"].as_array().unwrap().len(), 2);
+    hub.post("CarePlan", &care).await.is(201);
+
+    // In R5 a Bundle, whose orchestration can be submitted as it is.
+    let r5 = r5(&hub);
+    let bundle = r5.get(&format!("{plan}/$apply?subject={rosa}")).await.is(200).body;
+    let orchestration = bundle["entry"][0]["resource"].clone().with(json!({ "status": "active", "intent": "order" }));
+    assert_eq!(orchestration["instantiatesCanonical"][0], "http://example.org/pain");
+    assert_eq!(hub.finds("RequestGroup").await.len(), 0, "nothing was kept");
+    let order = hub.order_of(&r5.post("RequestOrchestration", &orchestration).await.is(201));
+    let mut pharmacy = hub.worker("pharmacy", "Organization/pharmacy-1").await;
+    assert_eq!(pharmacy.fulfils_next().await.step, "one");
+    assert_eq!(pharmacy.fulfils_next().await.step, "two");
+    order.is("completed").await;
+    hub.closes().await;
+}
+
+async fn what_cannot_be_applied_is_refused(world: World) {
+    let hub = world.hub().await;
+    let (_, plan) = definitions();
+    let plan = hub.post("PlanDefinition", &plan).await.is(201).reference();
+    let path = "PlanDefinition.action[0].definitionCanonical";
+    hub.get(&format!("{plan}/$apply?subject=Patient/1")).await.refuses(422, "not-found", path);
+    hub.get(&format!("{plan}/$apply")).await.is(400);
+    hub.get(&format!("{plan}/$apply?subject=Patient/1&subject=Patient/2")).await.is(400);
+    hub.get("PlanDefinition/$apply?subject=Patient/1").await.is(400);
+    hub.get("PlanDefinition/$apply?subject=Patient/1&url=http://example.org/nothing").await.is(404);
+    hub.get("PlanDefinition/nobody/$apply?subject=Patient/1").await.is(404);
+    hub.get("Patient/1/$apply?subject=Patient/1").await.is(404);
+    // One that comes with the call.
+    let alone = json!({ "resourceType": "PlanDefinition", "status": "active", "action": [{ "title": "Rest" }] });
+    let parameters = json!({ "resourceType": "Parameters", "parameter": [
+        { "name": "planDefinition", "resource": alone },
+        { "name": "subject", "valueReference": { "reference": "Patient/1" } },
+    ] });
+    let care = hub.post("PlanDefinition/$apply", &parameters).await.is(200).body;
+    assert_eq!(care["contained"][0]["action"][0]["title"], "Rest");
     hub.closes().await;
 }

@@ -3,6 +3,7 @@
 //! A [`command`] names what it needs to see ([`scene`]); the engine loads it; `decide` answers with a [`decision`] or a
 //! [`refusal`]; the [`registry`] makes it true.
 
+pub mod apply;
 pub mod command;
 pub mod decide;
 pub mod decision;

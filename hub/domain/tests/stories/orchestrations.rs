@@ -274,29 +274,47 @@ fn where_nobody_has_a_plan_for_such_requests_their_work_is_general() {
     assert_eq!(world.published(), ["general a"]);
 }
 
-#[test]
-fn the_official_example_runs_with_its_hour_between() {
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/examples/r5/RequestOrchestration-example.json");
-    let path = std::env::var("HUB_SHARED").map_or_else(
-        |_| example.to_owned(),
-        |shared| format!("{shared}/examples/r5/RequestOrchestration-example.json"),
-    );
-    let Ok(text) = std::fs::read_to_string(&path) else { return };
+/// An official example, where they are at hand, as an active order in R4's shape.
+fn example(name: &str) -> Option<Value> {
+    let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    let shared = std::env::var("HUB_SHARED").unwrap_or_else(|_| shared.to_owned());
+    let text = std::fs::read_to_string(format!("{shared}/examples/{name}")).ok()?;
     let sent: Body = serde_json::from_str(&text).unwrap();
-    let mut body = Value::Object(gate::to_r4(&sent));
+    let mut body = Value::Object(if name.starts_with("r5") { gate::to_r4(&sent) } else { sent });
     for (name, value) in [("status", "active"), ("intent", "order")] {
         body[name] = json!(value);
     }
-    let mut world = World::new();
-    let order = posted(&mut world, body);
-    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 draft");
-    assert_eq!(world.owner(&order, 2).as_deref(), Some("Practitioner/1"));
-    world.does(&order, 2, "Practitioner/1");
-    world.passes(3500);
-    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 draft");
-    world.passes(200);
-    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 requested");
-    world.does(&order, 3, "Practitioner/1");
-    assert_eq!(world.states(&order), "0 completed, 2 completed, 3 completed");
-    assert_eq!(part(&world, &order, 3)["medicationCodeableConcept"]["text"], "Medication 2");
+    Some(body)
+}
+
+#[test]
+fn the_official_examples_run_with_an_hour_between_their_steps() {
+    for name in ["r5/RequestOrchestration-example.json", "r4/RequestGroup-example.json"] {
+        let Some(body) = example(name) else { return };
+        let mut world = World::new();
+        let order = posted(&mut world, body);
+        assert_eq!(world.states(&order), "0 requested, 2 requested, 3 draft");
+        assert_eq!(world.owner(&order, 2).as_deref(), Some("Practitioner/1"));
+        world.does(&order, 2, "Practitioner/1");
+        world.passes(3500);
+        assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 draft");
+        world.passes(200);
+        assert_eq!(world.states(&order), "0 in-progress, 2 completed, 3 requested");
+        world.does(&order, 3, "Practitioner/1");
+        assert_eq!(world.states(&order), "0 completed, 2 completed, 3 completed");
+        assert_eq!(part(&world, &order, 3)["medicationCodeableConcept"]["text"], "Medication 2");
+    }
+}
+
+#[test]
+fn cycles_are_refused_as_long_as_nobody_turns_them() {
+    for name in ["r5/RequestOrchestration-kdn5-example.json", "r4/RequestGroup-kdn5-example.json"] {
+        let Some(body) = example(name) else { return };
+        let mut draft = body.clone();
+        draft["status"] = json!("draft");
+        posted(&mut World::new(), draft);
+        let refused = World::new().create(body, Caller::Local).unwrap_err();
+        let paths: Vec<&str> = refused.issues.iter().map(|issue| issue.path.as_str()).collect();
+        assert_eq!(paths, ["RequestGroup.action[0].action[0].action[0].action[0].timingTiming"], "{name}");
+    }
 }

@@ -226,6 +226,14 @@ fn resource(kind: Kind, update_create: bool) -> Value {
     });
     let common = [json!({ "name": "_id", "type": "token" }), json!({ "name": "_lastUpdated", "type": "date" })];
     let [includes, revincludes] = include::offered(kind);
+    let mut operations = vec![json!({
+        "name": "validate",
+        "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+    })];
+    if matches!(kind.name(), "PlanDefinition" | "ActivityDefinition") {
+        let definition = format!("http://hl7.org/fhir/OperationDefinition/{kind}-apply");
+        operations.push(json!({ "name": "apply", "definition": definition }));
+    }
     json!({
         "type": kind.name(),
         "interaction": codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>(),
@@ -237,10 +245,7 @@ fn resource(kind: Kind, update_create: bool) -> Value {
         "conditionalUpdate": true,
         "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical", "local"],
-        "operation": [{
-            "name": "validate",
-            "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
-        }],
+        "operation": operations,
         "searchInclude": includes,
         "searchRevInclude": revincludes,
         "searchParam": common.into_iter().chain(own).collect::<Vec<_>>(),

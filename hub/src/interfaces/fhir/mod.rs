@@ -2,6 +2,7 @@
 
 mod accept;
 mod answer;
+mod apply;
 mod bundle;
 mod capacity;
 mod content;
@@ -73,6 +74,8 @@ fn resources() -> Router<Arc<Service>> {
         .route("/{kind}/_search", post(searchset::by_post))
         .route("/{kind}/_history", get(read::history_of_type))
         .route("/{kind}/$validate", post(validate::of_type))
+        .route("/{kind}/$apply", get(apply::of_type).post(apply::of_type))
+        .route("/{kind}/{id}/$apply", get(apply::of_one).post(apply::of_one))
         .route("/{kind}/$order-status", get(order_status::by_identifier_of_type))
         .route("/{kind}/{id}", get(read::current).put(write::update).patch(write::patch).delete(write::delete))
         .route("/{kind}/{id}/_history", get(read::history_of_one))

@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 
 use super::answer::{self, No};
 use super::content::{self, R5, RESOURCE_TYPES};
-use super::{gatekeeper, metadata, resources};
+use super::{apply, gatekeeper, metadata, resources};
 use crate::config::Config;
 use crate::service::Service;
 
@@ -43,13 +43,15 @@ pub(super) fn router() -> Router<Arc<Service>> {
         .route("/RequestOrchestration/{id}", one)
         .route("/RequestOrchestration/{id}/_history", get(through))
         .route("/RequestOrchestration/{id}/_history/{version}", get(through))
+        .route("/PlanDefinition/{id}/$apply", get(apply::in_r5).post(apply::in_r5))
         .fallback(elsewhere)
         .method_not_allowed_fallback(gatekeeper::method_not_allowed)
 }
 
 async fn elsewhere(State(service): State<Arc<Service>>) -> Response {
     let base = &service.config.base;
-    No::not_found(format!("this base has RequestOrchestration only; everything else is below {base}")).into_response()
+    No::not_found(format!("this base has RequestOrchestration, and $apply of plans; everything else is below {base}"))
+        .into_response()
 }
 
 async fn through(State(service): State<Arc<Service>>, request: Request) -> Result<Response, No> {

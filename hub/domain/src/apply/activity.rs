@@ -1,0 +1,136 @@
+//! An ActivityDefinition becomes a request of the type that it names.
+
+use schemas::gate;
+use schemas::outcome::{Issue, IssueType};
+use schemas::resource::{Body, list, text_at};
+use serde_json::{Map, Value, json};
+
+use super::expression::values;
+use super::{Given, canonical, expression};
+
+/// Where what a definition says stands in a request: the first of these elements that its type has.
+const ELEMENTS: [(&str, &[&str]); 15] = [
+    ("priority", &["priority"]),
+    ("doNotPerform", &["doNotPerform"]),
+    ("code", &["code", "codeCodeableConcept", "itemCodeableConcept", "category"]),
+    ("productCodeableConcept", &["medicationCodeableConcept", "codeCodeableConcept", "itemCodeableConcept"]),
+    ("productReference", &["medicationReference", "codeReference", "itemReference"]),
+    ("quantity", &["quantityQuantity", "quantity"]),
+    ("dosage", &["dosageInstruction"]),
+    ("bodySite", &["bodySite"]),
+    ("location", &["locationReference"]),
+    ("timingDateTime", &["occurrenceDateTime"]),
+    ("timingPeriod", &["occurrencePeriod"]),
+    ("timingTiming", &["occurrenceTiming"]),
+    ("specimenRequirement", &["specimen"]),
+    ("profile", &["profile"]),
+    ("library", &["library"]),
+];
+
+/// Whom it is for and who asks, as the types of requests call them.
+const SUBJECTS: [&str; 4] = ["subject", "patient", "deliverFor", "for"];
+const REQUESTERS: [&str; 3] = ["requester", "orderer", "prescriber"];
+const ENCOUNTERS: [&str; 1] = ["encounter"];
+const TIMES: [&str; 2] = ["authoredOn", "dateTime"];
+
+/// The request that an ActivityDefinition describes, by itself.
+pub fn activity(definition: &Body, given: &Given) -> Result<Body, Vec<Issue>> {
+    let mut request = option(definition, given)?;
+    if request.get("intent").is_some() {
+        let intent = text_at(definition, &["intent"]).unwrap_or("proposal");
+        request.insert("intent".into(), intent.into());
+    }
+    let mut contained = Vec::new();
+    bring_along(&request, &list(definition, "contained").collect::<Vec<_>>(), &mut contained);
+    if !contained.is_empty() {
+        request.insert("contained".into(), contained.into());
+    }
+    gate::check(&request, None)?;
+    Ok(request)
+}
+
+/// The same as one of several that a plan offers.
+pub(super) fn option(definition: &Body, given: &Given) -> Result<Body, Vec<Issue>> {
+    let fault = |path: &str, code, text: &str| vec![Issue::error(code, format!("ActivityDefinition.{path}"), text)];
+    // Only medications have a dosage.
+    let implied = definition.contains_key("dosage").then_some("MedicationRequest");
+    let Some(kind) = text_at(definition, &["kind"]).or(implied) else {
+        return Err(fault("kind", IssueType::Required, "which type of request it becomes"));
+    };
+    if !gate::known(kind) {
+        return Err(fault("kind", IssueType::NotSupported, "no request of this type is made here"));
+    }
+    if definition.contains_key("transform") {
+        return Err(fault("transform", IssueType::NotSupported, "a transform is not carried out"));
+    }
+    let mut request = Map::from_iter([("resourceType".to_owned(), kind.into())]);
+    if let Some(canonical) = canonical(definition) {
+        put(kind, &mut request, &["instantiatesCanonical"], canonical.into());
+    }
+    put(kind, &mut request, &["status"], "draft".into());
+    put(kind, &mut request, &["intent"], "option".into());
+    for (name, there) in ELEMENTS {
+        if let Some(value) = definition.get(name) {
+            put(kind, &mut request, there, value.clone());
+        }
+    }
+    if let Some(role) = list(definition, "participant").find_map(|participant| participant.get("role")) {
+        put(kind, &mut request, &["performerType"], role.clone());
+    }
+    let asker = given.practitioner.as_ref().or(given.organization.as_ref());
+    let told: [(&[&str], Option<&String>); 3] =
+        [(&SUBJECTS, Some(&given.subject)), (&ENCOUNTERS, given.encounter.as_ref()), (&REQUESTERS, asker)];
+    for (names, reference) in told {
+        if let Some(reference) = reference {
+            put(kind, &mut request, names, json!({ "reference": reference }));
+        }
+    }
+    put(kind, &mut request, &TIMES, given.now.to_string().into());
+    set_values(&mut request, definition, given, "ActivityDefinition")?;
+    Ok(request)
+}
+
+/// Sets the first of these elements that the type has.
+fn put(kind: &str, request: &mut Body, names: &[&str], value: Value) {
+    let found = names.iter().find_map(|name| Some((*name, gate::member(kind, name)?)));
+    if let Some((name, member)) = found {
+        let value = match value {
+            Value::Array(mut items) if !member.many && !items.is_empty() => items.swap_remove(0),
+            Value::Array(items) => Value::Array(items),
+            one if member.many => json!([one]),
+            one => one,
+        };
+        request.insert(name.to_owned(), value);
+    }
+}
+
+/// Its dynamic values, in their order. `from`: the definition or the action that says them.
+pub(super) fn set_values(request: &mut Body, from: &Body, given: &Given, path: &str) -> Result<(), Vec<Issue>> {
+    for (n, dynamic) in list(from, "dynamicValue").enumerate() {
+        let path = format!("{path}.dynamicValue[{n}]");
+        let told = |code, place: &str, text: String| vec![Issue::error(code, format!("{path}.{place}"), text)];
+        let found =
+            values(&dynamic["expression"], request, given).map_err(|(code, text)| told(code, "expression", text))?;
+        let target = dynamic["path"].as_str().unwrap_or_default();
+        if !found.is_empty() {
+            expression::set(request, target, found).map_err(|text| told(IssueType::Value, "path", text))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a request points to in what contains it comes along, once.
+pub(super) fn bring_along(request: &Body, own: &[&Value], contained: &mut Vec<Value>) {
+    let mut look = vec![Value::Object(request.clone())];
+    while let Some(next) = look.pop() {
+        let text = next.to_string();
+        for inner in own {
+            let Some(id) = inner["id"].as_str() else { continue };
+            let pointed = text.contains(&format!("\"#{id}\""));
+            if pointed && !contained.iter().any(|one| one["id"] == inner["id"]) {
+                contained.push((*inner).clone());
+                look.push((*inner).clone());
+            }
+        }
+    }
+}

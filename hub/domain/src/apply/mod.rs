@@ -1,0 +1,261 @@
+//! `$apply`: a definition becomes requests for somebody. Nothing is kept of it: the result is an answer, and whoever wants
+//! it done submits it.
+//!
+//! A PlanDefinition becomes a RequestGroup with its options; an ActivityDefinition one request. Every fault is told.
+
+mod activity;
+mod expression;
+
+use std::collections::HashMap;
+
+use schemas::outcome::{Issue, IssueType};
+use schemas::resource::{Body, list, text_at};
+use schemas::time::Timestamp;
+use serde_json::{Map, Value, json};
+
+pub use activity::activity;
+use expression::holds;
+
+/// Deeper are plans within plans not applied: one that is a part of itself comes to this end.
+const DEPTH_LIMIT: usize = 16;
+
+/// For whom, and by whom.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// A reference.
+    pub subject: String,
+    pub encounter: Option<String>,
+    pub practitioner: Option<String>,
+    pub organization: Option<String>,
+    /// The resources behind those, as far as they are here: what expressions see as `%subject` and so on.
+    pub seen: Vec<(&'static str, Value)>,
+    pub now: Timestamp,
+    /// Other definitions, by what the one that is applied calls them.
+    pub definitions: HashMap<String, Body>,
+}
+
+/// A RequestGroup, with its options contained.
+pub fn plan(definition: &Body, given: &Given) -> Result<Body, Vec<Issue>> {
+    let mut making = Making { given, contained: Vec::new(), faults: Vec::new() };
+    let actions = making.actions(definition, definition, "PlanDefinition", 1);
+    let mut group = Map::from_iter([("resourceType".to_owned(), "RequestGroup".into())]);
+    if !making.contained.is_empty() {
+        group.insert("contained".into(), making.contained.into());
+    }
+    if let Some(canonical) = canonical(definition) {
+        group.insert("instantiatesCanonical".into(), json!([canonical]));
+    }
+    group.insert("status".into(), "draft".into());
+    group.insert("intent".into(), "proposal".into());
+    let title = definition.get("title").or_else(|| definition.get("name"));
+    group.extend(title.map(|title| ("code".to_owned(), json!({ "text": title }))));
+    let author = given.practitioner.as_ref().filter(|who| who.starts_with("Practitioner"));
+    let told = [("subject", Some(&given.subject)), ("encounter", given.encounter.as_ref()), ("author", author)];
+    for (name, reference) in told {
+        group.extend(reference.map(|reference| (name.to_owned(), json!({ "reference": reference }))));
+    }
+    group.insert("authoredOn".into(), given.now.to_string().into());
+    if !actions.is_empty() {
+        group.insert("action".into(), actions.into());
+    }
+    if making.faults.is_empty() { Ok(group) } else { Err(making.faults) }
+}
+
+/// What other definitions a definition names, but for those that it contains.
+pub fn names(definition: &Body) -> Vec<String> {
+    fn walk<'v>(actions: impl Iterator<Item = &'v Value>, into: &mut Vec<String>) {
+        for action in actions {
+            let name = action["definitionCanonical"].as_str().filter(|name| !name.starts_with('#'));
+            into.extend(name.map(str::to_owned));
+            walk(action["action"].as_array().into_iter().flatten(), into);
+        }
+    }
+    let mut names = Vec::new();
+    walk(list(definition, "action"), &mut names);
+    names
+}
+
+/// `url|version`
+fn canonical(definition: &Body) -> Option<String> {
+    let url = text_at(definition, &["url"])?;
+    Some(text_at(definition, &["version"]).map_or_else(|| url.to_owned(), |version| format!("{url}|{version}")))
+}
+
+/// Elements that an action of a definition and one of a group have alike.
+const ALIKE: [&str; 22] = [
+    "id",
+    "extension",
+    "prefix",
+    "title",
+    "description",
+    "textEquivalent",
+    "priority",
+    "code",
+    "documentation",
+    "relatedAction",
+    "timingDateTime",
+    "timingAge",
+    "timingPeriod",
+    "timingDuration",
+    "timingRange",
+    "timingTiming",
+    "type",
+    "groupingBehavior",
+    "selectionBehavior",
+    "requiredBehavior",
+    "precheckBehavior",
+    "cardinalityBehavior",
+];
+
+/// What an action of R5 says of a participant, in R4.
+const OF_PARTICIPANT: &str =
+    "http://hl7.org/fhir/5.0/StructureDefinition/extension-RequestOrchestration.action.participant";
+
+struct Making<'a> {
+    given: &'a Given,
+    /// The options so far.
+    contained: Vec<Value>,
+    faults: Vec<Issue>,
+}
+
+impl Making<'_> {
+    /// `of`: the definition that they stand in, which may contain what they name.
+    fn actions(&mut self, of: &Body, within: &Body, path: &str, depth: usize) -> Vec<Value> {
+        let mut made = Vec::new();
+        for (n, action) in list(within, "action").enumerate() {
+            let path = format!("{path}.action[{n}]");
+            if let Some(action) = action.as_object().filter(|action| self.applies(action, &path)) {
+                made.push(self.action(of, action, &path, depth).into());
+            }
+        }
+        let ids: Vec<Value> = made.iter().map(|action: &Value| action["id"].clone()).collect();
+        // Nobody waits for what does not apply.
+        let dropped = |id: &Value| list(within, "action").any(|action| action["id"] == *id) && !ids.contains(id);
+        for action in made.iter_mut().filter_map(Value::as_object_mut) {
+            if let Some(Value::Array(related)) = action.get_mut("relatedAction") {
+                related.retain(|related| !dropped(&related["actionId"]));
+                if related.is_empty() {
+                    action.shift_remove("relatedAction");
+                }
+            }
+        }
+        made
+    }
+
+    /// Whether its conditions of applicability hold.
+    fn applies(&mut self, action: &Body, path: &str) -> bool {
+        for (n, condition) in list(action, "condition").enumerate() {
+            if condition["kind"] == "applicability" {
+                match holds(&condition["expression"], self.given) {
+                    Ok(true) => {}
+                    Ok(false) => return false,
+                    Err((code, text)) => {
+                        let path = format!("{path}.condition[{n}].expression");
+                        self.faults.push(Issue::error(code, path, text));
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn action(&mut self, of: &Body, action: &Body, path: &str, depth: usize) -> Body {
+        let alike = ALIKE.iter().filter_map(|name| Some(((*name).to_owned(), action.get(*name)?.clone())));
+        let mut made: Body = alike.collect();
+        let carried: Vec<Value> =
+            list(action, "condition").filter(|condition| condition["kind"] != "applicability").cloned().collect();
+        let participants: Vec<Value> = list(action, "participant").map(participant).collect();
+        for (name, values) in [("condition", carried), ("participant", participants)] {
+            if !values.is_empty() {
+                made.insert(name.to_owned(), values.into());
+            }
+        }
+        if depth == DEPTH_LIMIT {
+            let text = format!("definitions are nested deeper than {DEPTH_LIMIT}, or a part of themselves");
+            self.faults.push(Issue::error(IssueType::TooLong, path, text));
+            return made;
+        }
+        let mut inner = self.actions(of, action, path, depth + 1);
+        if let Some(name) = action.get("definitionCanonical").and_then(Value::as_str) {
+            inner.extend(self.definition(of, name, action, &mut made, path, depth));
+        } else if action.contains_key("definitionUri") {
+            let text = "a definition that is no canonical is not resolved";
+            self.faults.push(Issue::error(IssueType::NotSupported, format!("{path}.definitionUri"), text));
+        }
+        if !inner.is_empty() {
+            made.insert("action".into(), inner.into());
+        }
+        made
+    }
+
+    /// What an action names: an activity becomes its option, the actions of a plan become its own.
+    fn definition(
+        &mut self,
+        of: &Body,
+        name: &str,
+        action: &Body,
+        made: &mut Body,
+        path: &str,
+        depth: usize,
+    ) -> Vec<Value> {
+        let contained = name.strip_prefix('#').and_then(|id| {
+            list(of, "contained").filter_map(Value::as_object).find(|inner| text_at(inner, &["id"]) == Some(id))
+        });
+        let Some(found) = contained.or_else(|| self.given.definitions.get(name)) else {
+            let text = "there is no such definition here";
+            self.faults.push(Issue::error(IssueType::NotFound, format!("{path}.definitionCanonical"), text));
+            return Vec::new();
+        };
+        match text_at(found, &["resourceType"]) {
+            Some("ActivityDefinition") => {
+                self.option(found, of, action, made, path);
+                Vec::new()
+            }
+            Some("PlanDefinition") => {
+                let found = found.clone();
+                self.actions(&found, &found, &format!("{path}.definition"), depth + 1)
+            }
+            _ => {
+                let text = "an ActivityDefinition or a PlanDefinition can be applied";
+                self.faults.push(Issue::error(IssueType::NotSupported, format!("{path}.definitionCanonical"), text));
+                Vec::new()
+            }
+        }
+    }
+
+    fn option(&mut self, found: &Body, of: &Body, action: &Body, made: &mut Body, path: &str) {
+        let own: Vec<&Value> = list(found, "contained").chain(list(of, "contained")).collect();
+        let option = activity::option(found, self.given).and_then(|mut option| {
+            activity::set_values(&mut option, action, self.given, path)?;
+            Ok(option)
+        });
+        match option {
+            Ok(mut option) => {
+                let id = format!("option-{}", self.contained.len() + 1);
+                activity::bring_along(&option, &own, &mut self.contained);
+                option.insert("id".into(), id.as_str().into());
+                made.insert("resource".into(), json!({ "reference": format!("#{id}") }));
+                self.contained.push(option.into());
+            }
+            Err(faults) => self.faults.extend(faults.into_iter().map(|fault| {
+                let place = if fault.path.starts_with("PlanDefinition") {
+                    fault.path
+                } else {
+                    format!("{path}: {}", fault.path)
+                };
+                Issue::error(fault.code, place, fault.text)
+            })),
+        }
+    }
+}
+
+/// R4's groups refer to a participant only; what it is goes as R5 has it.
+fn participant(participant: &Value) -> Value {
+    let part = |name: &str, value: &str| {
+        Some(json!({ "url": format!("{OF_PARTICIPANT}.{name}"), value: participant.get(name)? }))
+    };
+    let parts: Vec<Value> =
+        [part("type", "valueCode"), part("role", "valueCodeableConcept")].into_iter().flatten().collect();
+    json!({ "extension": parts })
+}

@@ -1,0 +1,252 @@
+//! `$apply` of a PlanDefinition or an ActivityDefinition: what it comes to for somebody. Nothing is kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, Method as Verb, StatusCode};
+use axum::response::Response;
+use hub_domain::apply::{self, Given};
+use hub_domain::query::{Filter, Query, SystemMatch, TokenMatch, find};
+use hub_domain::registry::{Method, Stored};
+use schemas::gate;
+use schemas::outcome::{Issue, IssueType};
+use schemas::resource::{Body as Resource, Key, Kind, list, text_at};
+use serde_json::{Value, json};
+
+use super::answer::{self, No};
+use super::content::{self, RESOURCE_TYPES};
+use crate::service::Service;
+
+/// So many definitions are looked up for one that names others.
+const DEFINITIONS_LIMIT: usize = 100;
+
+const PLAN: &str = "PlanDefinition";
+const ACTIVITY: &str = "ActivityDefinition";
+
+pub(super) async fn of_type(
+    State(service): State<Arc<Service>>,
+    Path(kind): Path<String>,
+    verb: Verb,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, No> {
+    let asked = Asked::read(&service, verb, query, &headers, body).await?;
+    answer(&service, &kind, None, asked).await
+}
+
+pub(super) async fn of_one(
+    State(service): State<Arc<Service>>,
+    Path((kind, id)): Path<(String, String)>,
+    verb: Verb,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, No> {
+    let asked = Asked::read(&service, verb, query, &headers, body).await?;
+    answer(&service, &kind, Some(id), asked).await
+}
+
+/// R4 wraps what a plan comes to in a CarePlan.
+async fn answer(service: &Service, kind: &str, id: Option<String>, asked: Asked) -> Result<Response, No> {
+    let (definition, given) = prepared(service, kind, id, asked).await?;
+    let made = match kind {
+        PLAN => apply::plan(&definition, &given).and_then(|group| {
+            let plan = care_plan(group);
+            gate::check(&plan, None).map(|()| plan)
+        }),
+        _ => apply::activity(&definition, &given),
+    };
+    let made = made.map_err(|faults| No(StatusCode::UNPROCESSABLE_ENTITY, faults))?;
+    Ok(answer::json(StatusCode::OK, &made.into()))
+}
+
+/// R5 has a Bundle, whose first entry is the orchestration.
+pub(super) async fn in_r5(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+    verb: Verb,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, No> {
+    let asked = Asked::read(&service, verb, query, &headers, body).await?;
+    let (definition, given) = prepared(&service, PLAN, Some(id), asked).await?;
+    let group = apply::plan(&definition, &given).map_err(|faults| No(StatusCode::UNPROCESSABLE_ENTITY, faults))?;
+    let shown = gate::to_r5(&group);
+    gate::check_r5(&shown, None).map_err(|faults| No(StatusCode::UNPROCESSABLE_ENTITY, faults))?;
+    let bundle = json!({ "resourceType": "Bundle", "type": "collection", "entry": [{ "resource": shown }] });
+    Ok(answer::json(StatusCode::OK, &bundle))
+}
+
+/// What is contained in the group is contained in the plan: no contained resource contains another.
+fn care_plan(mut group: Resource) -> Resource {
+    let mut contained: Vec<Value> = match group.shift_remove("contained") {
+        Some(Value::Array(options)) => options,
+        _ => Vec::new(),
+    };
+    let mut plan = json!({
+        "resourceType": "CarePlan",
+        "status": "draft",
+        "intent": "proposal",
+        "activity": [{ "reference": { "reference": "#group" } }],
+    });
+    for name in ["instantiatesCanonical", "subject", "encounter", "author"] {
+        if let Some(value) = group.get(name) {
+            plan[name] = value.clone();
+        }
+    }
+    if let Some(title) = text_at(&group, &["code", "text"]) {
+        plan["title"] = title.into();
+    }
+    group.insert("id".into(), "group".into());
+    contained.insert(0, group.into());
+    plan["contained"] = contained.into();
+    match plan {
+        Value::Object(plan) => plan,
+        _ => Resource::new(),
+    }
+}
+
+/// The parameters of the operation.
+#[derive(Default)]
+struct Asked {
+    texts: HashMap<String, String>,
+    /// A definition that came with the call.
+    definition: Option<Resource>,
+}
+
+impl Asked {
+    async fn read(
+        service: &Service,
+        verb: Verb,
+        query: Option<String>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Self, No> {
+        let mut asked = Self::default();
+        for (name, value) in content::form(query.as_deref().unwrap_or_default()) {
+            asked.take(name, value)?;
+        }
+        if verb == Verb::POST {
+            content::demand_type(headers, &RESOURCE_TYPES)?;
+            let parameters = content::resource(&content::bytes(service, body).await?, "Parameters")?;
+            for parameter in list(&parameters, "parameter") {
+                let name = parameter["name"].as_str().unwrap_or_default();
+                if let Some(Value::Object(definition)) = parameter.get("resource") {
+                    asked.definition = Some(definition.clone());
+                } else if let Some(text) = text_of(parameter) {
+                    asked.take(name.to_owned(), text)?;
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    fn take(&mut self, name: String, value: String) -> Result<(), No> {
+        if self.texts.insert(name.clone(), value).is_some() {
+            let text = format!("{name} is given once here: call the operation for each");
+            return Err(No::new(StatusCode::BAD_REQUEST, IssueType::NotSupported, text));
+        }
+        Ok(())
+    }
+}
+
+/// The value of a parameter, of whichever type that says a reference.
+fn text_of(parameter: &Value) -> Option<String> {
+    let reference = parameter["valueReference"]["reference"].as_str();
+    let names = ["valueString", "valueUri", "valueCanonical", "valueId"];
+    let text = reference.or_else(|| names.iter().find_map(|name| parameter.get(*name)?.as_str()));
+    text.map(str::to_owned)
+}
+
+/// The definition that is meant, and all that it is applied with.
+async fn prepared(service: &Service, kind: &str, id: Option<String>, asked: Asked) -> Result<(Resource, Given), No> {
+    if !matches!(kind, PLAN | ACTIVITY) {
+        return Err(No::not_found("$apply is an operation of PlanDefinition and ActivityDefinition"));
+    }
+    let bad = |text: String| No::new(StatusCode::BAD_REQUEST, IssueType::Required, text);
+    let named = if kind == PLAN { "planDefinition" } else { "activityDefinition" };
+    let definition = match (id, asked.definition, asked.texts.get(named).or_else(|| asked.texts.get("url"))) {
+        (Some(id), ..) => current(service, &content::key(kind, id)?).await?,
+        (None, Some(definition), _) if text_at(&definition, &["resourceType"]) == Some(kind) => Some(definition),
+        (None, Some(_), _) => return Err(bad(format!("{named} is a {kind}"))),
+        (None, None, Some(canonical)) => by_url(service, kind, canonical).await?,
+        (None, None, None) => return Err(bad(format!("name the definition: {named}, or its id in the path"))),
+    };
+    let definition = definition.ok_or_else(|| No::not_found("there is no such definition here"))?;
+    let text = |name: &str| asked.texts.get(name).cloned();
+    let subject = text("subject").ok_or_else(|| bad("subject is missing: for whom, Patient/1 for one".to_owned()))?;
+    let (encounter, practitioner, organization) = (text("encounter"), text("practitioner"), text("organization"));
+    let mut seen = Vec::new();
+    let named = [
+        ("subject", Some(&subject)),
+        ("encounter", encounter.as_ref()),
+        ("practitioner", practitioner.as_ref()),
+        ("organization", organization.as_ref()),
+    ];
+    for (name, reference) in named {
+        if let Some(key) = reference.and_then(|reference| Key::of_reference(reference))
+            && let Some(found) = current(service, &key).await?
+        {
+            seen.push((name, Value::Object(found)));
+        }
+    }
+    let definitions = others(service, &definition).await?;
+    let now = service.now();
+    Ok((definition, Given { subject, encounter, practitioner, organization, seen, now, definitions }))
+}
+
+/// The definitions that one names, and those that these name.
+async fn others(service: &Service, definition: &Resource) -> Result<HashMap<String, Resource>, No> {
+    let mut found = HashMap::new();
+    let mut wanted = apply::names(definition);
+    while let Some(name) = wanted.pop() {
+        if found.contains_key(&name) {
+            continue;
+        }
+        if found.len() == DEFINITIONS_LIMIT {
+            let text = format!("more than {DEFINITIONS_LIMIT} definitions are named");
+            return Err(No(StatusCode::UNPROCESSABLE_ENTITY, vec![Issue::error(IssueType::TooCostly, "", text)]));
+        }
+        let one = match Key::of_reference(&name) {
+            Some(key) => current(service, &key).await?,
+            None => match by_url(service, ACTIVITY, &name).await? {
+                Some(activity) => Some(activity),
+                None => by_url(service, PLAN, &name).await?,
+            },
+        };
+        if let Some(one) = one {
+            wanted.extend(apply::names(&one));
+            found.insert(name, one);
+        }
+    }
+    Ok(found)
+}
+
+async fn current(service: &Service, key: &Key) -> Result<Option<Resource>, No> {
+    Ok(service.registry.version(key, None).await?.and_then(|stored| body(&stored)))
+}
+
+fn body(stored: &Stored) -> Option<Resource> {
+    let deleted = stored.method == Method::Delete;
+    if deleted { None } else { serde_json::from_slice(&stored.body).ok() }
+}
+
+/// The newest definition of a url, or that of the version.
+async fn by_url(service: &Service, kind: &str, canonical: &str) -> Result<Option<Resource>, No> {
+    let (url, version) = canonical.split_once('|').map_or((canonical, None), |(url, version)| (url, Some(version)));
+    let Some((kind, param)) = Kind::parse(kind).and_then(|kind| Some((kind, find(kind, "url")?))) else {
+        return Ok(None);
+    };
+    let any = vec![TokenMatch { system: SystemMatch::Any, code: Some(url.to_owned()) }];
+    let filters = vec![Filter::Token { param, any }];
+    let count = service.config.page_entries_limit;
+    let page = service.registry.search(&Query { kind, filters, sort: Vec::new(), count, page: None }).await?;
+    let mut found: Vec<&Stored> = page.entries.iter().collect();
+    found.sort_by_key(|stored| stored.last_updated);
+    let all = found.into_iter().rev().filter_map(body);
+    Ok(all.into_iter().find(|one| version.is_none_or(|version| text_at(one, &["version"]) == Some(version))))
+}
