@@ -31,7 +31,7 @@ fn read(name: &str, text: &str) -> anyhow::Result<Offered> {
     Offered::read(text).map_err(|faults| anyhow::anyhow!("plans: {name}: {}", tell(&faults)))
 }
 
-fn tell(faults: &[Issue]) -> String {
+pub(crate) fn tell(faults: &[Issue]) -> String {
     let tell = |fault: &Issue| match fault.path.as_str() {
         "" => fault.text.clone(),
         path => format!("{path}: {}", fault.text),

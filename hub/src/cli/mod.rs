@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod doctor;
 mod parked;
+mod plan;
 mod prescription;
 mod republish;
 mod serve;
@@ -37,6 +38,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Show where an order stands
     Track(track::Arguments),
+    /// Check, draw or simulate a plan before it is installed
+    Plan(plan::Arguments),
 }
 
 impl Cli {
@@ -49,6 +52,7 @@ impl Cli {
             Command::Republish(arguments) => republish::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Track(arguments) => track::run(arguments).await,
+            Command::Plan(arguments) => plan::run(arguments),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::outcome::Issue;
 use crate::resource::{Body, Kind};
 
-pub use when::{When, Window};
+pub use when::{Repeat, When, Window};
 
 /// Marks an action that is done once for each request of the order (a prescription's items).
 pub const PER_ITEM: &str = "urn:fhir-workflow-hub:extension:per-item";
@@ -19,6 +19,8 @@ pub const PER_ITEM: &str = "urn:fhir-workflow-hub:extension:per-item";
 pub const FROM_DIRECTORY: &str = "urn:fhir-workflow-hub:extension:from-directory";
 /// How long each of them has to answer.
 pub const ANSWER_WITHIN: &str = "urn:fhir-workflow-hub:extension:answer-within";
+/// The days of its cycle on which an action is done: FHIR's own, with a `day` for each.
+pub const DAYS_OF_CYCLE: &str = "http://hl7.org/fhir/StructureDefinition/timing-daysOfCycle";
 /// Marks a choice whose branches are offered one after another, the next when the last came to nothing.
 pub const IN_SEQUENCE: &str = "urn:fhir-workflow-hub:extension:in-sequence";
 /// The code system of the kinds of work: the queues' names.
@@ -76,6 +78,9 @@ pub struct Action {
     /// One applicability condition that holds is enough; otherwise all must.
     pub any_applies: bool,
     pub when: Option<When>,
+    pub repeat: Option<Repeat>,
+    /// On these days of what it stands in, the first one is 1.
+    pub days: Vec<u32>,
     pub related: Vec<Related>,
     /// What an orchestration asks for with this step: a Reference to a request.
     pub resource: Option<Value>,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::when::{self, OFFSET, micros};
 use super::{
-    ANSWER_WITHIN, Action, CodeFilter, Condition, ConditionKind, FROM_DIRECTORY, IN_SEQUENCE, PER_ITEM, Plan, Related,
-    Relationship, Required, Selection, Trigger, WORK, When, Window,
+    ANSWER_WITHIN, Action, CodeFilter, Condition, ConditionKind, DAYS_OF_CYCLE, FROM_DIRECTORY, IN_SEQUENCE, PER_ITEM,
+    Plan, Related, Relationship, Repeat, Required, Selection, Trigger, WORK, When, Window,
 };
 use crate::outcome::{Issue, IssueType};
 use crate::resource::{Body, Kind, list};
@@ -102,6 +102,8 @@ impl Reader<'_> {
             conditions: self.conditions(value, path),
             any_applies: value["applicabilityBehavior"] == "any",
             when: self.when(value, path),
+            repeat: self.repeat(value, path),
+            days: self.days(value, path),
             related: self.related(value, path),
             resource: value.get("resource").cloned(),
             definition,
@@ -223,9 +225,9 @@ impl Reader<'_> {
             ("timingDuration", |value| when::duration(value).map(When::After), OFFSET),
             ("timingRange", |value| when::range(value).map(When::After), "a range of times, the lower one first"),
         ];
-        for name in ["timingAge", "timingTiming", "timingRelativeTime"] {
+        for name in ["timingAge", "timingRelativeTime"] {
             if value.get(name).is_some() {
-                let text = "give the time as dateTime, Period, Duration or Range";
+                let text = "give the time as dateTime, Period, Duration, Range or Timing";
                 self.fault(IssueType::NotSupported, &format!("{path}.{name}"), text);
             }
         }
@@ -235,6 +237,27 @@ impl Reader<'_> {
             self.fault(IssueType::Value, &format!("{path}.{name}"), *text);
         }
         when
+    }
+
+    fn repeat(&mut self, value: &Value, path: &str) -> Option<Repeat> {
+        let repeat = when::timing(value.get("timingTiming")?);
+        if repeat.is_none() {
+            self.fault(IssueType::NotSupported, &format!("{path}.timingTiming"), when::TIMING);
+        }
+        repeat
+    }
+
+    fn days(&mut self, value: &Value, path: &str) -> Vec<u32> {
+        let said = members(value, "extension").filter(|extension| extension["url"] == DAYS_OF_CYCLE);
+        let days = said.flat_map(|extension| members(extension, "extension")).filter(|day| day["url"] == "day");
+        let read: Vec<Option<u32>> = days
+            .map(|day| day["valueInteger"].as_u64().and_then(|day| u32::try_from(day).ok()).filter(|day| *day > 0))
+            .collect();
+        if read.len() > when::REPEATS_LIMIT || read.contains(&None) {
+            let text = format!("days of a cycle are counted from 1, and are {} at most", when::REPEATS_LIMIT);
+            self.fault(IssueType::Value, &format!("{path}.extension"), text);
+        }
+        read.into_iter().flatten().collect()
     }
 
     fn related(&mut self, value: &Value, path: &str) -> Vec<Related> {

@@ -187,8 +187,7 @@ impl<'a> Standing<'a> {
 
     /// By its own timing.
     fn at_its_time(&self, node: usize, above: Opening, mut opening: Opening) -> Opening {
-        let when = self.graph.nodes[node].action.as_ref().and_then(|action| action.when);
-        let (low, high) = match (when, above.when) {
+        let (low, high) = match (self.graph.nodes[node].when, above.when) {
             (Some(When::Between { low, high }), _) => (low, high),
             (Some(When::After(window)), Opens::From(from)) => {
                 (Some(after(from, window.low_us)), window.high_us.map(|high| after(from, high)))

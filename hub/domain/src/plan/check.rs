@@ -6,12 +6,12 @@ use std::sync::Arc;
 use hub_fhirpath::Expression;
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{Action, Plan, Required, WORK};
+use schemas::plan::{Action, Plan, Repeat, Required, WORK};
 use serde_json::{Value, json};
 
 use super::graph::Graph;
 
-/// More actions than this (nested ones counted) are refused.
+/// More actions than this are refused: nested ones are counted, and each as often as it is repeated.
 pub const ACTIONS_LIMIT: usize = 2_000;
 /// Deeper nesting is refused.
 pub const DEPTH_LIMIT: usize = 32;
@@ -24,7 +24,7 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
     let url = plan.name.split('|').next().unwrap_or_default();
     let mut faults = Faults { issues: Vec::new(), places: HashMap::new(), count: 0, relations: 0, url };
     faults.carried("title", "description", plan.title.as_ref().map(|title| title.as_str().into()));
-    faults.walk(&plan.actions, "action", 1);
+    faults.walk(&plan.actions, "action", 1, 1);
     faults.relations(&plan.actions, "action");
     if faults.issues.is_empty() {
         let graph = Graph::bind(plan, 1);
@@ -51,13 +51,18 @@ impl<'a> Faults<'a> {
         self.issues.push(Issue::error(code, path, text));
     }
 
-    fn walk(&mut self, actions: &'a [Arc<Action>], path: &str, depth: usize) {
-        self.count += actions.len();
+    fn walk(&mut self, actions: &'a [Arc<Action>], path: &str, depth: usize, times: usize) {
+        let often = |action: &Action| times.saturating_mul(repeats(action));
+        self.count = actions.iter().map(|action| often(action)).fold(self.count, usize::saturating_add);
         if depth > DEPTH_LIMIT {
             return self.fault(IssueType::TooLong, path, format!("actions are nested deeper than {DEPTH_LIMIT}"));
         }
         if self.count > ACTIONS_LIMIT {
-            return self.fault(IssueType::TooLong, path, format!("a plan has at most {ACTIONS_LIMIT} actions"));
+            return self.fault(
+                IssueType::TooLong,
+                path,
+                format!("a plan has at most {ACTIONS_LIMIT} actions, counted as often as each is done"),
+            );
         }
         for (i, action) in actions.iter().enumerate() {
             let path = format!("{path}[{i}]");
@@ -68,7 +73,7 @@ impl<'a> Faults<'a> {
             if action.definition.as_deref().is_some_and(|of| of.split('|').next() == Some(self.url)) {
                 self.fault(IssueType::Invariant, &path, "the plan is a part of itself");
             }
-            self.walk(&action.actions, &format!("{path}.action"), depth + 1);
+            self.walk(&action.actions, &format!("{path}.action"), depth + 1, often(action));
         }
     }
 
@@ -188,9 +193,13 @@ impl<'a> Faults<'a> {
     }
 }
 
+fn repeats(action: &Action) -> usize {
+    action.repeat.as_ref().map_or(1, Repeat::times).saturating_mul(action.days.len().max(1))
+}
+
 /// Of what is done within it, one branch excludes the other, or comes when that came to nothing.
 fn is_either_or(graph: &Graph, node: usize) -> bool {
-    graph.nodes[node].selection.is_exclusive() || graph.is_in_sequence(node)
+    graph.nodes[node].selection.is_exclusive() || graph.nodes[node].in_sequence
 }
 
 fn name(graph: &Graph, node: usize) -> &str {

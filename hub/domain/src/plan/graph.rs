@@ -1,6 +1,7 @@
 //! A plan bound to an order: its actions numbered in document order, each with what it waits for.
 //!
-//! An action that is done once per item stands here once for each request of the order. Node 0 is the whole; its Task
+//! An action that is done once per item stands here once for each request of the order, and one that is repeated once for
+//! each time. Node 0 is the whole; its Task
 //! is the fulfilment Task. The number of a node is the `<step>` in its Task's id, so it must never change for a
 //! running order: it depends on the plan and the number of items only. What is above has a smaller number than what is
 //! below it.
@@ -8,7 +9,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use schemas::plan::{Action, Condition, Plan, Related, Relationship, Required, Selection, When, Window};
+use schemas::plan::{Action, Condition, Plan, Related, Relationship, Repeat, Required, Selection, When, Window};
+use schemas::time::Timestamp;
+
+const DAY_US: i64 = 86_400_000_000;
 
 #[derive(Debug, Clone)]
 pub struct Graph {
@@ -29,6 +33,17 @@ pub struct Node {
     pub action: Option<Arc<Action>>,
     /// Which request of the order it is for; None: for all of it.
     pub item: Option<usize>,
+    /// Which of several it is, of each action above it, itself included, that stands here several times: the item, the
+    /// cycle, the day of the cycle. Counted from 1.
+    pub copies: Vec<u32>,
+    /// Nothing above it, nor itself, has stood here before.
+    pub is_first: bool,
+    /// It stands for all times that its action is done: they are its children.
+    pub is_repeated: bool,
+    /// Its branches are offered one after another.
+    pub in_sequence: bool,
+    /// When it may begin by itself.
+    pub when: Option<When>,
     pub selection: Selection,
     pub required: Required,
     pub waits: Vec<Wait>,
@@ -58,6 +73,11 @@ impl Graph {
             children: Vec::new(),
             action: None,
             item: None,
+            copies: Vec::new(),
+            is_first: true,
+            is_repeated: false,
+            in_sequence: false,
+            when: None,
             selection: Selection::All,
             required: Required::Must,
             waits: Vec::new(),
@@ -65,36 +85,67 @@ impl Graph {
         };
         let mut graph = Self { nodes: vec![whole], is_conditional: false, is_timed: false, is_bounded: false };
         for action in &plan.actions {
-            graph.place(action, 0, None, items);
+            graph.place(action, 0, items);
         }
         graph.tie();
         graph
     }
 
-    fn place(&mut self, action: &Arc<Action>, parent: usize, item: Option<usize>, items: usize) {
-        let per_item = action.per_item && item.is_none();
-        let copies = if per_item { items } else { 1 };
-        for copy in 0..copies {
-            let item = if per_item { Some(copy) } else { item };
-            let number = self.nodes.len();
-            self.nodes[parent].children.push(number);
-            self.nodes.push(Node {
-                parent,
-                children: Vec::new(),
-                action: Some(action.clone()),
-                item,
-                selection: action.selection,
-                required: action.required,
-                waits: Vec::new(),
-                ends: Vec::new(),
-            });
-            self.is_conditional |= !action.conditions.is_empty();
-            self.is_timed |= matches!(action.when, Some(When::After(_)));
-            self.is_bounded |= action.when.is_some_and(has_end);
-            for child in &action.actions {
-                self.place(child, number, item, items);
+    fn place(&mut self, action: &Arc<Action>, parent: usize, items: usize) {
+        for node in self.of_items(action, parent, items) {
+            if action.repeat.is_none() && action.days.is_empty() {
+                self.put(node, items);
+                continue;
+            }
+            let times = times(&node, action);
+            let all = Node { is_repeated: true, in_sequence: false, when: None, selection: Selection::All, ..node };
+            let number = self.add(all);
+            for one in times {
+                self.put(Node { parent: number, ..one }, items);
             }
         }
+    }
+
+    /// An action once for each item, where it is done for each.
+    fn of_items(&self, action: &Arc<Action>, parent: usize, items: usize) -> Vec<Node> {
+        let above = &self.nodes[parent];
+        let node = Node {
+            parent,
+            children: Vec::new(),
+            action: Some(action.clone()),
+            item: above.item,
+            copies: above.copies.clone(),
+            is_first: above.is_first,
+            is_repeated: false,
+            in_sequence: action.in_sequence,
+            when: action.when,
+            selection: action.selection,
+            required: action.required,
+            waits: Vec::new(),
+            ends: Vec::new(),
+        };
+        match action.per_item && above.item.is_none() {
+            true => (0..items).map(|n| Node { item: Some(n), ..copy(&node, n as u32 + 1, n == 0) }).collect(),
+            false => vec![node],
+        }
+    }
+
+    fn put(&mut self, node: Node, items: usize) {
+        let action = node.action.clone();
+        let number = self.add(node);
+        for child in action.iter().flat_map(|action| &action.actions) {
+            self.place(child, number, items);
+        }
+    }
+
+    fn add(&mut self, node: Node) -> usize {
+        let number = self.nodes.len();
+        self.is_conditional |= node.action.as_ref().is_some_and(|action| !action.conditions.is_empty());
+        self.is_timed |= matches!(node.when, Some(When::After(_)));
+        self.is_bounded |= node.when.is_some_and(has_end);
+        self.nodes[node.parent].children.push(number);
+        self.nodes.push(node);
+        number
     }
 
     /// Turns relations into waits.
@@ -109,20 +160,25 @@ impl Graph {
             }
         }
         for (from, action) in actions.iter().enumerate() {
+            if self.nodes[from].is_repeated {
+                continue;
+            }
             for related in action.iter().flat_map(|action| &action.related) {
                 let all = called.get(related.target.as_str()).map(Vec::as_slice).unwrap_or_default();
-                for target in self.same_item(from, all) {
+                for target in self.nearest(from, all) {
                     self.relate(from, target, related);
                 }
             }
         }
     }
 
-    /// Of the same item where there is one, else of all items.
-    fn same_item(&self, from: usize, all: &[usize]) -> Vec<usize> {
-        let item = self.nodes[from].item;
-        let same: Vec<usize> = all.iter().copied().filter(|n| item.is_some() && self.nodes[*n].item == item).collect();
-        if same.is_empty() { all.to_vec() } else { same }
+    /// Of the same item, cycle and day where there are such; else what stands for all of them.
+    fn nearest(&self, from: usize, all: &[usize]) -> Vec<usize> {
+        let own = &self.nodes[from].copies;
+        let shared = |n: usize| self.nodes[n].copies.iter().zip(own).take_while(|(one, other)| one == other).count();
+        let rank = |n: &usize| (shared(*n), std::cmp::Reverse(self.nodes[*n].copies.len()));
+        let most = all.iter().map(rank).max();
+        all.iter().copied().filter(|n| Some(rank(n)) == most).collect()
     }
 
     fn relate(&mut self, from: usize, target: usize, related: &Related) {
@@ -184,11 +240,6 @@ impl Graph {
         std::iter::successors(Some(node), |n| Some(self.nodes[*n].parent)).take_while(|n| *n != 0)
     }
 
-    /// Whether its branches are offered one after another.
-    pub fn is_in_sequence(&self, node: usize) -> bool {
-        self.nodes[node].action.as_ref().is_some_and(|action| action.in_sequence)
-    }
-
     /// Of branches in sequence: what is usually chosen comes first, then they come in the order of the document.
     pub fn turn(&self, node: usize) -> (bool, usize) {
         (!self.nodes[node].action.as_ref().is_some_and(|action| action.precheck), node)
@@ -197,7 +248,7 @@ impl Graph {
     /// The branches that are offered before this one.
     pub fn turns_before(&self, node: usize) -> impl Iterator<Item = usize> + use<'_> {
         let parent = self.nodes[node].parent;
-        let siblings = if self.is_in_sequence(parent) { self.nodes[parent].children.as_slice() } else { &[] };
+        let siblings = if self.nodes[parent].in_sequence { self.nodes[parent].children.as_slice() } else { &[] };
         siblings.iter().copied().filter(move |other| self.turn(*other) < self.turn(node))
     }
 
@@ -212,8 +263,69 @@ impl Graph {
         self.upwards(node).all(|n| self.nodes[self.nodes[n].parent].selection.is_certain())
     }
 
+    /// The name of its action, and which of several it is: `give [2.8]`. Of the whole none.
+    pub fn name(&self, node: usize) -> Option<String> {
+        let (node, copies) = (&self.nodes[node], self.nodes[node].copies.iter());
+        let name = &node.action.as_ref()?.id;
+        let copies: Vec<String> = copies.map(u32::to_string).collect();
+        Some(if copies.is_empty() { name.clone() } else { format!("{name} [{}]", copies.join(".")) })
+    }
+
     pub fn conditions(&self, node: usize) -> &[Condition] {
-        self.nodes[node].action.as_ref().map(|action| action.conditions.as_slice()).unwrap_or_default()
+        let node = &self.nodes[node];
+        // Each time is asked by itself.
+        let action = node.action.as_ref().filter(|_| !node.is_repeated);
+        action.map(|action| action.conditions.as_slice()).unwrap_or_default()
+    }
+}
+
+/// A node once for each cycle, and for each day of it.
+fn times(node: &Node, action: &Action) -> Vec<Node> {
+    let cycles: Vec<Node> = match &action.repeat {
+        None => vec![node.clone()],
+        Some(Repeat::Every { count, us }) => {
+            let nth = |n: u32| Node {
+                when: Some(later(node.when, us.saturating_mul(n.into()))),
+                ..copy(node, n + 1, n == 0)
+            };
+            (0..*count).map(nth).collect()
+        }
+        Some(Repeat::At(events)) => {
+            let at = |low: &Timestamp| Some(When::Between { low: Some(*low), high: None });
+            let events = (1..).zip(events);
+            events.map(|(n, low)| Node { when: at(low), ..copy(node, n, n == 1) }).collect()
+        }
+    };
+    if action.days.is_empty() {
+        return cycles;
+    }
+    let days = |cycle: &Node| -> Vec<Node> {
+        let of_day = |(n, day): (usize, &u32)| {
+            let when = Some(later(cycle.when, (i64::from(*day) - 1).saturating_mul(DAY_US)));
+            Node { when, ..copy(cycle, *day, n == 0) }
+        };
+        action.days.iter().enumerate().map(of_day).collect()
+    };
+    cycles.iter().flat_map(days).collect()
+}
+
+fn copy(node: &Node, number: u32, is_first: bool) -> Node {
+    let mut copy = node.clone();
+    copy.copies.push(number);
+    copy.is_first &= is_first;
+    copy
+}
+
+/// So long after the time that is there, or after what it stands in may begin.
+fn later(when: Option<When>, us: i64) -> When {
+    let shift = |time: Timestamp| Timestamp(time.0.saturating_add(us));
+    match when {
+        None => When::After(Window { low_us: us, high_us: None }),
+        Some(When::Between { low, high }) => When::Between { low: low.map(shift), high: high.map(shift) },
+        Some(When::After(Window { low_us, high_us })) => {
+            let high_us = high_us.map(|high| high.saturating_add(us));
+            When::After(Window { low_us: low_us.saturating_add(us), high_us })
+        }
     }
 }
 

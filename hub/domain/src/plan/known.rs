@@ -70,7 +70,7 @@ impl Known {
         // What is idle is no part of it any more.
         let children = || node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle);
         let is_idle = !node.children.is_empty() && children().next().is_none();
-        let in_sequence = node.action.as_ref().is_some_and(|action| action.in_sequence);
+        let in_sequence = node.in_sequence;
         let has_begun = children().any(|child| child.has_begun);
         let is_lost_unit = node.selection == Selection::AllOrNone && is_lost(children());
         // None of a unit was done: that is allowed, and nobody waits for it.

@@ -2,6 +2,8 @@
 
 pub mod advance;
 pub mod check;
+pub mod drawing;
 pub mod graph;
 mod known;
 pub mod run;
+pub mod simulate;

@@ -14,5 +14,6 @@ mod orders;
 mod plans;
 mod proof;
 mod refused;
+mod simulated;
 mod timed;
 mod world;

@@ -307,14 +307,25 @@ fn the_official_examples_run_with_an_hour_between_their_steps() {
 }
 
 #[test]
-fn cycles_are_refused_as_long_as_nobody_turns_them() {
+fn the_official_chemotherapy_is_given_in_six_cycles_of_three_weeks() {
     for name in ["r5/RequestOrchestration-kdn5-example.json", "r4/RequestGroup-kdn5-example.json"] {
         let Some(body) = example(name) else { return };
-        let mut draft = body.clone();
-        draft["status"] = json!("draft");
-        posted(&mut World::new(), draft);
-        let refused = World::new().create(body, Caller::Local).unwrap_err();
-        let paths: Vec<&str> = refused.issues.iter().map(|issue| issue.path.as_str()).collect();
-        assert_eq!(paths, ["RequestGroup.action[0].action[0].action[0].action[0].timingTiming"], "{name}");
+        let mut world = World::new();
+        let order = posted(&mut world, body);
+        let mut given = Vec::new();
+        for day in 1..=120 {
+            let on_offer: Vec<u32> = (1..60)
+                .filter(|step| world.newest(&order, *step).is_some_and(|task| task.text("status") == Some("requested")))
+                .collect();
+            for step in on_offer {
+                given.push(day);
+                world.does(&order, step, "Practitioner/1");
+            }
+            world.passes(24 * 3600);
+        }
+        let first_days = (0..6).map(|cycle| 1 + cycle * 21);
+        let expected: Vec<u32> = first_days.flat_map(|day| [day, day, day + 7]).collect();
+        assert_eq!(given, expected, "two drugs on the first day of each, one of them again on the eighth: {name}");
+        assert_eq!(world.newest(&order, 0).unwrap().text("status"), Some("completed"));
     }
 }

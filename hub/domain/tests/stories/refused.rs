@@ -165,6 +165,7 @@ fn times_are_times() {
         ("timingRange", json!({ "low": hours(2), "high": hours(1) })),
         ("timingAge", json!({ "value": 4, "code": "a" })),
         ("timingTiming", json!({ "repeat": { "count": 2 } })),
+        ("timingTiming", json!({ "repeat": { "period": 1, "periodUnit": "d" } })),
         ("timingRelativeTime", json!([{}])),
     ] {
         let fault = fault(with(name, value));
@@ -203,6 +204,11 @@ fn what_is_too_large_is_refused() {
         deep = json!({ "id": format!("g{n}"), "action": [deep] });
     }
     assert!(fault(json!([deep])).contains("nested deeper than 32"));
+    let repeat = json!({ "repeat": { "count": 1_000, "period": 1, "periodUnit": "d" } });
+    let often = json!({ "id": "g", "timingTiming": repeat, "action": [
+        step("a", json!({ "timingTiming": repeat })),
+    ] });
+    is_told(json!([often]), "action[0].action", "at most 2000 actions, counted as often as each is done");
     let relations: Vec<Value> = (0..10_001).map(|_| json!({ "targetId": "b", "relationship": "after-end" })).collect();
     let related = json!([step("a", json!({ "relatedAction": relations })), step("b", json!({}))]);
     is_told(related, "action[0]", "at most 10000 relations");

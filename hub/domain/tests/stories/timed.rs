@@ -143,3 +143,51 @@ fn an_end_can_be_counted_from_another_end() {
     assert_eq!(said(&world, &order, 3), "overdue");
     world.check_histories();
 }
+
+#[test]
+fn a_cycle_is_done_as_often_as_it_says_and_each_time_waits_for_its_own() {
+    let cycle = json!({
+        "id": "cycle",
+        "timingTiming": { "repeat": { "count": 2, "period": 21, "periodUnit": "d" } },
+        "action": [
+            step("give", json!({ "extension": [{
+                "url": "http://hl7.org/fhir/StructureDefinition/timing-daysOfCycle",
+                "extension": [{ "url": "day", "valueInteger": 1 }, { "url": "day", "valueInteger": 8 }],
+            }] })),
+            step("look", json!({ "relatedAction": [{ "targetId": "give", "relationship": "after-end" }] })),
+        ],
+    });
+    let after = json!({ "relatedAction": [{ "targetId": "cycle", "relationship": "after-end" }] });
+    let mut world = world_of(json!([cycle, step("report", after)]));
+    let order = world.submit(referral());
+    // 2 all cycles; 3 the first, 4 its giving on 5 and 6, 7 look; 8 the second, 9 its giving on 10 and 11, 12 look.
+    let states = "0 requested, 5 requested, 6 draft, 7 draft, 10 draft, 11 draft, 12 draft, 13 draft";
+    assert_eq!(world.states(&order), states);
+    world.does(&order, 5, "Organization/x");
+    world.passes(7 * 24 * HOUR + 1);
+    world.does(&order, 6, "Organization/x");
+    world.does(&order, 7, "Organization/x");
+    let states = "0 in-progress, 5 completed, 6 completed, 7 completed, 10 draft, 11 draft, 12 draft, 13 draft";
+    assert_eq!(world.states(&order), states);
+    world.passes(14 * 24 * HOUR);
+    assert!(world.states(&order).ends_with("10 requested, 11 draft, 12 draft, 13 draft"));
+    world.does(&order, 10, "Organization/x");
+    world.passes(7 * 24 * HOUR);
+    for number in [11, 12, 13] {
+        world.does(&order, number, "Organization/x");
+    }
+    assert!(world.states(&order).starts_with("0 completed"));
+    world.check_histories();
+}
+
+#[test]
+fn a_step_is_done_at_its_events() {
+    let at = json!({ "timingTiming": { "event": ["2026-09-22", "2026-09-23"] } });
+    let mut world = world_of(json!([step("at", at)]));
+    let order = world.submit(referral());
+    assert_eq!(world.states(&order), "0 requested, 3 draft, 4 draft");
+    world.passes(12 * HOUR);
+    assert_eq!(world.states(&order), "0 requested, 3 requested, 4 draft");
+    world.passes(24 * HOUR);
+    assert_eq!(world.states(&order), "0 requested, 3 requested, 4 requested");
+}
