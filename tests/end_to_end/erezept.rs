@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 use tests::{Client, Hub, Parts, Reply, World, stories, tell, until};
 
-stories![an_e_rezept_lives_from_creation_to_receipt, whoever_lacks_the_code_or_comes_at_the_wrong_time_is_refused,];
+stories![
+    an_e_rezept_lives_from_creation_to_receipt,
+    whoever_lacks_the_code_or_comes_at_the_wrong_time_is_refused,
+    a_lost_answer_comes_again_to_who_proves_itself_again,
+];
 
 pub(crate) const FLOW: &str = "https://gematik.de/fhir/erp/CodeSystem/GEM_ERP_CS_FlowType";
 const NUMBER: &str = "https://gematik.de/fhir/erp/NamingSystem/GEM_ERP_NS_PrescriptionId";
@@ -75,6 +79,25 @@ fn dispense(number: &str) -> Value {
         "subject": { "identifier": { "system": "http://fhir.de/sid/gkv/kvid-10", "value": "X110465770" } },
         "whenHandedOver": "2026-11-23",
     })
+}
+
+async fn a_lost_answer_comes_again_to_who_proves_itself_again(world: World) {
+    let hub = world.hub().await;
+    let service = service(&hub);
+    let (number, access) = creates(&service).await;
+    activates(&service, &number, &access).await.is(200);
+    let id = uuid::Uuid::new_v4().to_string();
+    let asks =
+        async |wish: String| service.post_text(&format!("Task/{number}/{wish}"), "").header("x-request-id", &id).await;
+    let accepts = async |code: &str| asks(format!("$accept?ac={code}")).await;
+    let secret = |reply: &Reply| code(&reply.resources()[0], "Secret").unwrap();
+    let first = secret(&accepts(&access).await.is(200));
+    assert_eq!(secret(&accepts(&access).await.is(200)), first);
+    accepts("guessed").await.is(422);
+    // Another wish under the same id is not taken for the first one.
+    asks(format!("$reject?secret={first}")).await.is(422);
+    calls(&service, &format!("Task/{number}/$reject?secret={first}")).await.is(204);
+    hub.closes().await;
 }
 
 async fn an_e_rezept_lives_from_creation_to_receipt(world: World) {

@@ -98,17 +98,20 @@ impl Call {
         header.or_else(|| self.parameter("secret")).or_else(|| self.parameter("ac"))
     }
 
-    /// `body`: what makes it another request, or the same once more.
     async fn asks(&self, wish: Wish, body: &[u8]) -> Result<Answer, ErpNo> {
-        let repeat = content::repeat_by_request_id(&self.headers, &self.caller, "erp", body)?;
+        let (number, code) = (self.number.clone(), self.code());
+        // The first answer is told again to who wants the same of the same prescription, and proves itself again.
+        let parts = [wish.name(), number.as_deref().unwrap_or_default(), code.as_deref().unwrap_or_default()];
+        let whole = [parts.join(" ").as_bytes(), body].concat();
+        let repeat = content::repeat_by_request_id(&self.headers, &self.caller, "erp", &whole)?;
         let random = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let ask = erp::Ask { wish, number: self.number.clone(), code: self.code(), random };
+        let ask = erp::Ask { wish, number, code, random };
         Ok(execute_ask(&self.service, self.caller.clone(), repeat, Ask::Erp(Box::new(ask))).await?)
     }
 
     /// Of a request without a body.
     async fn asks_plainly(&self, wish: Wish) -> Result<Answer, ErpNo> {
-        self.asks(wish, self.number.as_deref().unwrap_or_default().as_bytes()).await
+        self.asks(wish, b"").await
     }
 
     fn base(&self) -> String {

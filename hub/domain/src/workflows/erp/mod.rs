@@ -81,7 +81,7 @@ pub enum Wish {
 }
 
 impl Wish {
-    fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",
             Self::Activate { .. } => "activate",
