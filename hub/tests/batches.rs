@@ -92,8 +92,8 @@ impl Registry for Fragile {
     async fn root_of(&self, key: &Key) -> Result<Option<Uuid>, Trouble> {
         self.kept.root_of(key).await
     }
-    async fn tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
-        self.kept.tasks_of(root).await
+    async fn parts_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
+        self.kept.parts_of(root).await
     }
     async fn outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {
         self.kept.outgoing(limit, lease).await

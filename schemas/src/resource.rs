@@ -1,8 +1,11 @@
 //! A resource: a typed head over its JSON body. The body is kept as it came; the hub writes only `id` and `meta`.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
@@ -48,6 +51,37 @@ impl Document {
             Err(shared) => (*Self(shared)).clone(),
         }
     }
+}
+
+/// Some of the members of a JSON object; what is not named is read over, and costs next to nothing.
+///
+/// # Errors
+/// Those of the JSON.
+pub fn glance(text: &[u8], names: &[&str]) -> Result<Body, serde_json::Error> {
+    struct Named<'n>(&'n [&'n str]);
+    impl<'de> Visitor<'de> for Named<'_> {
+        type Value = Body;
+
+        fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            to.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Body, A::Error> {
+            let mut body = Body::with_capacity(self.0.len());
+            while let Some(name) = members.next_key::<String>()? {
+                if self.0.contains(&name.as_str()) {
+                    body.insert(name, members.next_value()?);
+                } else {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(body)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let body = reader.deserialize_map(Named(names))?;
+    reader.end()?;
+    Ok(body)
 }
 
 /// Of a text that was checked.
@@ -168,8 +202,8 @@ impl Kind {
     }
 }
 
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
@@ -199,8 +233,8 @@ impl Key {
     }
 }
 
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.id)
     }
 }
@@ -258,4 +292,19 @@ pub fn text_at<'a>(body: &'a Body, path: &[&str]) -> Option<&'a str> {
 /// The members of a repeating element; nothing when it is absent.
 pub fn list<'a>(body: &'a Body, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     body.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glance_reads_what_is_named_and_no_more() {
+        let text = br#"{ "id": "1", "deep": { "id": [2, { "status": "no" }] }, "sta\u0074us": "ready", "n": 1.50 }"#;
+        let body = glance(text, &["status", "n", "absent"]).expect("an object");
+        assert_eq!(Value::Object(body).to_string(), r#"{"status":"ready","n":1.50}"#);
+        for wrong in ["", "[]", "1", r#"{"id": 1"#, "{} {}", r#"{"deep": {"a": }}"#] {
+            assert!(glance(wrong.as_bytes(), &["id"]).is_err(), "{wrong}");
+        }
+    }
 }

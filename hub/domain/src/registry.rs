@@ -176,8 +176,8 @@ pub trait Registry: Send + Sync {
     /// The order (or, of what is no order, the resource itself) that a resource belongs to.
     async fn root_of(&self, key: &Key) -> Result<Option<Uuid>, Trouble>;
 
-    /// All current Tasks of one order, in the order of their steps.
-    async fn tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble>;
+    /// What one order is now: its requests, and then its Tasks in the order of their steps.
+    async fn parts_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble>;
 
     /// Messages not yet sent, most urgent and oldest first, and not handed to anybody for `lease`.
     async fn outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble>;

@@ -173,8 +173,8 @@ impl Registry for Faulty {
         self.inner.root_of(key).await
     }
 
-    async fn tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
-        self.inner.tasks_of(root).await
+    async fn parts_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
+        self.inner.parts_of(root).await
     }
 
     async fn outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {

@@ -2,6 +2,7 @@
 
 use hub_domain::registry::{HistoryOf, Page, Stored, Trouble};
 use schemas::ids::TaskId;
+use schemas::resource::Kind;
 use uuid::Uuid;
 
 use crate::pages;
@@ -139,10 +140,10 @@ pub(crate) fn ids_of(root: Uuid) -> (String, String) {
 
 /// By step and offer; Tasks whose id says neither come last, by id.
 pub(crate) fn in_step_order(rows: &[VersionRow]) -> Result<Vec<Stored>, Trouble> {
-    let mut tasks = rows.iter().map(VersionRow::stored).collect::<Result<Vec<_>, _>>()?;
-    tasks.sort_by_cached_key(|task| {
-        let id = task.key.id.parse::<TaskId>();
-        (id.map_or((u32::MAX, 0), |id| (id.step, id.occurrence)), task.key.id.clone())
+    let mut parts = rows.iter().map(VersionRow::stored).collect::<Result<Vec<_>, _>>()?;
+    parts.sort_by_cached_key(|part| {
+        let step = part.key.id.parse::<TaskId>().map_or((u32::MAX, 0), |id| (id.step, id.occurrence));
+        (part.key.kind == Kind::TASK, step, part.key.clone())
     });
-    Ok(tasks)
+    Ok(parts)
 }

@@ -70,7 +70,7 @@ contract! {
         the_history_is_newest_first_and_pages_join_up,
         the_history_of_all_types_pages_and_knows_what_was_current,
         a_type_history_never_shows_what_a_late_commit_precedes,
-        the_tasks_of_an_order_come_in_the_order_of_their_steps,
+        the_parts_of_an_order_are_its_requests_and_its_tasks_by_their_steps,
         what_was_written_survives_a_restart,
         a_damaged_page_token_is_refused,
         a_poller_misses_nothing,

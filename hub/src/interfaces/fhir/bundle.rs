@@ -32,6 +32,11 @@ impl Writer {
         self.entry(&format!("{base}/{}", stored.key), Some(&body), &json!({ "search": { "mode": mode } }));
     }
 
+    /// As one of a collection.
+    pub(super) fn part(&mut self, base: &str, stored: &Stored) {
+        self.entry(&format!("{base}/{}", stored.key), Some(&stored.body), &json!({}));
+    }
+
     pub(super) fn outcome(&mut self, outcome: &Value) {
         let body = outcome.to_string().into_bytes();
         self.entry("", Some(&body), &json!({ "search": { "mode": "outcome" } }));
@@ -73,8 +78,12 @@ impl Writer {
             self.entries.extend_from_slice(body);
             self.entries.push(b',');
         }
-        // `rest` is an object with at least one member: its braces close this entry.
-        self.entries.extend_from_slice(&rest.to_string().as_bytes()[1..]);
+        // The braces of `rest` close this entry.
+        let rest = rest.to_string();
+        if rest == "{}" {
+            self.entries.pop();
+        }
+        self.entries.extend_from_slice(&rest.as_bytes()[1..]);
     }
 
     pub(super) fn finish(mut self) -> Vec<u8> {

@@ -157,8 +157,8 @@ impl Registry for Postgres {
         metered("history", self.read_history(of)).await
     }
 
-    async fn tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
-        metered("tasks_of", self.read_tasks_of(root)).await
+    async fn parts_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
+        metered("parts_of", self.read_parts_of(root)).await
     }
 
     async fn outgoing(&self, limit: u32, lease: Duration) -> Result<Vec<Outgoing>, Trouble> {

@@ -1,4 +1,4 @@
-//! Reading single resources, their history, and the Tasks of an order.
+//! Reading single resources, their history, and the parts of an order.
 
 use hub_domain::registry::{HistoryOf, Page, Stored, Trouble};
 use schemas::resource::Key;
@@ -16,13 +16,18 @@ const CURRENT: &str = "-- read
                           WHERE kind = wanted.kind AND id = wanted.id ORDER BY version DESC LIMIT 1) AS v
      WHERE v.method <> 3
      ORDER BY wanted.place";
-/// The plan is made for any order: each version is looked up by its key, however many Tasks that plan expects.
-const TASKS_OF: &str = "-- tasks_of
+/// The plan is made for any order: each version is looked up by its key, however many Tasks that plan expects. The requests
+/// stand in the head.
+const PARTS_OF: &str = "-- parts_of
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
-      FROM (SELECT id, version FROM task WHERE id >= $1 AND id < $2
-            UNION ALL SELECT id, version FROM task WHERE root = $3) AS t
+      FROM (SELECT 'Task' AS kind, id FROM task WHERE id >= $1 AND id < $2
+            UNION ALL SELECT 'Task', id FROM task WHERE root = $3
+            UNION ALL SELECT split_part(key, '/', 1), split_part(key, '/', 2)
+                        FROM head CROSS JOIN LATERAL jsonb_array_elements_text(run::jsonb -> 'r') AS request (key)
+                       WHERE root = $3) AS part
      CROSS JOIN LATERAL (SELECT * FROM version
-                          WHERE kind = 'Task' AND id = t.id AND version = t.version LIMIT 1) AS v";
+                          WHERE kind = part.kind AND id = part.id ORDER BY version DESC LIMIT 1) AS v
+     WHERE v.method <> 3";
 
 /// Of each type as many as a page may need, each by its index.
 const SCANNED: &str = "
@@ -46,9 +51,9 @@ impl Postgres {
         row.map(|row| row.stored()).transpose()
     }
 
-    pub(super) async fn read_tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
+    pub(super) async fn read_parts_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
         let (from, to) = history::ids_of(root);
-        let rows = sqlx::query_as::<_, VersionRow>(TASKS_OF).bind(from).bind(to).bind(root);
+        let rows = sqlx::query_as::<_, VersionRow>(PARTS_OF).bind(from).bind(to).bind(root);
         let rows = self.readers.all(rows).await?;
         history::in_step_order(&rows)
     }

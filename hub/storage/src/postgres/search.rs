@@ -20,11 +20,12 @@ const VERSIONS: &str = "-- search_bodies
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
       FROM unnest($2::text[], $3::integer[]) AS wanted (id, version)
       JOIN version AS v ON v.kind = $1 AND v.id = wanted.id AND v.version = wanted.version";
+/// The plan is made for few: each resource is looked up by its number, however many rows are expected of a value.
 const POINTERS: &str = "-- pointers
     SELECT w.value, r.kind, r.id, r.status
       FROM unnest($1::uuid[]) AS w (value)
      CROSS JOIN LATERAL (SELECT seq FROM search_token WHERE value = w.value ORDER BY seq DESC LIMIT $2) AS t
-      JOIN resource AS r ON r.seq = t.seq
+     CROSS JOIN LATERAL (SELECT kind, id, status FROM resource WHERE seq = t.seq LIMIT 1) AS r
      ORDER BY t.seq DESC";
 /// The newest of all these types, and up to where the least shown of them was shown.
 const SHOWN: &str = "-- shown

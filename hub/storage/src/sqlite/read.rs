@@ -1,4 +1,4 @@
-//! Reading single resources, their history, and the Tasks of an order.
+//! Reading single resources, their history, and the parts of an order.
 
 use hub_domain::registry::{HistoryOf, Page, Stored, Trouble};
 use schemas::resource::Key;
@@ -19,11 +19,16 @@ const CURRENT: &str = "-- read
        AND v.version = (SELECT max(version) FROM version
                          WHERE kind = wanted.value ->> 0 AND id = wanted.value ->> 1)
      ORDER BY wanted.key";
-const TASKS_OF: &str = "-- tasks_of
+/// The requests stand in the head.
+const PARTS_OF: &str = "-- parts_of
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
-      FROM (SELECT id, version FROM task WHERE id >= $1 AND id < $2
-            UNION SELECT id, version FROM task WHERE root = $3) AS t
-      JOIN version AS v ON v.kind = 'Task' AND v.id = t.id AND v.version = t.version";
+      FROM (SELECT 'Task' AS kind, id FROM task WHERE id >= $1 AND id < $2
+            UNION SELECT 'Task', id FROM task WHERE root = $3
+            UNION SELECT substr(value, 1, instr(value, '/') - 1), substr(value, instr(value, '/') + 1)
+                    FROM head CROSS JOIN json_each(head.run, '$.r') WHERE head.root = $3) AS part
+     CROSS JOIN version AS v
+     WHERE v.kind = part.kind AND v.id = part.id AND v.method <> 3
+       AND v.version = (SELECT max(version) FROM version WHERE kind = part.kind AND id = part.id)";
 
 impl Sqlite {
     pub(super) async fn read_current(&self, keys: &[Key]) -> Result<Vec<Stored>, Trouble> {
@@ -38,9 +43,9 @@ impl Sqlite {
         row.map(|row| row.stored()).transpose()
     }
 
-    pub(super) async fn read_tasks_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
+    pub(super) async fn read_parts_of(&self, root: Uuid) -> Result<Vec<Stored>, Trouble> {
         let (from, to) = history::ids_of(root);
-        let rows = sqlx::query_as::<_, VersionRow>(TASKS_OF).bind(from).bind(to).bind(root);
+        let rows = sqlx::query_as::<_, VersionRow>(PARTS_OF).bind(from).bind(to).bind(root);
         let rows = rows.fetch_all(&self.readers).await.map_err(trouble)?;
         history::in_step_order(&rows)
     }

@@ -168,23 +168,38 @@ pub(crate) async fn a_type_history_never_shows_what_a_late_commit_precedes(place
     other.close().await;
 }
 
-pub(crate) async fn the_tasks_of_an_order_come_in_the_order_of_their_steps(place: Place) {
+pub(crate) async fn the_parts_of_an_order_are_its_requests_and_its_tasks_by_their_steps(place: Place) {
     let registry = &*place.registry;
     let (order, other) = (root(0xabc), root(0xabd));
-    let task = |id: String| Key::task(id);
     let body = || json!({ "status": "requested", "intent": "order" });
     let mut decision = deciding(now(registry).await).on(order, None).on(other, None);
     for id in
         [format!("{order}.10"), format!("{order}.2"), "own-id".into(), format!("{order}.0"), format!("{order}.2.2")]
     {
-        decision = decision.creates(order, task(id), body());
+        decision = decision.creates(order, Key::task(id), body());
     }
-    let decision = decision.creates(other, task(format!("{other}.0")), body()).done();
+    for id in ["second", "first", "gone"] {
+        decision = decision.creates(order, request(id), body());
+    }
+    decision =
+        decision.creates(order, request("of-no-part"), body()).creates(other, Key::task(format!("{other}.0")), body());
+    let mut decision = decision.done();
+    let requests = ["first", "second", "gone"].map(|id| request(id).to_string()).to_vec();
+    let state: TaskState = serde_json::from_value(json!({ "s": "requested", "o": 1 })).unwrap();
+    let run = Some(Run { requests, tasks: vec![state], ..Run::default() });
+    decision.heads[0].head.run = run.clone();
     assert_eq!(commit(registry, &[decision]).await, [Committed::Done]);
-    let tasks = registry.tasks_of(order).await.unwrap();
-    let ids: Vec<&str> = tasks.iter().map(|task| task.key.id.as_str()).collect();
-    let expected = [".0", ".2", ".2.2", ".10"].map(|step| format!("{order}{step}"));
-    assert_eq!(ids, [&expected[0], &expected[1], &expected[2], &expected[3], "own-id"]);
+    let later = deciding(now(registry).await).on(order, Some(1)).deletes(order, request("gone"), 2);
+    let mut later = later.updates(order, request("first"), 2, json!({ "status": "active" })).done();
+    later.heads[0].head.run = run;
+    assert_eq!(commit_one(registry, later).await.0, Committed::Done);
+    let parts = registry.parts_of(order).await.unwrap();
+    let ids: Vec<String> = parts.iter().map(|part| format!("{}/{}", part.key.id, part.version)).collect();
+    let steps = [".0", ".2", ".2.2", ".10"].map(|step| format!("{order}{step}/1"));
+    assert_eq!(ids, [&["first/2".to_owned(), "second/1".to_owned()][..], &steps, &["own-id/1".to_owned()]].concat());
+    let of_other = registry.parts_of(other).await.unwrap();
+    assert_eq!(of_other.into_iter().map(|part| part.key).collect::<Vec<_>>(), [Key::task(format!("{other}.0"))]);
+    assert_eq!(registry.parts_of(root(0xabe)).await.unwrap(), []);
 }
 
 pub(crate) async fn what_was_written_survives_a_restart(place: Place) {

@@ -129,7 +129,8 @@ impl State {
             assert_eq!(state.versions.get(key).map_or(0, |all| *all.last().unwrap()), newest);
         }
         for root in state.heads.keys() {
-            let tasks = registry.tasks_of(*root).await.unwrap();
+            let tasks = registry.parts_of(*root).await.unwrap();
+            let tasks: Vec<_> = tasks.into_iter().filter(|part| part.key.kind == Kind::TASK).collect();
             assert!(tasks.iter().all(|task| state.versions[&task.key].last() == Some(&task.version)));
             assert_eq!(tasks.len(), 2, "an order has all of its Tasks");
         }

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use hub_domain::query::{Param, find};
-use hub_domain::registry::Pointer;
+use hub_domain::registry::{Pointer, Stored};
 use schemas::order;
 use schemas::resource::{Body, Key, Kind, list};
 use serde_json::{Value, json};
@@ -39,17 +39,20 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) async fn of(service: &Service, requests: &[Key]) -> Result<Self, No> {
+    /// Of the requests of an order, and of others that are not among these.
+    pub(super) async fn of(service: &Service, requests: Vec<Stored>, mut others: Vec<Key>) -> Result<Self, No> {
+        others.sort();
+        others.dedup();
+        others.retain(|key| requests.iter().all(|request| request.key != *key));
+        let others = if others.is_empty() { Vec::new() } else { service.registry.read(&others).await? };
+        let read = |stored: Stored| Some((stored.key, serde_json::from_slice(&stored.body).ok()?));
+        let requests: Vec<(Key, Body)> = requests.into_iter().chain(others).filter_map(read).collect();
         if requests.is_empty() {
             return Ok(Self::default());
         }
-        let (stored, pointers) = tokio::try_join!(
-            service.registry.read(requests),
-            service.registry.pointing(requests, &POINTING, service.config.page_entries_limit),
-        )?;
-        let bodies =
-            stored.into_iter().filter_map(|stored| Some((stored.key, serde_json::from_slice(&stored.body).ok()?)));
-        let mut links = Self { requests: bodies.collect(), ..Self::default() };
+        let keys: Vec<Key> = requests.iter().map(|(key, _)| key.clone()).collect();
+        let pointers = service.registry.pointing(&keys, &POINTING, service.config.page_entries_limit).await?;
+        let mut links = Self { requests, ..Self::default() };
         for Pointer { by, from, status } in pointers {
             match from.kind.is_request() {
                 true if REPLACES.contains(&by.name) => links.replaced_by.push(from),

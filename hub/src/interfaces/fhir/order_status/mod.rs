@@ -65,7 +65,7 @@ async fn by_number(
     let value = |name: &str| parameters.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str());
     match (value("identifier"), value("group")) {
         (Some(token), None) => of_identifier(service, kinds, token, headers).await,
-        (None, Some(token)) => of_group(service, token, headers).await,
+        (None, Some(token)) => of_group(service, token).await,
         _ => {
             let text = "ask with ?identifier=system|value or ?group=system|value, or of one resource: \
                         Type/id/$order-status";
@@ -91,7 +91,7 @@ async fn of_identifier(service: &Service, kinds: &[Kind], token: &str, headers: 
 }
 
 /// All orders that share a number, each for itself.
-async fn of_group(service: &Service, token: &str, headers: &HeaderMap) -> Result<Response, No> {
+async fn of_group(service: &Service, token: &str) -> Result<Response, No> {
     let mut roots = Vec::new();
     for kind in Kind::ALL.iter().filter(|kind| kind.is_request()) {
         roots.extend(roots_by(service, *kind, SHARED, token).await?);
@@ -99,11 +99,9 @@ async fn of_group(service: &Service, token: &str, headers: &HeaderMap) -> Result
     if roots.is_empty() {
         return Err(No::not_found("no order shares this number"));
     }
-    let base = content::base_url(service, headers);
     let mut orders: Vec<Value> = Vec::new();
     for root in roots {
-        let mut parts = Standing::of(service, root, None).await?.tell(service, &base).await?;
-        parts.retain(|part| part["name"] != tell::RESULT);
+        let parts = Standing::of(service, root, None).await?.tell();
         orders.push(json!({ "name": "order", "part": parts }));
     }
     Ok(answer::json(StatusCode::OK, &json!({ "resourceType": "Parameters", "parameter": orders })))
@@ -133,6 +131,5 @@ async fn root_of(service: &Service, key: &Key) -> Result<Uuid, No> {
 
 async fn respond(service: &Service, headers: &HeaderMap, root: Uuid, asked: Option<&Key>) -> Result<Response, No> {
     let base = content::base_url(service, headers);
-    let parameters = Standing::of(service, root, asked).await?.tell(service, &base).await?;
-    Ok(answer::json(StatusCode::OK, &json!({ "resourceType": "Parameters", "parameter": parameters })))
+    Ok(answer::text(StatusCode::OK, Standing::of(service, root, asked).await?.answer(&base)))
 }

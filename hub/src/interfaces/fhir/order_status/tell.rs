@@ -3,52 +3,74 @@
 use hub_domain::decide::{CALLBACK_WORK, work_of};
 use hub_domain::registry::Stored;
 use schemas::ids::TaskId;
-use schemas::resource::{Body, Key, Kind, list, text_at};
+use schemas::resource::{Body, Key, Kind, glance, list, text_at};
 use schemas::task::{TaskStatus, asked_code};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::answer::No;
+use super::super::bundle::Writer;
 use super::links::Links;
 use crate::service::Service;
 
-/// The parameter with all Tasks of the order.
-pub(super) const RESULT: &str = "result";
+/// What of a Task tells how it stands.
+const TOLD: [&str; 10] = [
+    "id",
+    "basedOn",
+    "partOf",
+    "status",
+    "statusReason",
+    "code",
+    "description",
+    "lastModified",
+    "owner",
+    "performerType",
+];
 
 pub(super) struct Standing {
+    /// As they are stored, and what of them is [`TOLD`].
     tasks: Vec<Stored>,
     bodies: Vec<Body>,
-    /// `Type/id` of what was asked for.
-    requests: Vec<Key>,
+    links: Links,
 }
 
 impl Standing {
     /// The order at this root; `asked`: by which of its resources it was asked for.
     pub(super) async fn of(service: &Service, root: Uuid, asked: Option<&Key>) -> Result<Self, No> {
-        let tasks = service.registry.tasks_of(root).await?;
+        let parts = service.registry.parts_of(root).await?;
+        let (tasks, requests): (Vec<Stored>, Vec<Stored>) =
+            parts.into_iter().partition(|part| part.key.kind == Kind::TASK);
         // A Task's id tells an order, also one that never was.
         let is_here = |key: &Key| key.kind != Kind::TASK || tasks.iter().any(|task| task.key == *key);
         if let Some(key) = asked.filter(|key| !is_here(key)) {
             return Err(No::not_found(format!("{key} is not here")));
         }
-        let bodies: Vec<Body> = tasks.iter().filter_map(|task| serde_json::from_slice(&task.body).ok()).collect();
-        let mut requests: Vec<Key> = bodies
-            .iter()
-            .flat_map(|task| list(task, "basedOn"))
-            .filter_map(|on| Key::of_reference(on["reference"].as_str()?))
-            .chain(asked.cloned())
-            .filter(|key| key.kind.is_request())
-            .collect();
-        requests.sort();
-        requests.dedup();
-        Ok(Self { tasks, bodies, requests })
+        let bodies: Vec<Body> = tasks.iter().filter_map(|task| glance(&task.body, &TOLD).ok()).collect();
+        let based_on = bodies.iter().flat_map(|task| list(task, "basedOn"));
+        let based_on = based_on.filter_map(|on| Key::of_reference(on["reference"].as_str()?));
+        let others = based_on.chain(asked.cloned()).filter(|key| key.kind.is_request()).collect();
+        let links = Links::of(service, requests, others).await?;
+        Ok(Self { tasks, bodies, links })
     }
 
-    pub(super) async fn tell(&self, service: &Service, base: &str) -> Result<Vec<Value>, No> {
+    pub(super) fn tell(&self) -> Vec<Value> {
         let mut parameter = self.progress();
-        parameter.extend(Links::of(service, &self.requests).await?.tell());
-        parameter.push(json!({ "name": RESULT, "resource": self.result(base) }));
-        Ok(parameter)
+        parameter.extend(self.links.tell());
+        parameter
+    }
+
+    /// The Parameters: what is told, and then all Tasks as they are stored.
+    pub(super) fn answer(&self, base: &str) -> Vec<u8> {
+        let mut result = Writer::new("collection");
+        self.tasks.iter().for_each(|task| result.part(base, task));
+        let told = json!({ "resourceType": "Parameters", "parameter": self.tell() });
+        let mut answer = told.to_string().into_bytes();
+        // The closing brackets of the list and of the whole come behind its last item.
+        answer.truncate(answer.len() - 2);
+        answer.extend_from_slice(br#",{"name":"result","resource":"#);
+        answer.extend_from_slice(&result.finish());
+        answer.extend_from_slice(b"}]}");
+        answer
     }
 
     fn progress(&self) -> Vec<Value> {
@@ -81,17 +103,6 @@ impl Standing {
             parameter.push(json!({ "name": "reason", "valueCodeableConcept": why }));
         }
         parameter
-    }
-
-    fn result(&self, base: &str) -> Value {
-        let entry =
-            |(stored, body): (&Stored, &Body)| json!({ "fullUrl": format!("{base}/{}", stored.key), "resource": body });
-        let entries: Vec<Value> = self.tasks.iter().zip(&self.bodies).map(entry).collect();
-        let mut bundle = json!({ "resourceType": "Bundle", "type": "collection" });
-        if !entries.is_empty() {
-            bundle["entry"] = entries.into();
-        }
-        bundle
     }
 }
 
