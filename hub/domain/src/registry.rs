@@ -166,8 +166,8 @@ pub trait Registry: Send + Sync {
     /// How many resources a search finds on all its pages. It reads no more than a search may.
     async fn count(&self, query: &Query) -> Result<u64, Trouble>;
 
-    /// The current resources that point to one of these by one of the parameters, in the order of the parameters: of each
-    /// parameter and each target the newest, at most `limit`.
+    /// The current resources that point to one of these by one of the parameters, in the order of the parameters: the
+    /// newest of each target, at most `limit`.
     async fn pointing(&self, to: &[Key], by: &[&'static Param], limit: u32) -> Result<Vec<Pointer>, Trouble>;
 
     /// Newest first. Holds back what an open transaction may still precede.

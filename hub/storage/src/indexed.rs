@@ -19,6 +19,9 @@ use schemas::resource::Kind;
 use crate::rows::{Index, IndexChanges, VersionRow, column};
 use crate::values::fnv64;
 
+/// How it is written down that what points to requests has rows of its own.
+const LINKS: &str = "links";
+
 /// A row of `indexed`.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct State {
@@ -51,7 +54,13 @@ pub(crate) trait Indexed: Sync {
 
 /// The elements by which this hub indexes a type.
 pub(crate) fn elements(kind: Kind) -> String {
-    joined(&params(kind).filter_map(element).collect())
+    let links = has_links(kind).then(|| LINKS.to_owned());
+    joined(&params(kind).filter_map(element).chain(links).collect())
+}
+
+/// Whether resources of a type may point to requests: see [`values::is_link`](crate::values::is_link).
+fn has_links(kind: Kind) -> bool {
+    kind != Kind::TASK && params(kind).any(|param| param.kind == ParamType::Reference)
 }
 
 /// All of all types: two hubs of the same number index alike.
@@ -110,6 +119,12 @@ impl Behind {
         };
         let behind = Kind::ALL.iter().map(missing).filter(|(_, missing)| !missing.is_empty());
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = behind.collect();
+    }
+
+    /// Whether what points to requests does not have all rows that say so.
+    pub(crate) fn lacks_links(&self, kind: Kind) -> bool {
+        let behind = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        behind.get(&kind).is_some_and(|missing| missing.contains(LINKS))
     }
 
     /// Whether an index would know less of a filter than the resources do.

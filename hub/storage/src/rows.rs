@@ -198,6 +198,10 @@ impl Current {
                 if !self.fill(kind, param, &to) {
                     self.index.token(values::digest(kind, param, &to), None);
                 }
+                if values::is_link(kind, &to) {
+                    let element = values::param(kind, param).into();
+                    self.index.tokens.insert(TokenRow { value: values::link(&to), system: element });
+                }
             }
             IndexValue::ReferenceIdentifier { system, value } => {
                 self.index.token(values::digest_identifier(kind, param, &value), system.as_deref());

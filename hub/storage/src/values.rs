@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use hub_domain::query::{self, Amount, Param, fold, place_of};
-use schemas::resource::Kind;
+use schemas::resource::{Key, Kind};
 use uuid::Uuid;
 
 use crate::rows::RangeRow;
@@ -33,6 +33,17 @@ pub(crate) fn digest(kind: Kind, param: &Param, value: &str) -> Uuid {
 /// One of a logical reference's identifier, as `:identifier` searches for it.
 pub(crate) fn digest_identifier(kind: Kind, param: &Param, value: &str) -> Uuid {
     query::digest(kind, [param.element, ":identifier"], value)
+}
+
+/// Whether a reference also has a row by which all that points to its target is found at once, whatever its type and
+/// element: to requests, and not from Tasks, which stand with their order.
+pub(crate) fn is_link(kind: Kind, to: &str) -> bool {
+    kind != Kind::TASK && Key::of_reference(to).is_some_and(|key| key.kind.is_request())
+}
+
+/// The value of such a row. In the place of a system it has the number of the element.
+pub(crate) fn link(to: &str) -> Uuid {
+    query::digest(Kind::TASK, ["", ":link"], to)
 }
 
 /// What stands for the system of a value; 0 for none.

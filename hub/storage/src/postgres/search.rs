@@ -20,11 +20,12 @@ const VERSIONS: &str = "-- search_bodies
     SELECT v.kind, v.id, v.version, v.root, v.method, v.updated, v.body
       FROM unnest($2::text[], $3::integer[]) AS wanted (id, version)
       JOIN version AS v ON v.kind = $1 AND v.id = wanted.id AND v.version = wanted.version";
-/// The plan is made for few: each resource is looked up by its number, however many rows are expected of a value.
+/// Each resource is looked up by its number, however many rows are expected of a link.
 const POINTERS: &str = "-- pointers
-    SELECT w.value, r.kind, r.id, r.status
-      FROM unnest($1::uuid[]) AS w (value)
-     CROSS JOIN LATERAL (SELECT seq FROM search_token WHERE value = w.value ORDER BY seq DESC LIMIT $2) AS t
+    SELECT t.system, r.kind, r.id, r.status
+      FROM unnest($1::uuid[]) AS link (value)
+     CROSS JOIN LATERAL (SELECT seq, system FROM search_token
+                          WHERE value = link.value AND system = ANY($2::bigint[]) ORDER BY seq DESC LIMIT $3) AS t
      CROSS JOIN LATERAL (SELECT kind, id, status FROM resource WHERE seq = t.seq LIMIT 1) AS r
      ORDER BY t.seq DESC";
 /// The newest of all these types, and up to where the least shown of them was shown.
@@ -133,8 +134,8 @@ impl Source for Postgres {
         self.readers.all(query).await
     }
 
-    async fn pointers(&self, values: &[Uuid], limit: u32) -> Result<Vec<PointerRow>, Trouble> {
-        self.readers.all(sqlx::query_as(POINTERS).bind(values).bind(i64::from(limit))).await
+    async fn pointers(&self, links: &[Uuid], elements: &[i64], limit: u32) -> Result<Vec<PointerRow>, Trouble> {
+        self.readers.all(sqlx::query_as(POINTERS).bind(links).bind(elements).bind(i64::from(limit))).await
     }
 
     fn behind(&self) -> &Behind {

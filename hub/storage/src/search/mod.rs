@@ -44,8 +44,9 @@ pub(crate) trait Source: Sync {
     /// These versions, in any order.
     async fn versions(&self, kind: Kind, wanted: &[(String, i32)]) -> Result<Vec<VersionRow>, Trouble>;
 
-    /// The resources, but for Tasks, that have an index row with one of these values: the newest `limit` of each value.
-    async fn pointers(&self, values: &[Uuid], limit: u32) -> Result<Vec<PointerRow>, Trouble>;
+    /// The resources that have an index row with one of these links by one of these elements: of each link the newest
+    /// `limit`.
+    async fn pointers(&self, links: &[Uuid], elements: &[i64], limit: u32) -> Result<Vec<PointerRow>, Trouble>;
 
     /// What the indexes do not know yet.
     fn behind(&self) -> &Behind;

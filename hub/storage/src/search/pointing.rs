@@ -1,29 +1,28 @@
-//! What points to a resource. Where index rows tell it all, that is one statement for all types; where they do not, each
-//! parameter is searched by.
+//! What points to a request. Where index rows tell it all, that is one statement for all types and elements; where they do
+//! not, each parameter is searched by.
 
 use std::collections::{HashMap, HashSet};
 
 use hub_domain::query::{Filter, Param, Query};
 use hub_domain::registry::{Pointer, Stored, Trouble};
-use schemas::resource::{Key, Kind};
-use uuid::Uuid;
+use schemas::resource::{Key, Kind, glance, text_at};
 
 use super::Source;
 use super::read::{Limits, search};
 use crate::errors::corrupt;
-use crate::rows::column;
 use crate::values;
 
-/// A resource that has a row with one of the values asked for.
+/// A resource that points to one that was asked about.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct PointerRow {
-    value: Uuid,
+    /// The number of the element that it does it by.
+    system: i64,
     kind: String,
     id: String,
     status: Option<String>,
 }
 
-/// In the order of `by`; of each parameter and each target the newest `limit`.
+/// In the order of `by`; of each target the newest `limit`.
 pub(crate) async fn pointing(
     source: &dyn Source,
     to: &[Key],
@@ -32,25 +31,25 @@ pub(crate) async fn pointing(
     limits: Limits,
 ) -> Result<Vec<Pointer>, Trouble> {
     let targets: Vec<String> = to.iter().map(Key::to_string).collect();
-    let mut places: HashMap<Uuid, usize> = HashMap::new();
-    let mut found = Vec::new();
+    let (mut places, mut found) = (HashMap::new(), Vec::new());
     for (place, param) in by.iter().enumerate() {
-        let filter = Filter::Reference { param, any: targets.clone() };
-        if has_all_rows(source, param, &filter) {
-            places.extend(targets.iter().map(|to| (values::digest(param.of, param, to), place)));
+        if has_rows(source, param, to) {
+            // Of two parameters of one element, the first counts.
+            places.entry((param.of, values::param(param.of, param).into())).or_insert(place);
         } else {
-            let query = Query { kind: param.of, filters: vec![filter], sort: Vec::new(), count: limit, page: None };
+            let filters = vec![Filter::Reference { param, any: targets.clone() }];
+            let query = Query { kind: param.of, filters, sort: Vec::new(), count: limit, page: None };
             let entries = search(source, &query, limits).await?.entries;
-            let status = |body: &[u8]| serde_json::from_slice::<Told>(body).ok().and_then(|told| told.status);
-            let pointer = |stored: Stored| Pointer { by: param, status: status(&stored.body), from: stored.key };
-            found.extend(entries.into_iter().map(|stored| (place, pointer(stored))));
+            found.extend(entries.into_iter().map(|stored| (place, pointer(param, stored))));
         }
     }
     if !places.is_empty() {
-        let digests: Vec<Uuid> = places.keys().copied().collect();
-        for row in source.pointers(&digests, limit).await? {
-            let Some(place) = places.get(&row.value).copied() else { continue };
+        let links: Vec<_> = targets.iter().map(|to| values::link(to)).collect();
+        let mut elements: Vec<i64> = places.keys().map(|(_, element)| *element).collect();
+        elements.sort_unstable();
+        for row in source.pointers(&links, &elements, limit).await? {
             let kind = Kind::parse(&row.kind).ok_or_else(|| corrupt("resource", row.id.clone(), "unknown type"))?;
+            let Some(place) = places.get(&(kind, row.system)).copied() else { continue };
             found.push((place, Pointer { by: by[place], from: Key::new(kind, row.id), status: row.status }));
         }
     }
@@ -61,13 +60,13 @@ pub(crate) async fn pointing(
     Ok(found.into_iter().map(|(_, pointer)| pointer).collect())
 }
 
-/// The part of a resource that tells how it stands.
-#[derive(serde::Deserialize)]
-struct Told {
-    status: Option<String>,
+fn pointer(by: &'static Param, stored: Stored) -> Pointer {
+    let told = glance(&stored.body, &["status"]).unwrap_or_default();
+    Pointer { by, status: text_at(&told, &["status"]).map(str::to_owned), from: stored.key }
 }
 
-/// Whether each value of the parameter has an index row. Some of a Task's are in columns, or told by its id.
-fn has_all_rows(source: &dyn Source, param: &Param, filter: &Filter) -> bool {
-    param.of != Kind::TASK && column(param.of, param).is_none() && !source.behind().lacks(param.of, filter)
+/// Whether all that points to these by the parameter has a row that says so: see [`values::is_link`].
+fn has_rows(source: &dyn Source, param: &Param, to: &[Key]) -> bool {
+    let are_links = to.iter().all(|key| values::is_link(param.of, &key.to_string()));
+    are_links && !source.behind().lacks_links(param.of)
 }

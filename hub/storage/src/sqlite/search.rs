@@ -22,11 +22,10 @@ const VERSIONS: &str = "-- search_bodies
       FROM json_each($2) AS wanted CROSS JOIN version AS v
      WHERE v.kind = $1 AND v.id = wanted.value ->> 0 AND v.version = wanted.value ->> 1";
 const POINTERS: &str = "-- pointers
-    SELECT unhex(w.value) AS value, r.kind, r.id, r.status
-      FROM json_each($1) AS w
-     CROSS JOIN resource AS r
-     WHERE r.seq IN (SELECT seq FROM search_token WHERE value = unhex(w.value) ORDER BY seq DESC LIMIT $2)
-     ORDER BY r.seq DESC";
+    SELECT t.system, r.kind, r.id, r.status
+      FROM search_token AS t CROSS JOIN resource AS r
+     WHERE t.value = $1 AND t.system IN (SELECT value FROM json_each($2)) AND r.seq = t.seq
+     ORDER BY t.seq DESC LIMIT $3";
 const NEWEST: &str = "-- newest
     SELECT max((SELECT max(updated) FROM version WHERE kind = value)) FROM json_each($1)";
 
@@ -94,10 +93,13 @@ impl Source for Sqlite {
         query.fetch_all(&self.readers).await.map_err(trouble)
     }
 
-    async fn pointers(&self, values: &[Uuid], limit: u32) -> Result<Vec<PointerRow>, Trouble> {
-        let values: Vec<String> = values.iter().map(|value| value.simple().to_string()).collect();
-        let query = sqlx::query_as(POINTERS).bind(json(&values)).bind(i64::from(limit));
-        query.fetch_all(&self.readers).await.map_err(trouble)
+    async fn pointers(&self, links: &[Uuid], elements: &[i64], limit: u32) -> Result<Vec<PointerRow>, Trouble> {
+        let mut found = Vec::new();
+        for link in links {
+            let query = sqlx::query_as(POINTERS).bind(link).bind(json(elements)).bind(i64::from(limit));
+            found.extend(query.fetch_all(&self.readers).await.map_err(trouble)?);
+        }
+        Ok(found)
     }
 
     fn behind(&self) -> &Behind {
