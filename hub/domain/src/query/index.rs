@@ -176,7 +176,8 @@ fn uris(item: &Item, push: &mut impl FnMut(IndexValue)) {
 /// A Reference, or the canonical URL of a definition, with its version and without.
 fn references(param: &Param, item: &Item, push: &mut impl FnMut(IndexValue)) {
     let Some((value, _)) = stored(item) else { return };
-    if let Some(url) = value.as_str() {
+    // Nobody can ask for what is contained.
+    if let Some(url) = value.as_str().filter(|url| !url.starts_with('#')) {
         push(IndexValue::Reference(url.to_owned()));
         if let Some((bare, _)) = url.split_once('|') {
             push(IndexValue::Reference(bare.to_owned()));

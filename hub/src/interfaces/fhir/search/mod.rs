@@ -266,7 +266,7 @@ impl<'a> Reader<'a> {
             let local = text.strip_prefix(self.base).map(|rest| rest.trim_start_matches('/')).unwrap_or(&text);
             match Target::parse(local) {
                 Target::Relative { kind, id, .. } => any.push(format!("{kind}/{id}")),
-                Target::Absolute(url) => any.push(url.to_owned()),
+                Target::Absolute(url) | Target::Urn(url) => any.push(url.to_owned()),
                 Target::Other(id) if is_id(id) => {
                     let kinds = target.map_or_else(|| param.targets.to_vec(), |one| vec![one]);
                     any.extend(kinds.iter().map(|kind| format!("{kind}/{id}")));
