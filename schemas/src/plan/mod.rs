@@ -23,6 +23,8 @@ pub const ANSWER_WITHIN: &str = "urn:fhir-workflow-hub:extension:answer-within";
 pub const DAYS_OF_CYCLE: &str = "http://hl7.org/fhir/StructureDefinition/timing-daysOfCycle";
 /// Marks a choice whose branches are offered one after another, the next when the last came to nothing.
 pub const IN_SEQUENCE: &str = "urn:fhir-workflow-hub:extension:in-sequence";
+/// Names the action that undoes one, when the unit that it is a part of fails after it was done.
+pub const UNDONE_BY: &str = "urn:fhir-workflow-hub:extension:undone-by";
 /// The code system of the kinds of work: the queues' names.
 pub const WORK: &str = "urn:fhir-workflow-hub:work";
 
@@ -82,6 +84,8 @@ pub struct Action {
     /// On these days of what it stands in, the first one is 1.
     pub days: Vec<u32>,
     pub related: Vec<Related>,
+    /// The name of the action that undoes it.
+    pub undone_by: Option<String>,
     /// What an orchestration asks for with this step: a Reference to a request.
     pub resource: Option<Value>,
     /// The canonical or uri of what describes the step.

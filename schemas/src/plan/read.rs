@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::when::{self, OFFSET, micros};
 use super::{
     ANSWER_WITHIN, Action, CodeFilter, Condition, ConditionKind, DAYS_OF_CYCLE, FROM_DIRECTORY, IN_SEQUENCE, PER_ITEM,
-    Plan, Related, Relationship, Repeat, Required, Selection, Trigger, WORK, When, Window,
+    Plan, Related, Relationship, Repeat, Required, Selection, Trigger, UNDONE_BY, WORK, When, Window,
 };
 use crate::outcome::{Issue, IssueType};
 use crate::resource::{Body, Kind, list};
@@ -105,6 +105,7 @@ impl Reader<'_> {
             repeat: self.repeat(value, path),
             days: self.days(value, path),
             related: self.related(value, path),
+            undone_by: self.undone_by(value, path),
             resource: value.get("resource").cloned(),
             definition,
             inputs: self.inputs(value, path),
@@ -184,6 +185,16 @@ impl Reader<'_> {
             self.fault(IssueType::Value, &format!("{path}.extension"), text);
         }
         within
+    }
+
+    fn undone_by(&mut self, value: &Value, path: &str) -> Option<String> {
+        let said = members(value, "extension").find(|extension| extension["url"] == UNDONE_BY)?;
+        let name = said["valueString"].as_str();
+        if name.is_none() {
+            let text = format!("{UNDONE_BY} is a valueString: the id of an action");
+            self.fault(IssueType::Value, &format!("{path}.extension"), text);
+        }
+        name.map(str::to_owned)
     }
 
     /// Its language is FHIRPath; whether it is an expression is for others to say.

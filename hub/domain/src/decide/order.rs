@@ -331,9 +331,9 @@ impl<'d, 'a> Order<'d, 'a> {
             if revoked || closed || over {
                 break;
             }
-            let run = self.run().clone();
             let told = self.told()?;
-            let moves = Standing::new(&self.graph, &run, now).told(&told).moves();
+            let Some(run) = self.draft.run_of(self.root) else { break };
+            let moves = Standing::new(&self.graph, run, now).told(&told).moves();
             let wanted: Vec<Move> = moves.into_iter().filter(|m| !self.is_timed(m)).collect();
             if wanted.is_empty() {
                 break;
@@ -456,20 +456,20 @@ impl<'d, 'a> Order<'d, 'a> {
     /// Moves the fulfilment Task to where its children are.
     fn derive(&mut self) -> Result<(), Stop> {
         let Some(here) = self.state(0).status.filter(|status| !status.is_terminal()) else { return Ok(()) };
-        let nodes = self.graph.nodes.len();
-        let run = self.run().clone();
-        let works: Vec<&TaskState> = run.tasks.iter().take(nodes).skip(1).collect();
-        let busy = works.iter().any(|task| task.status.is_some_and(TaskStatus::is_started));
-        let started = works.iter().any(|task| task.started.is_some() || task.status == Some(TaskStatus::Completed));
-        let claimed = works.iter().any(|task| matches!(task.status, Some(TaskStatus::Received | TaskStatus::Accepted)));
-        if run.revoked && !busy {
+        let Some(run) = self.draft.run_of(self.root) else { return Ok(()) };
+        let (revoked, closed, held) = (run.revoked, run.closed, run.held);
+        let works = || run.tasks.iter().take(self.graph.nodes.len()).skip(1);
+        let busy = works().any(|task| task.status.is_some_and(TaskStatus::is_started));
+        let started = works().any(|task| task.started.is_some() || task.status == Some(TaskStatus::Completed));
+        let claimed = works().any(|task| matches!(task.status, Some(TaskStatus::Received | TaskStatus::Accepted)));
+        if revoked && !busy {
             return self.end(TaskStatus::Cancelled);
         }
-        if run.closed && !busy {
+        if closed && !busy {
             return self.end(if started { TaskStatus::Completed } else { TaskStatus::Cancelled });
         }
         let wanted = match here {
-            TaskStatus::InProgress | TaskStatus::OnHold if run.held => TaskStatus::OnHold,
+            TaskStatus::InProgress | TaskStatus::OnHold if held => TaskStatus::OnHold,
             TaskStatus::InProgress | TaskStatus::OnHold => TaskStatus::InProgress,
             _ if started => TaskStatus::InProgress,
             _ if claimed => TaskStatus::Accepted,

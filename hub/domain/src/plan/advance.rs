@@ -12,6 +12,7 @@ use schemas::time::Timestamp;
 use super::graph::{Event, Graph, Wait};
 use super::known::Known;
 use super::run::{Run, TaskState};
+use super::undo::Owed;
 
 /// What is to be done next. The steps of one answer are independent of each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,23 +101,33 @@ impl<'a> Standing<'a> {
     /// Everything that follows from what is. Empty when all there is to do is wait.
     pub fn moves(&self) -> Vec<Move> {
         let known = Known::of_all(self.graph, self.run);
-        match known[0].achieved {
-            Some(true) => return self.finish(Move::Complete, NOT_NEEDED),
-            Some(false) => return self.finish(Move::Fail, PLAN_FAILED),
-            None => {}
-        }
-        let openings = self.openings(&known);
-        self.graph.leaves().filter_map(|leaf| self.next(leaf, &known[leaf], openings[leaf])).collect()
+        let owed = Owed::of(self.graph, self.run, &known);
+        let mut moves = match known[0].achieved {
+            Some(true) => self.finish(Move::Complete, NOT_NEEDED, owed.is_any),
+            Some(false) => self.finish(Move::Fail, PLAN_FAILED, owed.is_any),
+            None => {
+                let openings = self.openings(&known);
+                self.graph.leaves().filter_map(|leaf| self.next(leaf, &known[leaf], openings[leaf])).collect()
+            }
+        };
+        moves.extend(owed.next.filter(|_| !self.run.held).map(|step| Move::Release(step, None)));
+        moves
     }
 
     /// The end: what nobody has begun is cancelled; what has begun is let run to its end before the whole completes,
-    /// and does not keep it from failing.
-    fn finish(&self, end: Move, why: &'static str) -> Vec<Move> {
-        let open: Vec<usize> = self.graph.leaves().filter(|leaf| self.task(*leaf).is_some_and(is_open)).collect();
+    /// and does not keep it from failing. Before either, what is owed is undone.
+    fn finish(&self, end: Move, why: &'static str, is_owing: bool) -> Vec<Move> {
+        let is_left = |leaf: &usize| {
+            let is_open = |task: &TaskState| !task.withdrawn && task.status.is_none_or(|status| !status.is_terminal());
+            self.graph.nodes[*leaf].undoes.is_none() && self.task(*leaf).is_some_and(is_open)
+        };
         let (begun, unbegun): (Vec<usize>, Vec<usize>) =
-            open.into_iter().partition(|leaf| self.task(*leaf).is_some_and(TaskState::is_engaged));
+            self.graph.leaves().filter(is_left).partition(|leaf| self.task(*leaf).is_some_and(TaskState::is_engaged));
         let mut moves: Vec<Move> = unbegun.into_iter().map(|leaf| Move::Cancel(leaf, why)).collect();
+        // A unit of which something was done is lost by that.
+        let is_owing = is_owing || (self.graph.is_undoing && !moves.is_empty());
         match end {
+            _ if is_owing => return moves,
             Move::Fail => moves.extend(begun.into_iter().map(|leaf| Move::Cancel(leaf, why))),
             _ if !begun.is_empty() => return moves,
             _ => {}
@@ -252,10 +263,6 @@ enum Happened {
     NotYet,
     Never,
     Waived,
-}
-
-fn is_open(task: &TaskState) -> bool {
-    task.status.is_some_and(|status| !status.is_terminal())
 }
 
 fn after(time: Timestamp, offset_us: i64) -> Timestamp {

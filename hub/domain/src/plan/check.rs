@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hub_fhirpath::Expression;
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{Action, Plan, Repeat, Required, WORK};
+use schemas::plan::{Action, Plan, Repeat, Required, Selection, WORK};
 use serde_json::{Value, json};
 
 use super::graph::Graph;
@@ -28,6 +28,7 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
     faults.relations(&plan.actions, "action");
     if faults.issues.is_empty() {
         let graph = Graph::bind(plan, 1);
+        faults.undoing(&graph);
         faults.impossible(&graph);
         if faults.issues.is_empty() {
             faults.cycle(&graph);
@@ -148,7 +149,36 @@ impl<'a> Faults<'a> {
                     self.fault(IssueType::NotFound, &path, format!("there is no action {}", related.target));
                 }
             }
+            if let Some(name) = action.undone_by.as_ref().filter(|name| !self.places.contains_key(name.as_str())) {
+                self.fault(IssueType::NotFound, &format!("{path}.extension"), format!("there is no action {name}"));
+            }
             self.relations(&action.actions, &format!("{path}.action"));
+        }
+    }
+
+    /// What undoes a step of a unit is a step by itself.
+    fn undoing(&mut self, graph: &Graph) {
+        let waits = |node: usize| graph.nodes[node].waits.iter().chain(&graph.nodes[node].ends);
+        let waited: HashSet<usize> = (1..graph.nodes.len()).flat_map(waits).map(|wait| wait.on).collect();
+        let once = graph.nodes.iter().filter(|node| node.is_first && !node.is_repeated);
+        let names: Vec<&str> = once.filter_map(|node| node.action.as_ref()?.undone_by.as_deref()).collect();
+        let twice = (1..names.len()).find(|n| names[..*n].contains(&names[*n])).map(|n| names[n]);
+        if let Some(name) = twice {
+            self.fault(IssueType::Invariant, "action", format!("{name} undoes two actions: let it be one"));
+        }
+        for (node, undone) in (0..).zip(&graph.nodes).filter_map(|(n, node)| Some((n, node.undoes?))) {
+            let is_free = waits(node).next().is_none() && !waited.contains(&node) && graph.nodes[node].when.is_none();
+            let is_step = graph.is_leaf(node) && graph.is_leaf(undone) && node != undone;
+            let is_unit = |n: usize| graph.nodes[n].selection == Selection::AllOrNone;
+            let (name, undone_name) = (name(graph, node), name(graph, undone));
+            if !is_free || !is_step || !graph.conditions(node).is_empty() || graph.nodes[undone].undoes.is_some() {
+                let text =
+                    format!("{name} undoes {undone_name}: a step, which nothing else moves, undoes another step");
+                self.fault(IssueType::Invariant, "action", text);
+            } else if !graph.upwards(undone).any(is_unit) {
+                let text = format!("{undone_name} is never undone: it is no part of a unit (all-or-none)");
+                self.fault(IssueType::Invariant, "action", text);
+            }
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Graph {
     pub is_timed: bool,
     /// Some action has a time by which it is to be done.
     pub is_bounded: bool,
+    /// Some step undoes another.
+    pub is_undoing: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -42,6 +44,8 @@ pub struct Node {
     pub is_repeated: bool,
     /// Its branches are offered one after another.
     pub in_sequence: bool,
+    /// The step that it undoes: it comes only when that is to be undone.
+    pub undoes: Option<usize>,
     /// When it may begin by itself.
     pub when: Option<When>,
     pub selection: Selection,
@@ -77,13 +81,15 @@ impl Graph {
             is_first: true,
             is_repeated: false,
             in_sequence: false,
+            undoes: None,
             when: None,
             selection: Selection::All,
             required: Required::Must,
             waits: Vec::new(),
             ends: Vec::new(),
         };
-        let mut graph = Self { nodes: vec![whole], is_conditional: false, is_timed: false, is_bounded: false };
+        let mut graph =
+            Self { nodes: vec![whole], is_conditional: false, is_timed: false, is_bounded: false, is_undoing: false };
         for action in &plan.actions {
             graph.place(action, 0, items);
         }
@@ -118,6 +124,7 @@ impl Graph {
             is_first: above.is_first,
             is_repeated: false,
             in_sequence: action.in_sequence,
+            undoes: None,
             when: action.when,
             selection: action.selection,
             required: action.required,
@@ -152,7 +159,7 @@ impl Graph {
     fn tie(&mut self) {
         let actions: Vec<Option<Arc<Action>>> = self.nodes.iter().map(|node| node.action.clone()).collect();
         let mut called: HashMap<&str, Vec<usize>> = HashMap::new();
-        if actions.iter().flatten().any(|action| !action.related.is_empty()) {
+        if actions.iter().flatten().any(|action| !action.related.is_empty() || action.undone_by.is_some()) {
             for (n, action) in actions.iter().enumerate() {
                 for name in action.iter().flat_map(|action| &action.names) {
                     called.entry(name).or_default().push(n);
@@ -168,6 +175,11 @@ impl Graph {
                 for target in self.nearest(from, all) {
                     self.relate(from, target, related);
                 }
+            }
+            let undoing = action.iter().filter_map(|action| called.get(action.undone_by.as_deref()?));
+            for target in undoing.flat_map(|all| self.nearest(from, all)).collect::<Vec<_>>() {
+                self.nodes[target].undoes = Some(from);
+                self.is_undoing = true;
             }
         }
     }
@@ -258,9 +270,10 @@ impl Graph {
         self.upwards(other).find(|n| above.contains(n)).unwrap_or(0)
     }
 
-    /// Whether every path to this node is certain: no choice stands above it.
+    /// Whether every path to this node is certain: no choice stands above it, and it undoes nothing.
     pub fn is_certain(&self, node: usize) -> bool {
-        self.upwards(node).all(|n| self.nodes[self.nodes[n].parent].selection.is_certain())
+        let is_certain = |n: usize| self.nodes[self.nodes[n].parent].selection.is_certain();
+        self.nodes[node].undoes.is_none() && self.upwards(node).all(is_certain)
     }
 
     /// The name of its action, and which of several it is: `give [2.8]`. Of the whole none.

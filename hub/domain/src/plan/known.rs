@@ -20,8 +20,8 @@ pub(crate) struct Known {
     /// Of a leaf 1, when somebody has claimed or done it; of a group, how many of its children are taken.
     pub(crate) taken: usize,
     /// Somebody is at it.
-    is_busy: bool,
-    /// Somebody has begun, or done, a part of it.
+    pub(crate) is_busy: bool,
+    /// Somebody has taken a part of it, whatever came of that.
     has_begun: bool,
     /// All or none of it, and it will not be all.
     pub(crate) is_lost_unit: bool,
@@ -40,6 +40,8 @@ impl Known {
         for n in (0..graph.nodes.len()).rev() {
             let node = &graph.nodes[n];
             known[n] = match run.tasks.get(n) {
+                // What undoes another is no part of what is to be achieved.
+                Some(_) if node.undoes.is_some() => Self { achieved: Some(true), is_idle: true, ..Self::default() },
                 Some(task) if graph.is_leaf(n) => Self::leaf(node, task),
                 _ => Self::group(graph, node, &known),
             };
@@ -49,6 +51,8 @@ impl Known {
 
     fn leaf(node: &Node, task: &TaskState) -> Self {
         let is_done = task.status == Some(TaskStatus::Completed);
+        // Only what somebody had taken fails.
+        let is_failed = task.status == Some(TaskStatus::Failed);
         let ended = task.status.filter(|status| status.is_terminal());
         Self {
             achieved: if task.withdrawn { Some(true) } else { ended.map(|_| is_done) },
@@ -57,7 +61,7 @@ impl Known {
             is_skippable: is_skippable(node, task.documented),
             is_busy: task.is_engaged(),
             taken: usize::from(is_done || task.is_engaged()),
-            has_begun: is_done || task.is_engaged() || task.started.is_some(),
+            has_begun: is_done || is_failed || task.is_engaged() || task.started.is_some(),
             released: task.released,
             started: task.started.or(task.ended.filter(|_| is_done)),
             // What was cancelled did not come to its end.
@@ -73,11 +77,14 @@ impl Known {
         let in_sequence = node.in_sequence;
         let has_begun = children().any(|child| child.has_begun);
         let is_lost_unit = node.selection == Selection::AllOrNone && is_lost(children());
+        // Only what was chosen counts.
+        let is_race = node.selection.is_exclusive() && !in_sequence && children().any(|child| child.taken > 0);
         // None of a unit was done: that is allowed, and nobody waits for it.
         let is_none = is_lost_unit && !has_begun;
         Self {
             achieved: match () {
                 () if is_idle || is_none => Some(true),
+                () if is_race => achieved(node.selection, children().filter(|child| child.taken > 0)),
                 () => achieved(node.selection, children()),
             },
             is_idle,

@@ -7,3 +7,4 @@ pub mod graph;
 mod known;
 pub mod run;
 pub mod simulate;
+mod undo;

@@ -166,20 +166,24 @@ fn a_choice_in_sequence_offers_the_next_branch_when_the_last_came_to_nothing() {
 
 #[test]
 fn of_a_unit_all_is_done_or_none() {
+    let named = json!([
+        { "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] } },
+        { "actorReference": { "reference": "Organization/x" } },
+    ]);
     let unit = |behaviour: &str| {
         json!({
             "id": "unit",
             "selectionBehavior": behaviour,
             "requiredBehavior": "could",
-            "action": [step("a", json!({})), step("b", json!({})), step("c", after("b"))],
+            "action": [step("a", json!({ "participant": named })), step("b", json!({})), step("c", after("b"))],
         })
     };
     let actions = json!([unit("all-or-none"), step("beside", json!({}))]);
     let mut world = world_of(actions.clone());
     let order = world.submit(referral());
-    is_given_up(&mut world, &order, 3);
-    let none = "0 accepted, 3 failed, 3.2 failed, 3.3 failed, 4 cancelled, 5 cancelled, 6 requested";
-    assert_eq!(world.states(&order), none, "nothing was begun, and nothing is left of it");
+    world.report(&order, 3, "Organization/x", Act::Rejected, 1).unwrap();
+    let none = "0 requested, 3 rejected, 4 cancelled, 5 cancelled, 6 requested";
+    assert_eq!(world.states(&order), none, "nobody had taken any of it, and nothing is left of it");
     world.does(&order, 6, "Organization/x");
     assert!(world.states(&order).starts_with("0 completed"));
     world.check_histories();
@@ -187,15 +191,15 @@ fn of_a_unit_all_is_done_or_none() {
     let mut world = world_of(actions);
     let order = world.submit(referral());
     world.does(&order, 4, "Organization/x");
-    fails(&mut world, &order, 3);
-    let lost = "0 in-progress, 3 failed, 3.2 failed, 3.3 failed, 4 completed, 5 cancelled, 6 requested";
+    world.report(&order, 3, "Organization/x", Act::Rejected, 1).unwrap();
+    let lost = "0 in-progress, 3 rejected, 4 completed, 5 cancelled, 6 requested";
     assert_eq!(world.states(&order), lost, "the rest of it is not begun any more");
     world.check_histories();
 
     let mut world = world_of(json!([unit("all"), step("beside", json!({}))]));
     let order = world.submit(referral());
-    fails(&mut world, &order, 3);
-    let goes_on = "0 in-progress, 3 failed, 3.2 failed, 3.3 failed, 4 requested, 5 draft, 6 requested";
+    world.report(&order, 3, "Organization/x", Act::Rejected, 1).unwrap();
+    let goes_on = "0 requested, 3 rejected, 4 requested, 5 draft, 6 requested";
     assert_eq!(world.states(&order), goes_on, "one that is no unit goes on");
 }
 
@@ -230,4 +234,60 @@ fn what_a_filler_is_to_know_goes_with_the_task() {
     let inputs = world.step_of(&order, 2)["input"].clone();
     assert_eq!(inputs[0]["valueRelatedArtifact"]["display"], "How it is done");
     assert_eq!(world.step_of(&order, 3)["input"], Value::Null);
+}
+
+fn undone_by(id: &str) -> Value {
+    json!([{ "url": "urn:fhir-workflow-hub:extension:undone-by", "valueString": id }])
+}
+
+#[test]
+fn what_was_done_of_a_unit_that_fails_is_undone_the_last_first() {
+    let unit = |required: &str| {
+        json!({
+            "id": "unit",
+            "selectionBehavior": "all-or-none",
+            "requiredBehavior": required,
+            "action": [
+                step("bed", json!({ "extension": undone_by("no-bed") })),
+                step("theatre", json!({ "extension": undone_by("no-theatre") })),
+                step("blood", json!({ "extension": undone_by("no-blood") })),
+                step("surgeon", json!({})),
+            ],
+        })
+    };
+    let undoing = ["no-bed", "no-theatre", "no-blood"].map(|id| step(id, json!({})));
+    let actions = |required: &str| json!([unit(required), undoing[0], undoing[1], undoing[2]]);
+
+    // 2 unit, 3 bed, 4 theatre, 5 blood, 6 surgeon, 7 no bed, 8 no theatre, 9 no blood
+    let mut world = world_of(actions("must"));
+    let order = world.submit(referral());
+    assert_eq!(world.states(&order), "0 requested, 3 requested, 4 requested, 5 requested, 6 requested");
+    world.does(&order, 4, "Organization/x");
+    world.does(&order, 3, "Organization/x");
+    world.report(&order, 5, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 5, "Organization/x", Act::InProgress, 2).unwrap();
+    fails(&mut world, &order, 6);
+    assert!(world.states(&order).starts_with("0 in-progress, "), "it fails when all is undone");
+    assert!(world.newest(&order, 7).is_none(), "somebody may still have done more of it");
+    world.report(&order, 5, "Organization/x", Act::Completed, 3).unwrap();
+    for (step, next) in [(9, Some(7)), (7, Some(8)), (8, None)] {
+        assert_eq!(world.newest(&order, step).unwrap().text("status"), Some("requested"));
+        assert!(next.is_none_or(|next| world.newest(&order, next).is_none()), "one after another");
+        world.does(&order, step, "Organization/x");
+    }
+    assert!(world.states(&order).starts_with("0 failed, "));
+    world.check_histories();
+
+    let mut world = world_of(actions("could"));
+    let order = world.submit(referral());
+    world.does(&order, 3, "Organization/x");
+    fails(&mut world, &order, 6);
+    assert!(world.states(&order).starts_with("0 in-progress, "), "an optional unit is undone before the whole is done");
+    fails(&mut world, &order, 7);
+    assert!(world.states(&order).starts_with("0 completed, "), "and it is, even if that could not be undone");
+
+    let mut world = world_of(actions("must"));
+    let order = world.submit(referral());
+    [3, 4, 5, 6].into_iter().for_each(|step| world.does(&order, step, "Organization/x"));
+    assert_eq!(world.states(&order), "0 completed, 3 completed, 4 completed, 5 completed, 6 completed");
 }

@@ -219,3 +219,26 @@ fn every_fault_is_told() {
     let faults = faults_of("PlanDefinition", &json!([step("a", after("x")), step("a", after("y"))]));
     assert_eq!(faults.len(), 3, "{faults:?}");
 }
+
+#[test]
+fn a_step_of_a_unit_is_undone_by_a_step() {
+    let marked = |id: &str, by: &str| {
+        let mark = json!([{ "url": "urn:fhir-workflow-hub:extension:undone-by", "valueString": by }]);
+        step(id, json!({ "extension": mark }))
+    };
+    let unit = |action: Value| json!({ "id": "unit", "selectionBehavior": "all-or-none", "action": [action] });
+    let plan = |undoing: Value| json!([unit(marked("a", "b")), undoing]);
+    assert!(faults_of("PlanDefinition", &plan(step("b", json!({})))).is_empty());
+    is_told(plan(step("b", after("unit"))), "action", "b undoes a: a step, which nothing else moves");
+    is_told(plan(step("b", json!({ "timingDateTime": "2026-01-01" }))), "action", "b undoes a: a step");
+    is_told(plan(json!({ "id": "b", "action": [step("c", json!({}))] })), "action", "b undoes a: a step");
+    is_told(json!([unit(marked("a", "a"))]), "action", "a undoes a: a step");
+    is_told(json!([marked("a", "b"), step("b", json!({}))]), "action", "a is never undone");
+    let both =
+        json!({ "id": "unit", "selectionBehavior": "all-or-none", "action": [marked("a", "c"), marked("b", "c")] });
+    is_told(json!([both, step("c", json!({}))]), "action", "c undoes two actions");
+    let lost = json!([unit(marked("a", "nothing"))]);
+    is_told(lost, "action[0].action[0].extension", "there is no action nothing");
+    let mark = json!([{ "url": "urn:fhir-workflow-hub:extension:undone-by" }]);
+    is_told(with("extension", mark), "PlanDefinition.action[0].extension", "a valueString");
+}

@@ -58,7 +58,7 @@ fn a_timeline_says_what_would_run_when() {
     );
     assert_eq!(
         lines(&graph, "first fails 1h"),
-        ["0 s: first on offer", "0 s: first begun", "1 h: first failed", "1 h: order failed",]
+        ["0 s: first on offer", "0 s: first begun", "1 h: first failed", "1 h: then plan-failed", "1 h: order failed"]
     );
     assert_eq!(lines(&graph, "first ignored"), ["0 s: first on offer", "0 s: first waiting", "0 s: then waiting"]);
 }

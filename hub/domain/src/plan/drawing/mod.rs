@@ -108,6 +108,7 @@ fn boxed<'a>(graph: &Graph, number: usize, action: &'a Action) -> Box<'a> {
         Required::Could => Some("could".to_owned()),
         Required::MustUnlessDocumented => Some("must unless documented".to_owned()),
     });
+    says.extend(graph.nodes[number].undoes.and_then(|n| graph.name(n)).map(|name| format!("undoes {name}")));
     says.extend(action.per_item.then(|| "per item".to_owned()));
     says.extend(action.repeat.as_ref().map(|repeat| format!("{} times", repeat.times())));
     says.extend((!action.days.is_empty()).then(|| format!("on days {:?}", action.days)));

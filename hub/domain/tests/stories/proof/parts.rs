@@ -38,6 +38,8 @@ pub(crate) struct Part {
     pub(crate) applies: bool,
     /// So many hours after its group may begin, and a deadline.
     pub(crate) timing: Option<(u32, Option<u32>)>,
+    /// The step that it undoes.
+    pub(crate) undoes: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +65,7 @@ impl Parts {
     pub(crate) fn by(chance: &mut Chance) -> Self {
         let mut plan = Self { parts: Vec::new(), ties: Vec::new() };
         plan.grow(chance, 0, 0, Some("all"));
+        plan.undo(chance);
         for _ in 0..chance.of(6) {
             let any = |chance: &mut Chance| chance.of(plan.parts.len()) as u32 + 1;
             let tie = Tie {
@@ -94,12 +97,37 @@ impl Parts {
             optional: number > 1 && !is_branch && chance.one_in(4),
             applies: number == 1 || !chance.one_in(8),
             timing: chance.one_in(6).then(|| (chance.of(3) as u32, chance.one_in(2).then_some(5))),
+            undoes: None,
         });
         if behaviour.is_some() {
             for _ in 0..1 + chance.of(3) {
                 let is_group = depth < 2 && chance.one_in(3);
                 let behaviour = is_group.then(|| BEHAVIOURS[chance.of(BEHAVIOURS.len())]);
                 self.grow(chance, number, depth + 1, behaviour);
+            }
+        }
+    }
+
+    /// Some steps of units have another one that undoes them.
+    fn undo(&mut self, chance: &mut Chance) {
+        let is_unit = |part: &Part| {
+            std::iter::successors(Some(part), |part| self.parts.get(part.parent.checked_sub(1)? as usize))
+                .any(|above| is_unit(above.behaviour))
+        };
+        let steps: Vec<u32> = self.steps().filter(|step| is_unit(step)).map(|step| step.number).collect();
+        for undone in steps {
+            if !chance.one_in(3) {
+                self.parts.push(Part {
+                    number: self.parts.len() as u32 + 1,
+                    parent: 1,
+                    behaviour: None,
+                    in_sequence: false,
+                    usual: false,
+                    optional: false,
+                    applies: true,
+                    timing: None,
+                    undoes: Some(undone),
+                });
             }
         }
     }
@@ -137,9 +165,12 @@ impl Parts {
                 action["participant"] = json!([{ "role": role }]);
             }
         }
+        let mark = |name: &str| format!("urn:fhir-workflow-hub:extension:{name}");
         if part.in_sequence {
-            let url = "urn:fhir-workflow-hub:extension:in-sequence";
-            action["extension"] = json!([{ "url": url, "valueBoolean": true }]);
+            action["extension"] = json!([{ "url": mark("in-sequence"), "valueBoolean": true }]);
+        }
+        if let Some(by) = self.parts.iter().find(|by| by.undoes == Some(number)) {
+            action["extension"] = json!([{ "url": mark("undone-by"), "valueString": name(by.number) }]);
         }
         if part.usual {
             action["precheckBehavior"] = "yes".into();

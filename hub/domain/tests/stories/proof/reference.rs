@@ -103,15 +103,15 @@ impl<'a> Reference<'a> {
         while self.end.is_none() {
             match self.outcome(1) {
                 Outcome::Open => {}
+                _ if self.is_owing() => {}
                 Outcome::Achieved | Outcome::Absent => {
-                    self.drop_all(|fate| matches!(fate, Fate::Waiting | Fate::Offered));
                     if !self.steps.values().any(|step| matches!(step.fate, Fate::Claimed | Fate::Started)) {
                         self.end = Some(End::Completed);
                     }
                     return;
                 }
                 Outcome::Lost => {
-                    self.drop_all(|fate| matches!(fate, Fate::Waiting | Fate::Offered | Fate::Claimed));
+                    self.drop_all(|fate| fate == Fate::Claimed);
                     self.end = Some(End::Failed);
                     return;
                 }
@@ -127,12 +127,60 @@ impl<'a> Reference<'a> {
     }
 
     fn drop_all(&mut self, which: fn(Fate) -> bool) {
-        for step in self.steps.values_mut().filter(|step| which(step.fate)) {
-            step.fate = Fate::Dropped;
+        let undoing: Vec<u32> = self.plan.steps().filter(|p| p.undoes.is_some()).map(|part| part.number).collect();
+        for (number, step) in &mut self.steps {
+            if which(step.fate) && !undoing.contains(number) {
+                step.fate = Fate::Dropped;
+            }
         }
     }
 
+    // ---- undoing
+
+    /// At the end nothing more is begun; by that a unit may be lost, of which something was done.
+    fn is_owing(&mut self) -> bool {
+        self.drop_all(|fate| matches!(fate, Fate::Waiting | Fate::Offered));
+        !self.owed().is_empty()
+    }
+
+    /// Steps that undo what was done of a unit that failed, or what somebody may still end of it.
+    fn owed(&self) -> Vec<&Part> {
+        let is_owed = |part: &&Part| {
+            let Some(undone) = part.undoes else { return false };
+            let fate = self.steps[&undone].fate;
+            matches!(self.steps[&part.number].fate, Fate::Waiting | Fate::Offered | Fate::Claimed | Fate::Started)
+                && matches!(fate, Fate::Done | Fate::Claimed | Fate::Started)
+                && self.lost_units(undone).next().is_some()
+        };
+        self.plan.steps().filter(is_owed).collect()
+    }
+
+    fn lost_units(&self, number: u32) -> impl Iterator<Item = u32> {
+        let is_unit = |n: &u32| self.plan.part(*n).behaviour == Some("all-or-none");
+        self.line(number).filter(is_unit).filter(|n| self.outcome(*n) == Outcome::Lost)
+    }
+
+    /// What was done last is undone first, and one after another.
+    fn undone_next(&self) -> Option<u32> {
+        let owed = self.owed();
+        if owed.iter().any(|part| self.steps[&part.number].fate != Fate::Waiting) {
+            return None;
+        }
+        let is_ready = |part: &&&Part| {
+            let undone = part.undoes.unwrap();
+            self.steps[&undone].fate == Fate::Done && self.lost_units(undone).all(|unit| !self.is_busy(unit))
+        };
+        let ended = |part: &&&Part| (self.steps[&part.undoes.unwrap()].ended, part.undoes);
+        owed.iter().filter(is_ready).max_by_key(ended).map(|part| part.number)
+    }
+
     fn next(&self, number: u32, now: Time) -> Option<Fate> {
+        if self.plan.part(number).undoes.is_some() {
+            return (self.undone_next() == Some(number) && !self.held).then_some(Fate::Offered);
+        }
+        if self.outcome(1) != Outcome::Open {
+            return None;
+        }
         match self.steps[&number].fate {
             Fate::Waiting => match self.begin(number) {
                 Begin::Never => Some(Fate::Dropped),
@@ -153,6 +201,9 @@ impl<'a> Reference<'a> {
     // ---- what has become of a part
 
     pub(crate) fn outcome(&self, number: u32) -> Outcome {
+        if self.plan.part(number).undoes.is_some() {
+            return Outcome::Absent;
+        }
         let Some(behaviour) = self.plan.part(number).behaviour else {
             return match self.steps[&number].fate {
                 Fate::Absent => Outcome::Absent,
@@ -167,6 +218,12 @@ impl<'a> Reference<'a> {
             .map(|child| (child, self.outcome(child.number)))
             .filter(|(_, outcome)| *outcome != Outcome::Absent)
             .collect();
+        let is_race = matches!(behaviour, "exactly-one" | "at-most-one")
+            && !self.plan.part(number).in_sequence
+            && children.iter().any(|(child, _)| self.is_taken(child.number));
+        // Of a race that was decided only the winner counts.
+        let counts = |child: &Part| !is_race || self.is_taken(child.number);
+        let children: Vec<(&Part, Outcome)> = children.into_iter().filter(|(child, _)| counts(child)).collect();
         let any = |wanted: Outcome| children.iter().any(|(_, outcome)| *outcome == wanted);
         let is_lost = self.is_lost(number);
         match behaviour {
@@ -194,8 +251,7 @@ impl<'a> Reference<'a> {
     }
 
     fn has_begun(&self, number: u32) -> bool {
-        self.steps_of(number)
-            .any(|step| step.started.is_some() || matches!(step.fate, Fate::Claimed | Fate::Started | Fate::Done))
+        self.steps_of(number).any(|step| matches!(step.fate, Fate::Claimed | Fate::Started | Fate::Done | Fate::Failed))
     }
 
     pub(crate) fn is_taken(&self, number: u32) -> bool {
@@ -296,6 +352,9 @@ impl<'a> Reference<'a> {
 
     pub(crate) fn until(&self, number: u32) -> Option<Time> {
         let part = self.plan.part(number);
+        if part.undoes.is_some() {
+            return None;
+        }
         let above = if part.parent == 0 { Begin::At(self.begun) } else { self.begin(part.parent) };
         let of = |wait: Wait| Some(self.time(&wait)? + wait.high?);
         let mut bounds: Vec<Time> = self.waits(number).chain(self.ends(number)).filter_map(of).collect();
