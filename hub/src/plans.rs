@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use hub_domain::workflow::{BUILT_IN, Catalogue, Offered};
+use hub_domain::workflow::{BUILT_IN, Catalogue, Offered, canonical};
 use schemas::outcome::Issue;
 
 /// Reads all plans. A faulty one stops the start, with every fault and its path.
@@ -20,11 +20,6 @@ pub(crate) fn catalogue(site: Option<&Path>) -> anyhow::Result<Catalogue> {
         }
     }
     Catalogue::new(plans).map_err(|faults| anyhow::anyhow!("plans: {}", tell(&faults)))
-}
-
-/// A plan's url without its version: a site's plan with the url of a built-in one takes its place.
-fn canonical(name: &str) -> &str {
-    name.split('|').next().unwrap_or(name)
 }
 
 fn read(name: &str, text: &str) -> anyhow::Result<Offered> {

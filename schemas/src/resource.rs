@@ -126,6 +126,7 @@ impl Kind {
     pub const SLOT: Kind = Kind("Slot");
     pub const APPOINTMENT: Kind = Kind("Appointment");
     pub const DOCUMENT_REFERENCE: Kind = Kind("DocumentReference");
+    pub const PLAN_DEFINITION: Kind = Kind("PlanDefinition");
     pub const REQUEST_GROUP: Kind = Kind("RequestGroup");
     pub const COMMUNICATION: Kind = Kind("Communication");
 
@@ -165,7 +166,7 @@ impl Kind {
         Kind::BUNDLE,
         Kind::CLAIM,
         Kind::BINARY,
-        Kind("PlanDefinition"),
+        Kind::PLAN_DEFINITION,
         Kind("ActivityDefinition"),
     ];
 

@@ -16,6 +16,7 @@ stories![
     a_running_orchestration_changes_only_where_nothing_was_released,
     a_definition_is_applied_and_what_comes_of_it_runs,
     what_cannot_be_applied_is_refused,
+    orders_start_with_a_stored_plan_until_it_is_retired,
 ];
 
 /// The same hub, at the base that speaks R5.
@@ -434,5 +435,59 @@ async fn what_cannot_be_applied_is_refused(world: World) {
     ] });
     let care = hub.post("PlanDefinition/$apply", &parameters).await.is(200).body;
     assert_eq!(care["contained"][0]["action"][0]["title"], "Rest");
+    hub.closes().await;
+}
+
+async fn orders_start_with_a_stored_plan_until_it_is_retired(world: World) {
+    let hub = world.hub().await;
+    let step = |id: &str| {
+        json!({ "id": id, "title": id, "participant": [
+            { "type": "practitioner", "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] } },
+        ] })
+    };
+    let plan = json!({
+        "resourceType": "PlanDefinition", "url": "urn:example:hearing-aid", "status": "active",
+        "action": [{
+            "id": "whole", "trigger": [{ "type": "data-added", "data": [{ "type": "DeviceRequest" }] }],
+            "action": [step("measure"), step("fit").with(json!({ "relatedAction": [{ "actionId": "measure", "relationship": "after" }] }))],
+        }],
+    });
+    let aid = json!({
+        "resourceType": "DeviceRequest", "status": "active", "intent": "order",
+        "codeCodeableConcept": { "text": "Hearing aid" }, "subject": { "reference": "Patient/1" },
+    });
+    assert_eq!(hub.post("DeviceRequest", &aid).await.is(201).header("link"), "", "nobody has a plan for it");
+    let kept = hub.post("PlanDefinition", &plan).await.is(201).reference();
+    let order = hub.submits(aid.clone()).await;
+    assert_eq!(order.statuses().await, ["requested", "requested", "draft"]);
+    // Who runs keeps the version that it started with.
+    let simpler = hub
+        .reads(&kept)
+        .await
+        .with(json!({ "action": [plan["action"][0].clone().with(json!({ "action": [step("only")] }))] }));
+    hub.put(&kept, &simpler).await.is(200);
+    assert_eq!(hub.submits(aid.clone()).await.statuses().await.len(), 2);
+    let mut round = simpler.clone();
+    round["action"][0]["action"][0]["relatedAction"] = json!([{ "actionId": "only", "relationship": "after" }]);
+    hub.put(&kept, &round).await.refuses(422, "invariant", "PlanDefinition.action[0].action[0].relatedAction[0]");
+    let twin = plan.clone().with(json!({ "url": "urn:example:other" }));
+    hub.post("PlanDefinition", &twin).await.is(409);
+    hub.sets(&kept, "status", "retired").await.is(200);
+    assert_eq!(hub.post("DeviceRequest", &aid).await.is(201).header("link"), "");
+    let mut clinic = hub.worker("clinic", "Organization/clinic-1").await;
+    let mut done = Vec::new();
+    for _ in 0..3 {
+        done.push(clinic.fulfils_next().await.step);
+    }
+    done.sort();
+    assert_eq!(done, ["fit", "measure", "only"]);
+    order.is("completed").await;
+    drop(clinic);
+    hub.closes().await;
+
+    // Another hub knows of it by the database alone.
+    let hub = world.hub().await;
+    hub.sets(&kept, "status", "active").await.is(200);
+    assert_eq!(hub.submits(aid).await.statuses().await.len(), 2);
     hub.closes().await;
 }

@@ -27,9 +27,8 @@ const REFUSED: [(&str, &str, &str); 6] = [
     ("retrieveOboUsers/responses/PractitionerBundle.json", "structure", "Bundle.entry[0].resource.identifier"),
 ];
 
-/// Types of published files that the hub does not keep: definitions, answers, and what is of no order.
-const NOT_KEPT: [&str; 13] = [
-    "ActivityDefinition",
+/// Types of published files that the hub does not keep: answers, and what is of no order.
+const NOT_KEPT: [&str; 11] = [
     "AppointmentResponse",
     "CapabilityStatement",
     "CodeSystem",
@@ -40,7 +39,6 @@ const NOT_KEPT: [&str; 13] = [
     "MessageDefinition",
     "OperationOutcome",
     "Parameters",
-    "PlanDefinition",
     "ReferralRequest",
 ];
 

@@ -15,6 +15,11 @@ const SERVICES_LIMIT: u32 = 100;
 /// A capacity beyond this is not counted out.
 const CAPACITY_LIMIT: u32 = 200;
 
+/// Most plans that are stored for orders to start with.
+pub(crate) const PLANS_LIMIT: u32 = 100;
+/// Most active PlanDefinitions among which they are looked for.
+const DEFINITIONS_LIMIT: u32 = 1_000;
+
 /// A bounded look into the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lookup {
@@ -22,6 +27,8 @@ pub enum Lookup {
     Services { by: &'static str, any: Vec<String> },
     /// Tasks that this owner has open, counted no further than this.
     Open { owner: String, at_most: u32 },
+    /// Active PlanDefinitions.
+    Plans,
 }
 
 impl Lookup {
@@ -48,6 +55,10 @@ impl Lookup {
                 let status = OPEN.iter().map(|code| token(&(*code).to_owned())).collect();
                 let of = Filter::Reference { param: find(Kind::TASK, "owner")?, any: vec![owner.clone()] };
                 (Kind::TASK, vec![of, Filter::Token { param: find(Kind::TASK, "status")?, any: status }], *at_most)
+            }
+            Self::Plans => {
+                let (kind, active) = (Kind::PLAN_DEFINITION, vec![token(&"active".to_owned())]);
+                (kind, vec![Filter::Token { param: find(kind, "status")?, any: active }], DEFINITIONS_LIMIT)
             }
         };
         Some(Query { kind, filters, sort: Vec::new(), count, page: None })

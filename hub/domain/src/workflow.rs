@@ -42,6 +42,11 @@ impl Offered {
     }
 }
 
+/// A plan's url without its version.
+pub fn canonical(name: &str) -> &str {
+    name.split('|').next().unwrap_or(name)
+}
+
 /// All plans that orders may start with.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
@@ -65,6 +70,14 @@ impl Catalogue {
             }
         }
         if faults.is_empty() { Ok(Self { plans }) } else { Err(faults) }
+    }
+
+    /// These plans as well. One with the url of another takes its place.
+    pub fn with(&self, plans: Vec<Offered>) -> Self {
+        let is_kept =
+            |offered: &&Offered| !plans.iter().any(|plan| canonical(&plan.plan.name) == canonical(&offered.plan.name));
+        let kept: Vec<Offered> = self.plans.iter().filter(is_kept).cloned().collect();
+        Self { plans: kept.into_iter().chain(plans).collect() }
     }
 
     /// The plan of this order: of those whose trigger fits, the one with the most filters.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::draft::Draft;
 use super::references::targets;
 use super::task::{self, Wish};
-use super::{Moment, Stop, request, task_id};
+use super::{Moment, Stop, offering, request, task_id};
 use crate::command::{Caller, Patch, Role};
 use crate::decision::EntryOutcome;
 use crate::refusal::{Refusal, RefusalKind};
@@ -63,6 +63,9 @@ pub(super) fn delete(draft: &mut Draft, key: &Key, if_match: Option<u32>) -> Res
     if is_live(draft, &before, root) {
         let text = format!("{key} belongs to an order that is under way: revoke the request instead");
         return Err(Refusal::conflict(text).into());
+    }
+    if key.kind == Kind::PLAN_DEFINITION {
+        draft.head(offering::SHELF);
     }
     draft.delete(root, key)?;
     Ok(EntryOutcome::Deleted)
@@ -118,6 +121,10 @@ fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Resul
         kind if kind.is_request() => request::change(draft, before, root, body)?,
         kind if !kind.is_event() && !draft.command.caller.has(Role::Placer) => {
             return Err(Refusal::forbidden("this is changed by those who submit it: placers").into());
+        }
+        Kind::PLAN_DEFINITION => {
+            offering::offer(draft, &before.key, &body)?;
+            draft.replace(root, &before.key, body)?
         }
         _ => draft.replace(root, &before.key, body)?,
     };

@@ -13,7 +13,7 @@ use super::draft::{Draft, repeated};
 use super::fate::{Fate, fate, id_of};
 use super::references::{Names, resolved, targets};
 use super::submit::{self, New};
-use super::{Moment, Policy, Stop, change, join, request, resource};
+use super::{Moment, Policy, Stop, change, join, offering, request, resource};
 use crate::command::{Command, Entry, Interaction, On};
 use crate::decision::{Decision, EntryOutcome};
 use crate::refusal::{Refusal, RefusalKind};
@@ -21,6 +21,9 @@ use crate::scene::{Needs, Scene};
 
 pub(super) fn needs(command: &Command, entries: &[Entry], policy: &Policy) -> Needs {
     let mut needs = Needs::default();
+    if entries.iter().any(|entry| offering::looks_at(entry.interaction.kind())) {
+        needs.roots.push(offering::SHELF);
+    }
     for (n, entry) in entries.iter().enumerate() {
         for (_, condition) in &entry.links {
             needs = needs.and(condition::needs(condition));

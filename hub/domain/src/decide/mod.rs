@@ -15,6 +15,7 @@ mod entries;
 mod fate;
 mod join;
 mod joined;
+mod offering;
 mod orchestration;
 mod order;
 mod patch;

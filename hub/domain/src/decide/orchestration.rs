@@ -16,10 +16,11 @@ use uuid::Uuid;
 use super::Stop;
 use super::bodies::{Asked, GENERAL_WORK, Step};
 use super::draft::Draft;
+use super::offering;
 use super::order::Order;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Needs;
-use crate::workflow::{Catalogue, Offered};
+use crate::workflow::Offered;
 
 /// Leads from a request to the orchestration that it is a part of, where its type may not be based on one.
 const PART_OF: &str = "urn:fhir-workflow-hub:extension:orchestration";
@@ -32,8 +33,7 @@ pub(super) fn plan_for<'a>(draft: &Draft<'a>, request: &Resource) -> Result<Opti
     if request.key.kind == Kind::REQUEST_GROUP {
         return own_plan(draft, &request.body).map(|plan| Some(Cow::Owned(plan)));
     }
-    let catalogue: &'a Catalogue = &draft.moment.policy.catalogue;
-    Ok(catalogue.choose(request.key.kind, &request.body).map(Cow::Borrowed))
+    offering::choose(draft, request.key.kind, &request.body)
 }
 
 /// The plan that a RequestGroup is. Every fault is told, with its place in the group.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::draft::Draft;
 use super::orchestration::plan_for;
 use super::order::Order;
-use super::{Policy, Stop, join, request, task, task_id};
+use super::{Policy, Stop, join, offering, request, task, task_id};
 use crate::command::Role;
 use crate::refusal::Refusal;
 
@@ -63,6 +63,9 @@ fn store(draft: &mut Draft, root: Uuid, key: Key, body: Body) -> Result<(), Stop
     }
     if key.kind == Kind::TASK {
         return task::create(draft, root, key, body);
+    }
+    if key.kind == Kind::PLAN_DEFINITION {
+        offering::offer(draft, &key, &body)?;
     }
     draft.create(root, key, body);
     Ok(())

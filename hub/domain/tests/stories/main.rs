@@ -9,6 +9,7 @@ mod called_back;
 mod conditions;
 mod linked;
 mod matrix;
+mod offered;
 mod orchestrations;
 mod orders;
 mod plans;

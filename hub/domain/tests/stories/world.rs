@@ -196,6 +196,10 @@ impl World {
             Lookup::Services { .. } => {
                 all.filter(|resource| resource.key.kind.name() == "HealthcareService").cloned().collect()
             }
+            Lookup::Plans => {
+                let is_plan = |found: &&Resource| found.key.kind.name() == "PlanDefinition";
+                all.filter(is_plan).filter(|found| found.text("status") == Some("active")).cloned().collect()
+            }
             Lookup::Open { owner, .. } => {
                 let is_open = |task: &&Resource| {
                     let open = TaskStatus::of(&task.body).is_some_and(|s| !s.is_terminal() && s != TaskStatus::Draft);
