@@ -10,7 +10,7 @@ use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 
 use super::graph::{Event, Graph, Wait};
-use super::known::Known;
+use super::known::{Known, earlier};
 use super::run::{Run, TaskState};
 use super::undo::Owed;
 
@@ -267,8 +267,4 @@ enum Happened {
 
 fn after(time: Timestamp, offset_us: i64) -> Timestamp {
     Timestamp(time.0.saturating_add(offset_us))
-}
-
-fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    one.into_iter().chain(other).min()
 }

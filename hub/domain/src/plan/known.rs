@@ -71,59 +71,89 @@ impl Known {
     }
 
     fn group(graph: &Graph, node: &Node, known: &[Self]) -> Self {
+        let mut group = Self { in_sequence: node.in_sequence, ..Self::default() };
+        let (mut all, mut of_taken) = (Counts::default(), Counts::default());
+        let mut first = None;
         // What is idle is no part of it any more.
-        let children = || node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle);
-        let is_idle = !node.children.is_empty() && children().next().is_none();
-        let in_sequence = node.in_sequence;
-        let has_begun = children().any(|child| child.has_begun);
-        let is_lost_unit = node.selection == Selection::AllOrNone && is_lost(children());
-        // Only what was chosen counts.
-        let is_race = node.selection.is_exclusive() && !in_sequence && children().any(|child| child.taken > 0);
+        for child in node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle) {
+            all.count(child);
+            if child.taken > 0 {
+                of_taken.count(child);
+                group.taken += 1;
+            }
+            group.is_busy |= child.is_busy;
+            group.has_begun |= child.has_begun;
+            group.released = earlier(group.released, child.released);
+            group.started = earlier(group.started, child.started);
+            group.ended = group.ended.max(child.ended);
+            if child.achieved == Some(true) {
+                first = earlier(first, child.ended);
+            }
+        }
+        group.is_idle = !node.children.is_empty() && all == Counts::default();
+        group.is_optional = group.is_idle || node.required != Required::Must;
+        group.is_skippable = is_skippable(node, false);
+        group.is_lost_unit = node.selection == Selection::AllOrNone && all.lost > 0;
         // None of a unit was done: that is allowed, and nobody waits for it.
-        let is_none = is_lost_unit && !has_begun;
-        Self {
-            achieved: match () {
-                () if is_idle || is_none => Some(true),
-                () if is_race => achieved(node.selection, children().filter(|child| child.taken > 0)),
-                () => achieved(node.selection, children()),
-            },
-            is_idle,
-            is_optional: is_idle || node.required != Required::Must,
-            is_skippable: is_skippable(node, false),
-            taken: children().filter(|child| child.taken > 0).count(),
-            is_busy: children().any(|child| child.is_busy),
-            has_begun,
-            is_lost_unit,
-            in_sequence,
-            turn: if in_sequence { turn(graph, node, known) } else { None },
-            released: children().filter_map(|child| child.released).min(),
-            started: children().filter_map(|child| child.started).min(),
-            ended: if is_none { None } else { ended(node.selection, children()) },
+        let is_none = group.is_lost_unit && !group.has_begun;
+        // Of a race that was decided only what was chosen counts.
+        let is_race = node.selection.is_exclusive() && !node.in_sequence && group.taken > 0;
+        group.achieved = match () {
+            () if group.is_idle || is_none => Some(true),
+            () if is_race => of_taken.achieved(node.selection),
+            () => all.achieved(node.selection),
+        };
+        // With the last that it needs: of a choice, the first that was achieved.
+        let is_choice = node.selection.is_exclusive() || node.selection == Selection::OneOrMore;
+        group.ended = match () {
+            () if is_none => None,
+            () if is_choice => first.or(group.ended),
+            () => group.ended,
+        };
+        group.turn = if node.in_sequence { turn(graph, node, known) } else { None };
+        group
+    }
+}
+
+/// How many children are where.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    achieved: usize,
+    open: usize,
+    /// Those that take their group along.
+    lost: usize,
+    /// Those that do not.
+    skipped: usize,
+}
+
+impl Counts {
+    fn count(&mut self, child: &Known) {
+        match child.achieved {
+            Some(true) => self.achieved += 1,
+            None => self.open += 1,
+            Some(false) if child.is_skippable => self.skipped += 1,
+            Some(false) => self.lost += 1,
+        }
+    }
+
+    /// Whether a group has what its behaviour asks of its children.
+    fn achieved(&self, selection: Selection) -> Option<bool> {
+        match selection {
+            Selection::All | Selection::AllOrNone if self.lost > 0 => Some(false),
+            Selection::ExactlyOne | Selection::OneOrMore | Selection::AtMostOne if self.achieved > 0 => Some(true),
+            _ if self.open > 0 => None,
+            Selection::ExactlyOne | Selection::OneOrMore => Some(false),
+            _ => Some(true),
         }
     }
 }
 
-/// Whether a group has what its behaviour asks of its children.
-fn achieved<'a>(selection: Selection, children: impl Iterator<Item = &'a Known> + Clone) -> Option<bool> {
-    let any = |wanted: Option<bool>| children.clone().any(|child| child.achieved == wanted);
-    match selection {
-        Selection::All | Selection::AllOrNone if is_lost(children.clone()) => Some(false),
-        Selection::ExactlyOne | Selection::OneOrMore | Selection::AtMostOne if any(Some(true)) => Some(true),
-        _ if any(None) => None,
-        Selection::ExactlyOne | Selection::OneOrMore => Some(false),
-        _ => Some(true),
+/// The earlier one of those that are known.
+pub(super) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        _ => one.or(other),
     }
-}
-
-/// With the last that it needs: of a choice, the first that was achieved.
-fn ended<'a>(selection: Selection, children: impl Iterator<Item = &'a Known> + Clone) -> Option<Timestamp> {
-    let is_choice = selection.is_exclusive() || selection == Selection::OneOrMore;
-    let achieved = children.clone().filter(|child| is_choice && child.achieved == Some(true));
-    achieved.filter_map(|child| child.ended).min().or_else(|| children.filter_map(|child| child.ended).max())
-}
-
-fn is_lost<'a>(mut children: impl Iterator<Item = &'a Known>) -> bool {
-    children.any(|child| child.achieved == Some(false) && !child.is_skippable)
 }
 
 fn is_skippable(node: &Node, documented: bool) -> bool {

@@ -19,6 +19,9 @@ pub(super) struct Owed {
 
 impl Owed {
     pub(super) fn of(graph: &Graph, run: &Run, known: &[Known]) -> Self {
+        if !graph.is_undoing {
+            return Self { is_any: false, next: None };
+        }
         let task = |node: usize| run.tasks.get(node);
         let is_over = |task: &TaskState| task.status.is_some_and(TaskStatus::is_terminal);
         let mut owed = Self { is_any: false, next: None };
