@@ -17,6 +17,7 @@ stories![
     a_definition_is_applied_and_what_comes_of_it_runs,
     what_cannot_be_applied_is_refused,
     orders_start_with_a_stored_plan_until_it_is_retired,
+    an_orchestration_is_drawn,
 ];
 
 /// The same hub, at the base that speaks R5.
@@ -489,5 +490,31 @@ async fn orders_start_with_a_stored_plan_until_it_is_retired(world: World) {
     let hub = world.hub().await;
     hub.sets(&kept, "status", "active").await.is(200);
     assert_eq!(hub.submits(aid).await.statuses().await.len(), 2);
+    hub.closes().await;
+}
+
+async fn an_orchestration_is_drawn(world: World) {
+    let hub = world.hub().await;
+    let r5 = r5(&hub);
+    // Also one that does not run: it is a draft.
+    let reference = r5.post("RequestOrchestration", &treatment()).await.is(201).reference();
+    let group = reference.replace("RequestOrchestration", "RequestGroup");
+    let told = r5.get(&format!("{reference}/$graph")).await.is(200).body;
+    let ids: Vec<&str> =
+        told["actions"].as_array().unwrap().iter().map(|action| action["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["both", "one", "two"]);
+    let wait = &told["waits"][0];
+    assert_eq!((&wait["from"], &wait["to"], &wait["notBeforeSeconds"]), (&json!(2), &json!(3), &json!(3600)));
+    assert_eq!(hub.get(&format!("{group}/$graph?as=json")).await.is(200).body, told);
+    let mermaid = hub.get(&format!("{group}/$graph?as=mermaid")).await.is(200);
+    assert!(mermaid.text.starts_with("flowchart"), "{}", mermaid.text);
+    let svg = hub.get(&format!("{group}/$graph?as=svg")).await.is(200);
+    assert!(svg.text.starts_with("<svg") && svg.header("content-type") == "image/svg+xml", "{}", svg.text);
+    hub.get(&format!("{group}/$graph?as=png")).await.is(400);
+    hub.get("RequestGroup/nobody/$graph").await.is(404);
+    hub.get("Patient/1/$graph").await.is(404);
+    let empty = json!({ "resourceType": "RequestGroup", "status": "draft", "intent": "plan" });
+    let empty = hub.post("RequestGroup", &empty).await.is(201).reference();
+    hub.get(&format!("{empty}/$graph")).await.refuses(422, "required", "RequestGroup.action");
     hub.closes().await;
 }

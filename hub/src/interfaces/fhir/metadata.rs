@@ -234,6 +234,13 @@ fn resource(kind: Kind, update_create: bool) -> Value {
         let definition = format!("http://hl7.org/fhir/OperationDefinition/{kind}-apply");
         operations.push(json!({ "name": "apply", "definition": definition }));
     }
+    if matches!(kind, Kind::PLAN_DEFINITION | Kind::REQUEST_GROUP) {
+        operations.push(json!({
+            "name": "graph",
+            "definition": "urn:fhir-workflow-hub:operation:graph",
+            "documentation": "[base]/[type]/[id]/$graph?as=json|mermaid|svg: what waits for what",
+        }));
+    }
     json!({
         "type": kind.name(),
         "interaction": codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>(),

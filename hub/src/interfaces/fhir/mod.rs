@@ -6,6 +6,7 @@ mod apply;
 mod bundle;
 mod capacity;
 mod content;
+mod drawing;
 mod eps;
 mod erp;
 mod ers;
@@ -81,6 +82,7 @@ fn resources() -> Router<Arc<Service>> {
         .route("/{kind}/{id}/_history", get(read::history_of_one))
         .route("/{kind}/{id}/_history/{version}", get(read::version))
         .route("/{kind}/{id}/$validate", post(validate::of_one))
+        .route("/{kind}/{id}/$graph", get(drawing::of_one))
         .route("/{kind}/{id}/$order-status", get(order_status::of_one))
         .fallback(gatekeeper::unknown_path)
         .method_not_allowed_fallback(gatekeeper::method_not_allowed)

@@ -41,6 +41,7 @@ pub(super) fn router() -> Router<Arc<Service>> {
         .route("/RequestOrchestration/_search", post(through))
         .route("/RequestOrchestration/_history", get(through))
         .route("/RequestOrchestration/{id}", one)
+        .route("/RequestOrchestration/{id}/$graph", get(through))
         .route("/RequestOrchestration/{id}/_history", get(through))
         .route("/RequestOrchestration/{id}/_history/{version}", get(through))
         .route("/PlanDefinition/{id}/$apply", get(apply::in_r5).post(apply::in_r5))
