@@ -38,11 +38,16 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Where a resource comes first of the places at which its values let it come; none when it comes once anyway.
+    /// A resource comes at each of its values, and not once.
+    pub(super) fn is_by_value(&self) -> bool {
+        self.order == Order::Value
+    }
+
+    /// Where a resource comes first of the places at which its values let it come.
     pub(super) fn first_place(&self, index: &Index) -> Option<i64> {
         let rows = |table| if table == "search_date" { &index.dates } else { &index.values };
         let of = |arm: &Arm| rows(arm.table).iter().filter(|row| arm.names(row)).map(|row| row.low).min();
-        if self.order == Order::Value { self.arms.iter().filter_map(of).min() } else { None }
+        self.arms.iter().filter_map(of).min()
     }
 
     pub(super) fn walk(order: Order, arms: Vec<Arm>) -> Self {

@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
             let Some(version) = row.stored_as(self.query.kind) else { continue };
             if !self.exact {
                 let resource = version.resource()?;
-                let first = || walk.and_then(|plan| plan.first_place(&Index::of(&resource)));
+                let first = || walk.filter(|plan| plan.is_by_value())?.first_place(&Index::of(&resource));
                 if !exact::matches(&resource, &self.query.filters) || first().is_some_and(|first| first != place.a) {
                     continue;
                 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use hub_domain::query::{Param, find};
 use hub_domain::registry::{Pointer, Stored};
 use schemas::order;
-use schemas::resource::{Body, Key, Kind, list};
+use schemas::resource::{Body, Key, Kind, glance, list};
 use serde_json::{Value, json};
 
 use super::super::answer::No;
@@ -18,6 +18,9 @@ const OTHERWISE: [(&str, &str); 2] = [("MedicationDispense", "prescription"), ("
 /// for it.
 const BASED_ON: &str = "based-on";
 const REPLACES: [&str; 2] = ["replaces", "prior-request"];
+
+/// What of a request tells its links: those of all types.
+const TOLD: [&str; 6] = ["basedOn", "replaces", "priorPrescription", "priorRequest", "groupIdentifier", "requisition"];
 
 /// The search parameters by which events and requests point to requests.
 static POINTING: LazyLock<Vec<&'static Param>> = LazyLock::new(|| {
@@ -45,7 +48,7 @@ impl Links {
         others.dedup();
         others.retain(|key| requests.iter().all(|request| request.key != *key));
         let others = if others.is_empty() { Vec::new() } else { service.registry.read(&others).await? };
-        let read = |stored: Stored| Some((stored.key, serde_json::from_slice(&stored.body).ok()?));
+        let read = |stored: Stored| Some((stored.key, glance(&stored.body, &TOLD).ok()?));
         let requests: Vec<(Key, Body)> = requests.into_iter().chain(others).filter_map(read).collect();
         if requests.is_empty() {
             return Ok(Self::default());
