@@ -394,6 +394,14 @@ async fn an_order_is_found_by_its_number(world: World) {
     assert_eq!((standing.status.as_str(), standing.done, standing.total), ("requested", 0, 3));
     assert_eq!(standing.waiting_for, ["Collect the specimen (requested)"]);
     assert!(standing.since.is_some());
+    let call = json!({
+        "resourceType": "CommunicationRequest",
+        "identifier": [{ "system": "urn:calls", "value": "C-1" }],
+        "status": "active",
+    });
+    let call = hub.post("CommunicationRequest", &call).await.is(201).reference();
+    let told = hub.get("$order-status?identifier=urn:calls|C-1").await.is(200).body;
+    assert!(told.to_string().contains(&call), "a request of any type is found: {told}");
     hub.get("$order-status?identifier=nobody").await.refuses(404, "not-found", "");
     hub.get("$order-status").await.refuses(400, "required", "");
     hub.submits(laboratory()).await;

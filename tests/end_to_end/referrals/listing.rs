@@ -55,6 +55,9 @@ async fn each_side_finds_what_waits_for_it(world: World) {
     let found: Vec<Value> =
         hub.finds(&plain).await.into_iter().map(|task| task["focus"]["reference"].clone()).collect();
     assert_eq!(found, items(&for_review), "the same as a plain search");
+    let stranger = Desk { organization: "X99", ..clinic.clone() };
+    let of_clinic = async |desk: &Desk| desk.get(&plain).await.is(200).resources().len();
+    assert_eq!((of_clinic(&clinic).await, of_clinic(&stranger).await, of_clinic(&practice).await), (3, 0, 3));
 
     let letters = list(&practice, "LETTERS_OUTSTANDING", json!([])).await;
     assert_eq!(items(&letters).len(), 4);
@@ -75,7 +78,6 @@ async fn each_side_finds_what_waits_for_it(world: World) {
     assert_eq!(items(&list(&practice, "ASSESSMENT_RETURNED_CANCELLED_DNA", json!([])).await), [booked.as_str()]);
     let none = list(&clinic, "APPOINTMENT_SLOT_ISSUES", json!([])).await;
     assert!(none.get("entry").is_none());
-    let stranger = Desk { organization: "X99", ..clinic.clone() };
     assert!(items(&list(&stranger, "REFERRALS_FOR_REVIEW", json!([])).await).is_empty());
 
     let question = parameters(json!([

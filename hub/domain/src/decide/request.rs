@@ -1,7 +1,7 @@
 //! A request is changed by its placer, with the effects on its Tasks.
 
 use schemas::order::{self, RequestStatus, asks_for_work, revoked_code};
-use schemas::outcome::IssueType;
+use schemas::outcome::{Issue, IssueType};
 use schemas::resource::{Body, Key, Kind, Resource};
 use uuid::Uuid;
 
@@ -15,13 +15,26 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Needs;
 use crate::workflows;
 
+/// Elements of requests, of all their types, that become elements of the order's Tasks or its links.
+const SAID_BY_TASKS: [&str; 9] = [
+    "subject",
+    "patient",
+    "deliverFor",
+    "basedOn",
+    "groupIdentifier",
+    "requisition",
+    "replaces",
+    "priorPrescription",
+    "priorRequest",
+];
+
 pub(super) fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> Result<Resource, Stop> {
     if !draft.command.caller.has(Role::Placer) {
         return Err(Refusal::forbidden("a request is changed by its placer").into());
     }
     let (from, to) = (RequestStatus::of(&before.body), RequestStatus::of(&body));
-    check(before, &body, from, to)?;
     let running = draft.run_of(root).is_some_and(|run| run.plan.is_some());
+    check(before, &body, from, to, running)?;
     let after = draft.replace(root, &before.key, body)?;
     if running && before.key.kind == Kind::REQUEST_GROUP {
         rearrange(draft, &before.body, &after, root)?;
@@ -36,8 +49,9 @@ pub(super) fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Bod
     Ok(after)
 }
 
-/// An intent does not change, and nothing comes back from its end (but to say that it was an error).
-fn check(before: &Resource, body: &Body, from: RequestStatus, to: RequestStatus) -> Result<(), Stop> {
+/// An intent does not change, and nothing comes back from its end (but to say that it was an error). What is under way is
+/// no draft again.
+fn check(before: &Resource, body: &Body, from: RequestStatus, to: RequestStatus, running: bool) -> Result<(), Stop> {
     let kind = before.key.kind;
     if before.body.get("intent") != body.get("intent") {
         return Err(
@@ -49,7 +63,25 @@ fn check(before: &Resource, body: &Body, from: RequestStatus, to: RequestStatus)
         let path = format!("{kind}.status");
         return Err(Refusal::one(RefusalKind::Unprocessable, IssueType::BusinessRule, &path, text).into());
     }
+    if running && !has_ended(from) {
+        check_links(before, body)?;
+    }
+    if running && from != to && matches!(to, RequestStatus::Draft | RequestStatus::Unknown) {
+        let text = "the order is under way, and no draft again: put it on hold, complete or revoke it";
+        let path = format!("{kind}.status");
+        return Err(Refusal::one(RefusalKind::Unprocessable, IssueType::BusinessRule, &path, text).into());
+    }
     Ok(())
+}
+
+/// Whom it is for and what it is linked with, its Tasks say too, for as long as they are there.
+fn check_links(before: &Resource, body: &Body) -> Result<(), Stop> {
+    let changed = SAID_BY_TASKS.iter().filter(|name| before.body.get(**name) != body.get(**name));
+    let text = "the order's Tasks say this too, and it does not change while it is under way: submit another request that \
+                takes the place of this one";
+    let fault = |name: &&str| Issue::error(IssueType::BusinessRule, format!("{}.{name}", before.key.kind), text);
+    let faults: Vec<Issue> = changed.map(fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::new(RefusalKind::Unprocessable, faults).into()) }
 }
 
 /// A stored request that asks for work by this change becomes an order.

@@ -4,6 +4,7 @@ use crate::world::{World, laboratory, prescription, referral};
 use hub_domain::decide::Policy;
 use hub_domain::refusal::RefusalKind;
 use schemas::message::Act;
+use serde_json::json;
 
 #[test]
 fn a_referral_releases_its_steps_one_after_another() {
@@ -156,6 +157,29 @@ fn on_hold_nothing_is_granted_and_the_pause_is_asked_for() {
     assert_eq!(world.states(&order), "0 in-progress, 2 on-hold, 3 requested, 4 draft, 5 completed, 6 requested");
     world.does(&order, 6, "Organization/a");
     assert_eq!(world.states(&order), "0 in-progress, 2 in-progress, 3 requested, 4 draft, 5 completed, 6 completed");
+    world.check_histories();
+}
+
+#[test]
+fn an_order_that_is_under_way_is_no_draft_again_and_stays_whose_it_is() {
+    let mut world = World::new();
+    let order = world.submit(referral());
+    let others =
+        json!({ "subject": { "reference": "Patient/2" }, "requisition": { "value": "7" }, "status": "on-hold" });
+    let refusal = world.set(&order, others).unwrap_err();
+    let paths: Vec<&str> = refusal.issues.iter().map(|issue| issue.path.as_str()).collect();
+    assert_eq!(paths, ["ServiceRequest.subject", "ServiceRequest.requisition"]);
+    world.set(&order, json!({ "note": [{ "text": "By the back door" }] })).unwrap();
+    for status in ["active", "on-hold"] {
+        world.set_status(&order, status).unwrap();
+        let before = world.states(&order);
+        for back in ["draft", "unknown"] {
+            let refusal = world.set_status(&order, back).unwrap_err();
+            assert_eq!(refusal.issues[0].path, "ServiceRequest.status");
+        }
+        assert_eq!((world.status_of(&order).as_str(), world.states(&order)), (status, before));
+    }
+    world.set_status(&order, "revoked").unwrap();
     world.check_histories();
 }
 

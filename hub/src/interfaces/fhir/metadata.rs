@@ -122,12 +122,14 @@ pub(super) async fn ers(State(service): State<Arc<Service>>, headers: HeaderMap)
         request,
         searched("Task", &["read", "update", "search-type"], &focus),
         resource("Appointment", &["create", "read", "update"]),
-        searched("Slot", &["search-type"], &[("status", "token")]),
+        searched("Slot", &["search-type"], &[("status", "token"), ("schedule.actor:HealthcareService", "reference")]),
         searched("HealthcareService", &["read", "search-type"], &[("_id", "token")]),
         searched("Communication", &["search-type"], &[("based-on", "reference")]),
         resource("Binary", &["create", "read"]),
     ];
-    resources.extend(EVENTS_OF_REFERRALS.iter().map(|(kind, _)| resource(kind, &["create"])));
+    // A letter is read by itself, too.
+    let of_event = |kind: &str| if kind == "DocumentReference" { &["create", "read"][..] } else { &["create"][..] };
+    resources.extend(EVENTS_OF_REFERRALS.iter().map(|(kind, _)| resource(kind, of_event(kind))));
     let mut statement = head(&base, "Referrals, as the NHS e-Referral Service does them");
     statement["rest"] = json!([{
         "mode": "server",

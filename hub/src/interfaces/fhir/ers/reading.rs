@@ -83,6 +83,10 @@ pub(super) async fn by_number(call: Call) -> Result<Response, ErsNo> {
 pub(super) async fn tasks(call: Call) -> Result<Response, ErsNo> {
     let parameters = call.parameters();
     let Some(focus) = available::read(&parameters)? else {
+        // Those of referrals that the caller has to do with: nobody else's are found.
+        let own = if call.by.role.side() == Side::Referrer { "requester" } else { "owner" };
+        let own = (own.to_owned(), format!("Organization/{}", call.by.organization));
+        let parameters = parameters.into_iter().chain([own]).collect();
         return Ok(searchset::of_type(&call.service, "Task", parameters, &call.headers).await?);
     };
     let record = call.records(vec![focus.root]).await?.pop().map(|(_, record)| record).ok_or_else(no_referral)?;

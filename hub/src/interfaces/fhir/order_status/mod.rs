@@ -41,7 +41,8 @@ pub(super) async fn by_identifier(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, No> {
-    let kinds = [Kind::TASK, Kind::SERVICE_REQUEST, Kind::MEDICATION_REQUEST];
+    let requests = Kind::ALL.iter().filter(|kind| kind.is_request());
+    let kinds: Vec<Kind> = std::iter::once(&Kind::TASK).chain(requests).copied().collect();
     by_number(&service, &kinds, query.as_deref(), &headers).await
 }
 
@@ -79,7 +80,7 @@ async fn of_identifier(service: &Service, kinds: &[Kind], token: &str, headers: 
     for kind in kinds {
         match roots_by(service, *kind, &OWN_AND_SHARED, token).await?.as_slice() {
             [] => {}
-            [one] => return respond(service, headers, *one, None).await,
+            [(root, key)] => return respond(service, headers, *root, Some(key)).await,
             _ => {
                 let text = "several orders carry this identifier: ask for one of them by its id, or for all that share \
                             it with ?group=";
@@ -100,25 +101,25 @@ async fn of_group(service: &Service, token: &str) -> Result<Response, No> {
         return Err(No::not_found("no order shares this number"));
     }
     let mut orders: Vec<Value> = Vec::new();
-    for root in roots {
-        let parts = Standing::of(service, root, None).await?.tell();
+    for (root, key) in roots {
+        let parts = Standing::of(service, root, Some(&key)).await?.tell();
         orders.push(json!({ "name": "order", "part": parts }));
     }
     Ok(answer::json(StatusCode::OK, &json!({ "resourceType": "Parameters", "parameter": orders })))
 }
 
-/// The orders whose resources of this type carry a number at one of these elements.
-async fn roots_by(service: &Service, kind: Kind, elements: &[&str], token: &str) -> Result<Vec<Uuid>, No> {
+/// The orders whose resources of this type carry a number at one of these elements, each by one of these resources.
+async fn roots_by(service: &Service, kind: Kind, elements: &[&str], token: &str) -> Result<Vec<(Uuid, Key)>, No> {
     let mut roots = Vec::new();
     for param in elements.iter().filter_map(|name| find(kind, name)) {
         let filters = vec![Filter::Token { param, any: vec![read_token(token)] }];
         let query = Query { kind, filters, sort: Vec::new(), count: service.config.page_entries_limit, page: None };
         for stored in service.registry.search(&query).await?.entries {
-            roots.push(root_of(service, &stored.key).await?);
+            roots.push((root_of(service, &stored.key).await?, stored.key));
         }
     }
     roots.sort();
-    roots.dedup();
+    roots.dedup_by_key(|(root, _)| *root);
     Ok(roots)
 }
 
