@@ -21,6 +21,7 @@ fn every_code_of_prescriptions_is_explained_and_told_in_a_story() {
         let is_name = text.contains('_') && text.bytes().all(|letter| letter.is_ascii_uppercase() || letter == b'_');
         is_name || text.strip_prefix("R-").is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
     };
+    // What stands between quotes is every second part.
     let codes: Vec<&str> = source.split('"').skip(1).step_by(2).filter(is_code).collect();
     assert!(codes.len() > 30, "they are read: {codes:?}");
     for code in codes {

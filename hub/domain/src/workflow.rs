@@ -40,6 +40,19 @@ impl Offered {
         let hash = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { hash, plan: Arc::new(plan), text: text.to_owned() })
     }
+
+    /// The kinds of work of its steps.
+    pub(crate) fn works(&self) -> Vec<String> {
+        fn collect(actions: &[Arc<schemas::plan::Action>], into: &mut Vec<String>) {
+            for action in actions {
+                into.extend(action.work.clone());
+                collect(&action.actions, into);
+            }
+        }
+        let mut works = Vec::new();
+        collect(&self.plan.actions, &mut works);
+        works
+    }
 }
 
 /// A plan's url without its version.
@@ -104,14 +117,7 @@ impl Catalogue {
 
     /// Every kind of work that some plan needs: the queues there must be.
     pub fn works(&self) -> Vec<String> {
-        fn collect(actions: &[Arc<schemas::plan::Action>], into: &mut Vec<String>) {
-            for action in actions {
-                into.extend(action.work.clone());
-                collect(&action.actions, into);
-            }
-        }
-        let mut works = Vec::new();
-        self.plans.iter().for_each(|offered| collect(&offered.plan.actions, &mut works));
+        let mut works: Vec<String> = self.plans.iter().flat_map(Offered::works).collect();
         works.sort();
         works.dedup();
         works

@@ -198,7 +198,7 @@ impl Current {
                 if !self.fill(kind, param, &to) {
                     self.index.token(values::digest(kind, param, &to), None);
                 }
-                if values::is_link(kind, &to) {
+                if Key::of_reference(&to).is_some_and(|key| values::is_link(kind, &key)) {
                     let element = values::param(kind, param).into();
                     self.index.tokens.insert(TokenRow { value: values::link(&to), system: element });
                 }

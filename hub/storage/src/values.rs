@@ -37,8 +37,8 @@ pub(crate) fn digest_identifier(kind: Kind, param: &Param, value: &str) -> Uuid 
 
 /// Whether a reference also has a row by which all that points to its target is found at once, whatever its type and
 /// element: to requests, and not from Tasks, which stand with their order.
-pub(crate) fn is_link(kind: Kind, to: &str) -> bool {
-    kind != Kind::TASK && Key::of_reference(to).is_some_and(|key| key.kind.is_request())
+pub(crate) fn is_link(kind: Kind, to: &Key) -> bool {
+    kind != Kind::TASK && to.kind.is_request()
 }
 
 /// The value of such a row. In the place of a system it has the number of the element.

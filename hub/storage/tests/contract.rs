@@ -14,6 +14,8 @@ mod indexing;
 mod links;
 #[path = "contract/pages.rs"]
 mod pages;
+#[path = "contract/parameters.rs"]
+mod parameters;
 #[path = "contract/place.rs"]
 mod place;
 #[path = "contract/queues.rs"]
@@ -110,13 +112,15 @@ contract! {
         paging_while_others_insert_skips_nothing,
         paging_by_last_updated_skips_nothing_that_moves,
     }
-    searches {
+    parameters {
         every_parameter_of_a_task_finds_it,
         a_task_is_found_by_what_its_id_tells,
         a_task_is_found_by_when_it_was_modified,
         every_parameter_of_a_request_finds_it,
         every_parameter_of_a_patient_finds_it,
         every_parameter_of_an_observation_finds_it,
+    }
+    searches {
         texts_are_found_by_how_they_begin,
         amounts_are_found_by_what_they_come_to,
         parts_of_a_composite_belong_together,

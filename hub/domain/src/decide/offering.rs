@@ -4,10 +4,8 @@
 use std::borrow::Cow;
 
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::Action;
 use schemas::resource::{Body, Key, Kind, Resource, list, text_at};
 use serde_json::Value;
-use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Stop;
@@ -78,8 +76,7 @@ fn check(draft: &Draft, key: &Key, definition: &Body) -> Result<(), Stop> {
     let offered = Offered::read(&Value::Object(definition.clone()).to_string()).map_err(refused)?;
     let files = &draft.moment.policy.catalogue;
     let known = files.works();
-    let mut works = Vec::new();
-    collect(&offered.plan.actions, &mut works);
+    let mut works = offered.works();
     works.retain(|work| work != GENERAL_WORK && !known.contains(work));
     if !works.is_empty() {
         let text = format!("{} is no kind of work that is done here; there are {}", works.join(", "), known.join(", "));
@@ -99,13 +96,6 @@ fn check(draft: &Draft, key: &Key, definition: &Body) -> Result<(), Stop> {
     others.push(offered);
     let doubt = |faults| Stop::from(Refusal::new(RefusalKind::Conflict, faults));
     Catalogue::new(files.with(others).iter().cloned().collect()).map(drop).map_err(doubt)
-}
-
-fn collect(actions: &[Arc<Action>], into: &mut Vec<String>) {
-    for action in actions {
-        into.extend(action.work.clone());
-        collect(&action.actions, into);
-    }
 }
 
 impl Stop {

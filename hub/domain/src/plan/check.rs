@@ -79,6 +79,7 @@ impl<'a> Faults<'a> {
     }
 
     fn names(&mut self, action: &'a Action, path: &str) {
+        // Its id is the first of its names, and its place where it has none.
         for name in std::iter::once(&action.id).chain(action.names.iter().skip(1)) {
             if let Some(first) = self.places.insert(name, path.to_owned()) {
                 self.fault(IssueType::Duplicate, path, format!("the id {name} is already that of {first}"));

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, Method as Verb, StatusCode};
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::{Method as Verb, StatusCode};
 use axum::response::Response;
 use hub_domain::apply::{self, Given};
 use hub_domain::query::{Filter, Query, SystemMatch, TokenMatch, find};
@@ -28,24 +27,16 @@ const ACTIVITY: &str = "ActivityDefinition";
 pub(super) async fn of_type(
     State(service): State<Arc<Service>>,
     Path(kind): Path<String>,
-    verb: Verb,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    asked: Asked,
 ) -> Result<Response, No> {
-    let asked = Asked::read(&service, verb, query, &headers, body).await?;
     answer(&service, &kind, None, asked).await
 }
 
 pub(super) async fn of_one(
     State(service): State<Arc<Service>>,
     Path((kind, id)): Path<(String, String)>,
-    verb: Verb,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    asked: Asked,
 ) -> Result<Response, No> {
-    let asked = Asked::read(&service, verb, query, &headers, body).await?;
     answer(&service, &kind, Some(id), asked).await
 }
 
@@ -67,12 +58,8 @@ async fn answer(service: &Service, kind: &str, id: Option<String>, asked: Asked)
 pub(super) async fn in_r5(
     State(service): State<Arc<Service>>,
     Path(id): Path<String>,
-    verb: Verb,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    asked: Asked,
 ) -> Result<Response, No> {
-    let asked = Asked::read(&service, verb, query, &headers, body).await?;
     let (definition, given) = prepared(&service, PLAN, Some(id), asked).await?;
     let group = apply::plan(&definition, &given).map_err(|faults| No(StatusCode::UNPROCESSABLE_ENTITY, faults))?;
     let shown = gate::to_r5(&group);
@@ -112,26 +99,23 @@ fn care_plan(mut group: Resource) -> Resource {
 
 /// The parameters of the operation.
 #[derive(Default)]
-struct Asked {
+pub(super) struct Asked {
     texts: HashMap<String, String>,
     /// A definition that came with the call.
     definition: Option<Resource>,
 }
 
-impl Asked {
-    async fn read(
-        service: &Service,
-        verb: Verb,
-        query: Option<String>,
-        headers: &HeaderMap,
-        body: Body,
-    ) -> Result<Self, No> {
+impl FromRequest<Arc<Service>> for Asked {
+    type Rejection = No;
+
+    async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, No> {
+        let (head, body) = request.into_parts();
         let mut asked = Self::default();
-        for (name, value) in content::form(query.as_deref().unwrap_or_default()) {
+        for (name, value) in content::form(head.uri.query().unwrap_or_default()) {
             asked.take(name, value)?;
         }
-        if verb == Verb::POST {
-            content::demand_type(headers, &RESOURCE_TYPES)?;
+        if head.method == Verb::POST {
+            content::demand_type(&head.headers, &RESOURCE_TYPES)?;
             let parameters = content::resource(&content::bytes(service, body).await?, "Parameters")?;
             for parameter in list(&parameters, "parameter") {
                 let name = parameter["name"].as_str().unwrap_or_default();
@@ -144,7 +128,9 @@ impl Asked {
         }
         Ok(asked)
     }
+}
 
+impl Asked {
     fn take(&mut self, name: String, value: String) -> Result<(), No> {
         if self.texts.insert(name.clone(), value).is_some() {
             let text = format!("{name} is given once here: call the operation for each");

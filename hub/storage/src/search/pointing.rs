@@ -67,6 +67,6 @@ fn pointer(by: &'static Param, stored: Stored) -> Pointer {
 
 /// Whether all that points to these by the parameter has a row that says so: see [`values::is_link`].
 fn has_rows(source: &dyn Source, param: &Param, to: &[Key]) -> bool {
-    let are_links = to.iter().all(|key| values::is_link(param.of, &key.to_string()));
+    let are_links = to.iter().all(|key| values::is_link(param.of, key));
     are_links && !source.behind().lacks_links(param.of)
 }

@@ -11,7 +11,7 @@ use hub_domain::scene::{Head, Identifier, Needs, Receipt};
 use schemas::resource::{Key, Kind, Resource};
 use schemas::task::Priority;
 use schemas::time::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(crate) fn root(number: u128) -> Uuid {
@@ -226,4 +226,31 @@ pub(crate) async fn found(registry: &dyn Registry, query: Query) -> Vec<String> 
             return all;
         }
     }
+}
+
+pub(crate) const UCUM: &str = "http://unitsofmeasure.org";
+
+pub(crate) fn coded(system: &str, code: &str) -> Value {
+    json!({ "coding": [{ "system": system, "code": code }] })
+}
+
+/// A Task with a value for every parameter.
+pub(crate) fn full_task() -> Value {
+    json!({
+        "identifier": [{ "system": "urn:numbers", "value": "T-1" }, { "value": "T-2" }],
+        "status": "requested", "intent": "order", "priority": "urgent",
+        "businessStatus": coded("urn:b", "waiting"),
+        "code": { "coding": [{ "system": "urn:c", "code": "fulfill" }, { "system": "urn:d", "code": "collect" }] },
+        "groupIdentifier": { "system": "urn:g", "value": "G-1" },
+        "performerType": [coded("urn:p", "lab"), coded("urn:p", "nurse")],
+        "focus": { "reference": "ServiceRequest/r1", "identifier": { "system": "urn:numbers", "value": "R-1" } },
+        "basedOn": [{ "reference": "ServiceRequest/r1" }, { "reference": "MedicationRequest/m1" }],
+        "partOf": [{ "reference": "Task/t0" }],
+        "owner": { "reference": "Organization/lab", "identifier": { "system": "urn:ods", "value": "A81" } },
+        "requester": { "reference": "Practitioner/dr" },
+        "for": { "reference": "Patient/ada", "identifier": { "system": "urn:nhs", "value": "999" } },
+        "encounter": { "reference": "Encounter/e1" },
+        "authoredOn": "2026-03-04T10:00:00Z", "lastModified": "2026-03-05T10:00:00.123Z",
+        "executionPeriod": { "start": "2026-03-04" }
+    })
 }

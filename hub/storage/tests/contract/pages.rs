@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::build::*;
 use crate::place::{Place, pass};
-use crate::searches::coded;
 
 const TASK: Kind = Kind::TASK;
 
