@@ -116,6 +116,7 @@ impl App {
             capacity,
             metrics,
             eps,
+            opened: clock::now(),
             clock_offset,
         });
         edges.spawn(serve(listener, service.clone(), intake.clone()));

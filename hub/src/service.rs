@@ -26,6 +26,8 @@ pub struct Service {
     pub metrics: Recorder,
     /// How this site takes the messages of prescriptions.
     pub eps: eps::Policy,
+    /// When they were.
+    pub opened: Timestamp,
     /// How far the rehearsal clock is from this machine's.
     pub clock_offset: ClockOffset,
 }

@@ -127,6 +127,7 @@ impl Kind {
     pub const APPOINTMENT: Kind = Kind("Appointment");
     pub const DOCUMENT_REFERENCE: Kind = Kind("DocumentReference");
     pub const PLAN_DEFINITION: Kind = Kind("PlanDefinition");
+    pub const ACTIVITY_DEFINITION: Kind = Kind("ActivityDefinition");
     pub const REQUEST_GROUP: Kind = Kind("RequestGroup");
     pub const COMMUNICATION: Kind = Kind("Communication");
 
@@ -167,7 +168,7 @@ impl Kind {
         Kind::CLAIM,
         Kind::BINARY,
         Kind::PLAN_DEFINITION,
-        Kind("ActivityDefinition"),
+        Kind::ACTIVITY_DEFINITION,
     ];
 
     const REQUESTS: usize = 8;

@@ -25,6 +25,7 @@ mod fulfilment;
 mod histories;
 mod looks;
 mod messages;
+mod offers;
 mod orchestrations;
 mod outages;
 mod overload;

@@ -17,7 +17,6 @@ stories![
     pages_skip_nothing_while_things_change,
     a_history_is_told_version_by_version,
     an_order_is_found_by_its_number,
-    what_is_offered_is_what_works,
 ];
 
 /// The ids that a search finds.
@@ -407,38 +406,4 @@ async fn an_order_is_found_by_its_number(world: World) {
     hub.submits(laboratory()).await;
     hub.get("$order-status?identifier=LAB-2026-0001").await.refuses(412, "multiple-matches", "");
     hub.closes().await;
-}
-
-async fn what_is_offered_is_what_works(world: World) {
-    let hub = world.hub().await;
-    let statement = hub.get("metadata").await.is(200).body;
-    assert_eq!(
-        (&statement["resourceType"], &statement["fhirVersion"]),
-        (&json!("CapabilityStatement"), &json!("4.0.1"))
-    );
-    for resource in statement["rest"][0]["resource"].as_array().unwrap() {
-        let kind = resource["type"].as_str().unwrap();
-        for param in resource["searchParam"].as_array().unwrap() {
-            let value = value_for(param);
-            hub.get(&format!("{kind}?{}={value}", param["name"].as_str().unwrap())).await.is(200);
-        }
-    }
-    assert_eq!(hub.get("/health/live").await.is(200).body["status"], "live");
-    assert_eq!(hub.get("/health/ready").await.is(200).body["queue"], "ready");
-    assert!(hub.get("/metrics").await.is(200).text.contains("hub_outbox_depth"));
-    hub.closes().await;
-}
-
-fn value_for(param: &Value) -> &'static str {
-    match param["type"].as_str().unwrap() {
-        "date" => "2026-01-01",
-        "reference" => "Patient/x",
-        "number" | "quantity" => "5",
-        "composite" => match param["name"].as_str().unwrap() {
-            name if name.ends_with("-date") => "x$2026",
-            name if name.ends_with("-quantity") => "x$5",
-            _ => "x$x",
-        },
-        _ => "x",
-    }
 }

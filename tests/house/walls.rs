@@ -1,6 +1,7 @@
 //! Who may know whom. An arrow that is not in this table is a decision of its own (`docs/decisions/`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::graph::Graph;
 
@@ -78,4 +79,20 @@ fn the_message_interface_names_no_realm() {
         let named = text.split(|letter: char| !letter.is_alphabetic()).find(|word| REALMS.contains(word));
         assert_eq!(named, None, "{}", file.display());
     }
+}
+
+/// Each is told by `/metadata`, since `doors.rs` takes none without a word.
+#[test]
+fn every_route_of_fhir_is_a_door() {
+    let mut folders = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../hub/src/interfaces/fhir").into()];
+    let mut files: Vec<PathBuf> = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    let routes = |file: &&PathBuf| std::fs::read_to_string(file).unwrap().contains(".route(");
+    let with_routes: Vec<&str> =
+        files.iter().filter(routes).map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(with_routes, ["doors.rs"]);
 }

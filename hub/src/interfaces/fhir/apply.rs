@@ -24,6 +24,9 @@ const DEFINITIONS_LIMIT: usize = 100;
 const PLAN: &str = "PlanDefinition";
 const ACTIVITY: &str = "ActivityDefinition";
 
+/// What is applied.
+pub(super) const KINDS: [Kind; 2] = [Kind::PLAN_DEFINITION, Kind::ACTIVITY_DEFINITION];
+
 pub(super) async fn of_type(
     State(service): State<Arc<Service>>,
     Path(kind): Path<String>,
@@ -150,7 +153,7 @@ fn text_of(parameter: &Value) -> Option<String> {
 
 /// The definition that is meant, and all that it is applied with.
 async fn prepared(service: &Service, kind: &str, id: Option<String>, asked: Asked) -> Result<(Resource, Given), No> {
-    if !matches!(kind, PLAN | ACTIVITY) {
+    if KINDS.iter().all(|known| known.name() != kind) {
         return Err(No::not_found("$apply is an operation of PlanDefinition and ActivityDefinition"));
     }
     let bad = |text: String| No::new(StatusCode::BAD_REQUEST, IssueType::Required, text);

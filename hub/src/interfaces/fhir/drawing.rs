@@ -19,13 +19,16 @@ use super::answer::No;
 use super::content;
 use crate::service::Service;
 
+/// What is drawn.
+pub(super) const KINDS: [Kind; 2] = [Kind::REQUEST_GROUP, Kind::PLAN_DEFINITION];
+
 pub(super) async fn of_one(
     State(service): State<Arc<Service>>,
     Path((kind, id)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, No> {
     let key = content::key(&kind, id)?;
-    if !matches!(key.kind, Kind::REQUEST_GROUP | Kind::PLAN_DEFINITION) {
+    if !KINDS.contains(&key.kind) {
         return Err(No::not_found("$graph is an operation of RequestGroup and PlanDefinition"));
     }
     let wanted = content::form(query.as_deref().unwrap_or_default()).into_iter().find(|(name, _)| name == "as");

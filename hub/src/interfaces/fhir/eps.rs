@@ -3,12 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{OriginalUri, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Extension, Router};
 use hub_domain::command::{Caller, Role};
 use hub_domain::query::{Filter, Query, Sort, SortBy, SystemMatch, TokenMatch, find};
 use hub_domain::scene::Needs;
@@ -27,27 +26,48 @@ use uuid::Uuid;
 
 use super::answer::{self, No};
 use super::content;
+use super::doors::Says::{Does, Finds, Nothing};
+use super::doors::{Doors, Operation, Searched};
 use super::messaging::{self, ask_service, plain, take};
 use super::write::demand_role;
-use super::{gatekeeper, metadata};
+use super::{metadata, process_message};
 use crate::service::Service;
 
 /// How often a release looks for prescriptions that others took in between.
 const LOOKS_MAX: usize = 5;
 
-pub(super) fn router() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/metadata", get(metadata::eps))
-        .route("/$prepare", post(prepare))
-        .route("/$process-message", post(messaging::process))
-        .route("/Task/$release", post(release))
-        .route("/Task", post(task).get(track))
-        .route("/Claim", post(claim))
-        .route("/RequestGroup", get(list))
-        .route("/RequestGroup/{number}", get(view))
-        .fallback(gatekeeper::unknown_path)
-        .method_not_allowed_fallback(gatekeeper::method_not_allowed)
+pub(super) fn doors() -> Doors {
+    Doors::new()
+        .get("/metadata", Nothing, metadata::eps)
+        .post("/$prepare", preparing(), prepare)
+        .post("/$process-message", process_message(&[]), messaging::process)
+        .post("/Task/$release", releasing(), release)
+        .post("/Task", Does("create"), task)
+        .get("/Task", Finds(&TRACKER), track)
+        .post("/Claim", Does("create"), claim)
+        .get("/RequestGroup", Finds(&LIST), list)
+        .get("/RequestGroup/{number}", Does("read"), view)
 }
+
+pub(super) fn preparing() -> Operation {
+    Operation::new("prepare", "What a prescriber is to sign")
+}
+
+pub(super) fn releasing() -> Operation {
+    Operation::new("release", "A dispenser takes prescriptions")
+}
+
+const TRACKER: Searched = Searched {
+    by: &[
+        ("identifier", "token"),
+        ("focus:identifier", "token"),
+        ("patient:identifier", "token"),
+        ("business-status", "token"),
+        ("authored-on", "date"),
+    ],
+    include: &[],
+};
+const LIST: Searched = Searched { by: &[("prescriptionId", "token"), ("nhsNumber", "token")], include: &[] };
 
 /// What a prescriber is to sign. Nothing is kept.
 pub(super) async fn prepare(

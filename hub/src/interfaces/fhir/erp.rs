@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use hub_domain::command::{Caller, Role};
 use hub_domain::scene::Needs;
 use hub_domain::workflows::erp::{self, Wish};
@@ -20,24 +18,24 @@ use uuid::Uuid;
 
 use super::answer::{self, No};
 use super::content::{self, RESOURCE_TYPES};
+use super::doors::Says::{Does, Nothing};
+use super::doors::{Doors, Operation};
 use super::messaging::{execute_ask, plain, take};
 use super::write::demand_role;
 use super::{gatekeeper, metadata};
 use crate::service::Service;
 
-pub(super) fn router() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/metadata", get(metadata::erp))
-        .route("/Task/$create", post(create))
-        .route("/Task/{number}", get(read))
-        .route("/Task/{number}/$activate", post(activate))
-        .route("/Task/{number}/$accept", post(accept))
-        .route("/Task/{number}/$reject", post(reject))
-        .route("/Task/{number}/$dispense", post(dispense))
-        .route("/Task/{number}/$close", post(close))
-        .route("/Task/{number}/$abort", post(abort))
-        .fallback(gatekeeper::unknown_path)
-        .method_not_allowed_fallback(gatekeeper::method_not_allowed)
+pub(super) fn doors() -> Doors {
+    Doors::new()
+        .get("/metadata", Nothing, metadata::erp)
+        .post("/Task/$create", Operation::new("create", "A prescription's number"), create)
+        .get("/Task/{number}", Does("read"), read)
+        .post("/Task/{number}/$activate", Operation::new("activate", "It is signed, and can be dispensed"), activate)
+        .post("/Task/{number}/$accept", Operation::new("accept", "A pharmacy takes it"), accept)
+        .post("/Task/{number}/$reject", Operation::new("reject", "The pharmacy gives it back"), reject)
+        .post("/Task/{number}/$dispense", Operation::new("dispense", "What was dispensed so far"), dispense)
+        .post("/Task/{number}/$close", Operation::new("close", "All is dispensed: the receipt"), close)
+        .post("/Task/{number}/$abort", Operation::new("abort", "It is deleted"), abort)
 }
 
 /// A no in the words of this service.

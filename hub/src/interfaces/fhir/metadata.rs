@@ -1,154 +1,116 @@
-//! `/metadata`: what this base really offers, built from the tables that the code itself works by.
+//! `/metadata`: what each base really offers. Types, interactions and operations are told by its doors, and search
+//! parameters by the tables that the code reads searches by: nothing of that is written here.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use hub_domain::query::{ParamType, params};
-use hub_domain::workflows::EVENTS;
-use hub_domain::workflows::ers::{EVENTS as EVENTS_OF_REFERRALS, OPERATIONS};
+use hub_domain::query::{Param, ParamType, params};
 use schemas::resource::Kind;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer;
-use super::content::{base_url, origin};
-use super::messaging::order;
+use super::content::{PATCH_TYPES, origin};
+use super::doors::{Door, Doors, Says, Searched};
+use super::r5::{self, HERE, THERE};
 use super::search::include;
+use super::{eps, erp, ers, psu};
+use crate::config::Config;
 use crate::service::Service;
 
 pub(super) async fn read(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
-    let (open, update_create) = (service.config.auth.is_none(), service.config.update_create);
-    answer::json(StatusCode::OK, &statement(&base_url(&service, &headers), open, update_create))
+    let about = "A broker of orders, Tasks and their fulfilment";
+    let mut told = statement(&service, &headers, &service.config.base, about, &super::doors());
+    told["patchFormat"] = json!(PATCH_TYPES);
+    keeps(&mut told, &service.config);
+    told["rest"][0]["documentation"] = SEARCHES.into();
+    let of_several = OF_EVERY_SEARCH.map(|name| json!({ "name": name, "type": "special" }));
+    told["rest"][0]["searchParam"] = of_several.into_iter().collect();
+    answer::json(StatusCode::OK, &told)
 }
 
 /// The same of the base that speaks R5.
 pub(super) async fn r5(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
-    let base = format!("{}{}", origin(&service, &headers), service.config.r5_base.as_deref().unwrap_or_default());
-    let name = |text: &str| text.replace("RequestGroup", "RequestOrchestration");
-    let mut orchestration = resource(Kind::REQUEST_GROUP, service.config.update_create);
-    for list in ["searchInclude", "searchRevInclude"] {
-        let names = orchestration[list].as_array().into_iter().flatten().filter_map(Value::as_str);
-        orchestration[list] = names.map(name).collect();
-    }
-    orchestration["type"] = "RequestOrchestration".into();
-    if let Some(interactions) = orchestration["interaction"].as_array_mut() {
-        interactions.retain(|interaction| interaction["code"] != "patch");
-    }
-    if let Some(orchestration) = orchestration.as_object_mut() {
-        orchestration.shift_remove("operation");
-    }
-    let mut statement = head(&base, "Orchestrations of requests, which the other base has as RequestGroups");
-    statement["fhirVersion"] = "5.0.0".into();
-    statement["rest"] = json!([{
-        "mode": "server",
-        "security": security(service.config.auth.is_none()),
-        "resource": [orchestration],
-    }]);
-    answer::json(StatusCode::OK, &statement)
+    let about = "Orchestrations of requests, which the other base has as RequestGroups";
+    let base = service.config.r5_base.as_deref().unwrap_or_default();
+    let mut told = statement(&service, &headers, base, about, &r5::doors());
+    told["fhirVersion"] = "5.0.0".into();
+    keeps(&mut told, &service.config);
+    told["rest"][0]["documentation"] = SEARCHES.into();
+    answer::json(StatusCode::OK, &told)
 }
 
 /// The same of the Electronic Prescription Service.
 pub(super) async fn eps(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
-    let base = format!("{}{}", origin(&service, &headers), service.config.eps_base.as_deref().unwrap_or_default());
-    let interactions = |codes: &[&str]| codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>();
-    let resource = |kind: &str, codes: &[&str]| json!({ "type": kind, "interaction": interactions(codes) });
-    let mut task = resource("Task", &["create", "search-type"]);
-    let names = ["identifier", "focus:identifier", "patient:identifier", "business-status", "authored-on"];
-    task["searchParam"] = names
-        .iter()
-        .map(|name| json!({ "name": name, "type": if *name == "authored-on" { "date" } else { "token" } }))
-        .collect();
-    task["operation"] = json!([named_operation(&base, "release", "A dispenser takes prescriptions")]);
-    let mut statement = head(&base, "Prescriptions, as the NHS Electronic Prescription Service does them");
-    statement["rest"] = json!([{
-        "mode": "server",
-        "security": security(service.config.auth.is_none()),
-        "resource": [task, resource("Claim", &["create"]), resource("RequestGroup", &["read", "search-type"])],
-        "operation": [
-            named_operation(&base, "prepare", "What a prescriber is to sign"),
-            named_operation(&base, "process-message", &format!("Events: {}", events().join(", "))),
-        ],
-    }]);
-    answer::json(StatusCode::OK, &statement)
+    let about = "Prescriptions, as the NHS Electronic Prescription Service does them";
+    let base = service.config.eps_base.as_deref().unwrap_or_default();
+    answer::json(StatusCode::OK, &statement(&service, &headers, base, about, &eps::doors()))
 }
 
 /// The same of the Prescription Status Update service.
 pub(super) async fn psu(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
-    let base = format!("{}{}", origin(&service, &headers), service.config.psu_base.as_deref().unwrap_or_default());
-    let mut statement = head(&base, "What pharmacies do with a prescription's items");
-    statement["rest"] = json!([{
-        "mode": "server",
-        "security": security(service.config.auth.is_none()),
-        "interaction": [{ "code": "transaction", "documentation": "Tasks, each with a businessStatus" }],
-    }]);
-    answer::json(StatusCode::OK, &statement)
+    let about = "What pharmacies do with a prescription's items: Tasks, each with a businessStatus";
+    let base = service.config.psu_base.as_deref().unwrap_or_default();
+    answer::json(StatusCode::OK, &statement(&service, &headers, base, about, &psu::doors()))
 }
 
 /// The same of the E-Rezept.
 pub(super) async fn erp(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
-    let base = format!("{}{}", origin(&service, &headers), service.config.erp_base.as_deref().unwrap_or_default());
-    let operations = ["create", "activate", "accept", "reject", "dispense", "close", "abort"];
-    let operations =
-        operations.map(|name| named_operation(&base, name, "on a Task, called by its prescription's number"));
-    let mut statement = head(&base, "Prescriptions, as gematik's E-Rezept does them");
-    statement["rest"] = json!([{
-        "mode": "server",
-        "security": security(service.config.auth.is_none()),
-        "resource": [{ "type": "Task", "interaction": [{ "code": "read" }], "operation": operations }],
-    }]);
-    answer::json(StatusCode::OK, &statement)
+    let about = "Prescriptions, as gematik's E-Rezept does them: a Task is called by its prescription's number";
+    let base = service.config.erp_base.as_deref().unwrap_or_default();
+    answer::json(StatusCode::OK, &statement(&service, &headers, base, about, &erp::doors()))
 }
 
 /// The same of the e-Referral Service.
 pub(super) async fn ers(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
-    let base = format!("{}{}", origin(&service, &headers), service.config.ers_base.as_deref().unwrap_or_default());
-    let interactions = |codes: &[&str]| codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>();
-    let resource = |kind: &str, codes: &[&str]| json!({ "type": kind, "interaction": interactions(codes) });
-    let searched = |kind: &str, codes: &[&str], names: &[(&str, &str)]| {
-        let mut resource = resource(kind, codes);
-        let param = |(name, kind): &(&str, &str)| json!({ "name": name, "type": kind });
-        resource["searchParam"] = names.iter().map(param).collect();
-        resource
-    };
-    let names = [("identifier", "token")];
-    let mut request = searched("ServiceRequest", &["read", "vread", "update", "search-type"], &names);
-    let operations = OPERATIONS.iter().map(|operation| (operation.name, operation.about));
-    let operations = operations.chain([("$worklist", "What waits for somebody")]);
-    request["operation"] =
-        operations.map(|(name, about)| named_operation(&base, name.trim_start_matches('$'), about)).collect();
-    let focus = [("focus", "reference"), ("intent", "token"), ("status", "token")];
-    let mut resources = vec![
-        request,
-        searched("Task", &["read", "update", "search-type"], &focus),
-        resource("Appointment", &["create", "read", "update"]),
-        searched("Slot", &["search-type"], &[("status", "token"), ("schedule.actor:HealthcareService", "reference")]),
-        searched("HealthcareService", &["read", "search-type"], &[("_id", "token")]),
-        searched("Communication", &["search-type"], &[("based-on", "reference")]),
-        resource("Binary", &["create", "read"]),
-    ];
-    // A letter is read by itself, too.
-    let of_event = |kind: &str| if kind == "DocumentReference" { &["create", "read"][..] } else { &["create"][..] };
-    resources.extend(EVENTS_OF_REFERRALS.iter().map(|(kind, _)| resource(kind, of_event(kind))));
-    let mut statement = head(&base, "Referrals, as the NHS e-Referral Service does them");
-    statement["rest"] = json!([{
-        "mode": "server",
-        "security": security(service.config.auth.is_none()),
-        "resource": resources,
-    }]);
-    answer::json(StatusCode::OK, &statement)
+    let about = "Referrals, as the NHS e-Referral Service does them";
+    let base = service.config.ers_base.as_deref().unwrap_or_default();
+    answer::json(StatusCode::OK, &statement(&service, &headers, base, about, &ers::doors()))
 }
 
-fn events() -> Vec<&'static str> {
-    EVENTS.iter().map(|event| event.code).collect()
-}
+/// What a CapabilityStatement has no element for.
+const SEARCHES: &str = "Searches take chains and _has, _include and _revinclude (also :iterate). What is put, patched or \
+    deleted is named by an id or by a condition";
 
-fn named_operation(base: &str, name: &str, documentation: &str) -> Value {
+/// What a search of any type takes beside what it searches by, and `_type` when it is of several.
+const OF_EVERY_SEARCH: [&str; 6] = ["_type", "_sort", "_count", "_total", "_summary", "_elements"];
+
+/// The statement of a base with these doors.
+fn statement(service: &Service, headers: &HeaderMap, base: &str, about: &str, doors: &Doors) -> Value {
+    let mut rest = Map::new();
+    rest.insert("mode".into(), "server".into());
+    rest.insert("security".into(), security(service.config.auth.is_none()));
+    let mut kinds: Vec<&str> = Vec::new();
+    for kind in doors.all.iter().flat_map(Door::types) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let of = |kind: &str| doors.all.iter().filter(|door| door.types().contains(&kind)).collect::<Vec<_>>();
+    put(&mut rest, "resource", kinds.iter().map(|kind| resource(kind, &of(kind))).collect());
+    let of_all: Vec<&Door> = doors.all.iter().filter(|door| door.types().is_empty()).collect();
+    put(&mut rest, "interaction", interactions(&of_all));
+    put(&mut rest, "operation", operations("", &of_all));
     json!({
-        "name": name,
-        "definition": format!("{base}/OperationDefinition/{name}"),
-        "documentation": documentation,
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        // What is offered depends on how the hub is configured, which changes when it starts.
+        "date": service.opened.to_string(),
+        "kind": "instance",
+        "software": { "name": "FHIR workflow hub", "version": env!("CARGO_PKG_VERSION") },
+        "implementation": { "description": about, "url": format!("{}{base}", origin(service, headers)) },
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "application/json", "json"],
+        "rest": [rest],
     })
+}
+
+/// FHIR knows no empty lists.
+fn put(into: &mut Map<String, Value>, name: &str, list: Vec<Value>) {
+    if !list.is_empty() {
+        into.insert(name.into(), list.into());
+    }
 }
 
 fn security(open: bool) -> Value {
@@ -167,104 +129,114 @@ fn security(open: bool) -> Value {
     }
 }
 
-fn head(base: &str, description: &str) -> Value {
-    json!({
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": BUILT,
-        "kind": "instance",
-        "software": { "name": "FHIR workflow hub", "version": env!("CARGO_PKG_VERSION") },
-        "implementation": { "description": description, "url": base },
-        "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
-    })
-}
-
-fn statement(base: &str, open: bool, update_create: bool) -> Value {
-    let mut statement = head(base, "A broker of orders, Tasks and their fulfilment");
-    statement["patchFormat"] =
-        json!(["application/json-patch+json", "application/fhir+json", "application/merge-patch+json"]);
-    statement["rest"] = json!([{
-        "mode": "server",
-        "security": security(open),
-        "resource": Kind::ALL.iter().map(|kind| resource(*kind, update_create)).collect::<Vec<_>>(),
-        "interaction": [
-            { "code": "transaction" }, { "code": "batch" }, { "code": "history-system" }, { "code": "search-system" },
-        ],
-        "documentation": SEARCHES,
-        "operation": [
-            operation(base),
-            named_operation(base, "submit", "A request, and who is called back when its order has ended"),
-            named_operation(base, "process-message", &format!("Events: {}, {}", order::EVENT, events().join(", "))),
-            named_operation(base, "prepare", "What a prescriber is to sign"),
-            named_operation(base, "release", "A dispenser takes prescriptions: [base]/Task/$release"),
-        ],
-    }]);
-    statement
-}
-
-/// What a CapabilityStatement has no element for.
-const SEARCHES: &str = "Searches take chains and _has, _include and _revinclude (also :iterate), _sort, _count, _total, \
-    _summary and _elements; over several types, _type names them";
-
-/// The day of this release: a CapabilityStatement must say when it was last changed.
-const BUILT: &str = "2026-11-23";
-
-fn resource(kind: Kind, update_create: bool) -> Value {
-    let codes =
-        ["create", "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "search-type"];
-    let own = params(kind).map(|param| {
-        let kind = match param.kind {
-            ParamType::Token => "token",
-            ParamType::Reference => "reference",
-            ParamType::Date => "date",
-            ParamType::Uri => "uri",
-            ParamType::String => "string",
-            ParamType::Number => "number",
-            ParamType::Quantity => "quantity",
-            ParamType::Composite => "composite",
+fn resource(kind: &str, doors: &[&Door]) -> Value {
+    let mut told = Map::new();
+    told.insert("type".into(), kind.into());
+    put(&mut told, "interaction", interactions(doors));
+    for door in doors {
+        match door.says {
+            Says::OnFound("update") => told.insert("conditionalUpdate".into(), true.into()),
+            Says::OnFound("delete") => told.insert("conditionalDelete".into(), "single".into()),
+            _ => None,
         };
-        json!({ "name": param.name, "type": kind })
+    }
+    put(&mut told, "operation", operations(kind, doors));
+    let searched = doors.iter().find_map(|door| match door.says {
+        Says::Does("search-type") => Kind::parse(&kind.replace(HERE, THERE)).map(|of| by_table(of, kind)),
+        Says::Finds(searched) => Some(by_few(searched)),
+        _ => None,
     });
-    let common = [json!({ "name": "_id", "type": "token" }), json!({ "name": "_lastUpdated", "type": "date" })];
-    let [includes, revincludes] = include::offered(kind);
-    let mut operations = vec![json!({
-        "name": "validate",
-        "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
-    })];
-    if matches!(kind.name(), "PlanDefinition" | "ActivityDefinition") {
-        let definition = format!("http://hl7.org/fhir/OperationDefinition/{kind}-apply");
-        operations.push(json!({ "name": "apply", "definition": definition }));
+    for (name, list) in searched.into_iter().flatten() {
+        put(&mut told, name, list);
     }
-    if matches!(kind, Kind::PLAN_DEFINITION | Kind::REQUEST_GROUP) {
-        operations.push(json!({
-            "name": "graph",
-            "definition": "urn:fhir-workflow-hub:operation:graph",
-            "documentation": "[base]/[type]/[id]/$graph?as=json|mermaid|svg: what waits for what",
-        }));
-    }
-    json!({
-        "type": kind.name(),
-        "interaction": codes.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>(),
-        "versioning": "versioned-update",
-        "readHistory": true,
-        "updateCreate": update_create,
-        "conditionalCreate": true,
-        "conditionalRead": "full-support",
-        "conditionalUpdate": true,
-        "conditionalDelete": "single",
-        "referencePolicy": ["literal", "logical", "local"],
-        "operation": operations,
-        "searchInclude": includes,
-        "searchRevInclude": revincludes,
-        "searchParam": common.into_iter().chain(own).collect::<Vec<_>>(),
-    })
+    told.into()
 }
 
-fn operation(base: &str) -> Value {
-    json!({
-        "name": "order-status",
-        "definition": format!("{base}/OperationDefinition/order-status"),
-        "documentation": "Where an order stands: [base]/[type]/[id]/$order-status, or [base]/$order-status?identifier=, or ?group= for all that share a number",
-    })
+/// Each interaction once, whichever doors lead to it.
+fn interactions(doors: &[&Door]) -> Vec<Value> {
+    let mut codes: Vec<&str> = Vec::new();
+    let told = doors.iter().flat_map(|door| match door.says {
+        Says::Does(codes) => codes.split(' '),
+        Says::Finds(_) => "search-type".split(' '),
+        _ => "".split(' '),
+    });
+    for code in told.filter(|code| !code.is_empty()) {
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    codes.into_iter().map(|code| json!({ "code": code })).collect()
+}
+
+/// Each operation once, with all ways to call it.
+fn operations(kind: &str, doors: &[&Door]) -> Vec<Value> {
+    let mut told: Vec<Value> = Vec::new();
+    for door in doors {
+        for operation in door.operations(kind) {
+            let call = door.call(operation, kind);
+            match told.iter_mut().find(|known| known["name"] == operation.name) {
+                Some(known) => {
+                    known["documentation"] =
+                        format!("{}, {call}", known["documentation"].as_str().unwrap_or_default()).into();
+                }
+                None => told.push(json!({
+                    "name": operation.name,
+                    "definition": operation.definition(kind),
+                    "documentation": format!("{}: {call}", operation.about),
+                })),
+            }
+        }
+    }
+    told
+}
+
+type Lists = Vec<(&'static str, Vec<Value>)>;
+
+/// What a type is searched by, as FHIR has it. `called`: by this base.
+fn by_table(kind: Kind, called: &str) -> Lists {
+    let named = |names: Vec<String>| names.into_iter().map(|name| name.replace(kind.name(), called).into()).collect();
+    let every = [json!({ "name": "_id", "type": "token" }), json!({ "name": "_lastUpdated", "type": "date" })];
+    let own = params(kind).map(|param| json!({ "name": param.name, "type": type_of(param) }));
+    let [includes, revincludes] = include::offered(kind).map(named);
+    vec![
+        ("searchInclude", includes),
+        ("searchRevInclude", revincludes),
+        ("searchParam", every.into_iter().chain(own).collect()),
+    ]
+}
+
+fn by_few(searched: &Searched) -> Lists {
+    let by = searched.by.iter().map(|(name, kind)| json!({ "name": name, "type": kind }));
+    let includes = searched.include.iter().map(|include| (*include).into());
+    vec![("searchInclude", includes.collect()), ("searchParam", by.collect())]
+}
+
+fn type_of(param: &Param) -> &'static str {
+    match param.kind {
+        ParamType::Token => "token",
+        ParamType::Reference => "reference",
+        ParamType::Date => "date",
+        ParamType::Uri => "uri",
+        ParamType::String => "string",
+        ParamType::Number => "number",
+        ParamType::Quantity => "quantity",
+        ParamType::Composite => "composite",
+    }
+}
+
+/// What holds of every type that is kept, however it is asked for.
+fn keeps(statement: &mut Value, config: &Config) {
+    let resources = statement["rest"][0]["resource"].as_array_mut().into_iter().flatten();
+    for told in resources.filter_map(Value::as_object_mut).filter(|told| told.contains_key("interaction")) {
+        let versioning = if config.require_if_match { "versioned-update" } else { "versioned" };
+        let more = [
+            ("versioning", json!(versioning)),
+            ("readHistory", json!(true)),
+            ("updateCreate", json!(config.update_create)),
+            ("conditionalCreate", json!(true)),
+            ("conditionalRead", json!("full-support")),
+            ("referencePolicy", json!(["literal", "logical"])),
+        ];
+        told.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    }
 }

@@ -6,6 +6,7 @@ mod apply;
 mod bundle;
 mod capacity;
 mod content;
+mod doors;
 mod drawing;
 mod eps;
 mod erp;
@@ -26,10 +27,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use hub_domain::workflows::EVENTS;
 
 use crate::service::Service;
 
+use doors::Says::{Does, Nothing, OnFound};
+use doors::{Doors, Operation};
 use search::searchset;
 use write::{submit, transaction, validate};
 
@@ -37,53 +40,88 @@ pub use answer::trouble_status;
 pub use capacity::Capacity;
 
 pub fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
-    let base = service.config.base.clone();
-    let at_base = post(transaction::submit).get(searchset::all_by_get);
-    let mut router = Router::new().route(&format!("{base}/"), at_base).nest(&base, resources());
-    if let Some(base) = &service.config.r5_base {
-        router = router.nest(base, r5::router());
-    }
-    if let Some(base) = &service.config.eps_base {
-        router = router.nest(base, eps::router());
-    }
-    if let Some(base) = &service.config.erp_base {
-        router = router.nest(base, erp::router());
-    }
-    if let Some(base) = &service.config.ers_base {
-        router = router.nest(base, ers::router());
-    }
-    if let Some(base) = &service.config.psu_base {
-        router = router.route(&format!("{base}/"), post(psu::update)).nest(base, psu::router());
-    }
+    let config = &service.config;
+    let others = [
+        (&config.r5_base, r5::doors as fn() -> Doors),
+        (&config.eps_base, eps::doors),
+        (&config.erp_base, erp::doors),
+        (&config.ers_base, ers::doors),
+        (&config.psu_base, psu::doors),
+    ];
+    let others = others.into_iter().filter_map(|(base, doors)| Some(doors().at(base.as_deref()?)));
+    let router = others.fold(doors().at(&config.base), Router::merge);
     router.fallback(gatekeeper::unknown_path).layer(middleware::from_fn_with_state(service.clone(), gatekeeper::pass))
 }
 
 /// What is below the base. An entry of a Bundle that reads goes this way too.
 fn resources() -> Router<Arc<Service>> {
-    let found = get(searchset::by_get).put(write::update).patch(write::patch).delete(write::delete);
-    Router::new()
-        .route("/metadata", get(metadata::read))
-        .route("/", post(transaction::submit).get(searchset::all_by_get))
-        .route("/_search", post(searchset::all_by_post))
-        .route("/_history", get(read::history_of_all))
-        .route("/$order-status", get(order_status::by_identifier))
-        .route("/$submit", post(submit::submit))
-        .route("/$process-message", post(messaging::process))
-        .route("/$prepare", post(eps::prepare))
-        .route("/Task/$release", post(eps::release))
-        .route("/{kind}", found.post(write::create))
-        .route("/{kind}/_search", post(searchset::by_post))
-        .route("/{kind}/_history", get(read::history_of_type))
-        .route("/{kind}/$validate", post(validate::of_type))
-        .route("/{kind}/$apply", get(apply::of_type).post(apply::of_type))
-        .route("/{kind}/{id}/$apply", get(apply::of_one).post(apply::of_one))
-        .route("/{kind}/$order-status", get(order_status::by_identifier_of_type))
-        .route("/{kind}/{id}", get(read::current).put(write::update).patch(write::patch).delete(write::delete))
-        .route("/{kind}/{id}/_history", get(read::history_of_one))
-        .route("/{kind}/{id}/_history/{version}", get(read::version))
-        .route("/{kind}/{id}/$validate", post(validate::of_one))
-        .route("/{kind}/{id}/$graph", get(drawing::of_one))
-        .route("/{kind}/{id}/$order-status", get(order_status::of_one))
-        .fallback(gatekeeper::unknown_path)
-        .method_not_allowed_fallback(gatekeeper::method_not_allowed)
+    doors().router()
+}
+
+/// The doors of the base, each with the word by which `/metadata` tells of it.
+fn doors() -> Doors {
+    Doors::new()
+        .get("/metadata", Nothing, metadata::read)
+        .post("/", Does("transaction batch"), transaction::submit)
+        .get("/", Does("search-system"), searchset::all_by_get)
+        .post("/_search", Does("search-system"), searchset::all_by_post)
+        .get("/_history", Does("history-system"), read::history_of_all)
+        .get("/$order-status", order_status(), order_status::by_identifier)
+        .post("/$submit", submit(), submit::submit)
+        .post("/$process-message", process_message(&[messaging::order::EVENT]), messaging::process)
+        .post("/$prepare", eps::preparing(), eps::prepare)
+        .post("/Task/$release", eps::releasing(), eps::release)
+        .post("/{kind}", Does("create"), write::create)
+        .get("/{kind}", Does("search-type"), searchset::by_get)
+        .put("/{kind}", OnFound("update"), write::update)
+        .patch("/{kind}", OnFound("patch"), write::patch)
+        .delete("/{kind}", OnFound("delete"), write::delete)
+        .post("/{kind}/_search", Does("search-type"), searchset::by_post)
+        .get("/{kind}/_history", Does("history-type"), read::history_of_type)
+        .get("/{kind}/{id}", Does("read"), read::current)
+        .put("/{kind}/{id}", Does("update"), write::update)
+        .patch("/{kind}/{id}", Does("patch"), write::patch)
+        .delete("/{kind}/{id}", Does("delete"), write::delete)
+        .get("/{kind}/{id}/_history", Does("history-instance"), read::history_of_one)
+        .get("/{kind}/{id}/_history/{version}", Does("vread"), read::version)
+        .post("/{kind}/$validate", validate(), validate::of_type)
+        .post("/{kind}/{id}/$validate", validate(), validate::of_one)
+        .get("/{kind}/$order-status", order_status(), order_status::by_identifier_of_type)
+        .get("/{kind}/{id}/$order-status", order_status(), order_status::of_one)
+        .get("/{kind}/$apply", apply(), apply::of_type)
+        .post("/{kind}/$apply", apply(), apply::of_type)
+        .get("/{kind}/{id}/$apply", apply(), apply::of_one)
+        .post("/{kind}/{id}/$apply", apply(), apply::of_one)
+        .get("/{kind}/{id}/$graph", graph(), drawing::of_one)
+}
+
+fn order_status() -> Operation {
+    Operation::new("order-status", "Where an order stands, by ?identifier=, or all that share a number by ?group=")
+}
+
+fn submit() -> Operation {
+    Operation::new("submit", "A request, and who is called back when its order has ended")
+}
+
+/// Of the events that workflows have, and these.
+fn process_message(others: &[&str]) -> Operation {
+    let events: Vec<&str> = others.iter().copied().chain(EVENTS.iter().map(|event| event.code)).collect();
+    let about = format!("Events: {}", events.join(", "));
+    Operation::new("process-message", about)
+        .published("http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message")
+}
+
+fn validate() -> Operation {
+    Operation::new("validate", "What would be said to a resource")
+        .published("http://hl7.org/fhir/OperationDefinition/Resource-validate")
+}
+
+fn apply() -> Operation {
+    Operation::new("apply", "What a definition comes to for a subject")
+        .published("http://hl7.org/fhir/OperationDefinition/{kind}-apply")
+        .of(&apply::KINDS)
+}
+
+fn graph() -> Operation {
+    Operation::new("graph", "What waits for what, ?as=json, mermaid or svg").of(&drawing::KINDS)
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Extension, Router};
 use hub_domain::command::{Caller, Role};
 use hub_domain::workflows::Ask;
 use hub_domain::workflows::psu;
@@ -15,20 +14,18 @@ use schemas::outcome::IssueType;
 
 use super::answer::No;
 use super::content::{self, RESOURCE_TYPES};
+use super::doors::Doors;
+use super::doors::Says::{Does, Nothing};
 use super::messaging::{ask_service, parse, plain};
+use super::metadata;
 use super::write::demand_role;
-use super::{gatekeeper, metadata};
 use crate::service::Service;
 
-pub(super) fn router() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/metadata", get(metadata::psu))
-        .route("/", post(update))
-        .fallback(gatekeeper::unknown_path)
-        .method_not_allowed_fallback(gatekeeper::method_not_allowed)
+pub(super) fn doors() -> Doors {
+    Doors::new().get("/metadata", Nothing, metadata::psu).post("/", Does("transaction"), update)
 }
 
-pub(super) async fn update(
+async fn update(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,

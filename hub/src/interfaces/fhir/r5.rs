@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, LOCATION};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
 use hub_domain::command::Caller;
 use schemas::gate;
 use schemas::outcome::Issue;
@@ -19,13 +17,15 @@ use tower::ServiceExt as _;
 
 use super::answer::{self, No};
 use super::content::{self, R5, RESOURCE_TYPES};
-use super::{apply, gatekeeper, metadata, resources};
+use super::doors::Doors;
+use super::doors::Says::{Does, Nothing, OnFound};
+use super::{apply, graph, metadata, resources};
 use crate::config::Config;
 use crate::service::Service;
 
 /// What R5 and R4 call them.
-const HERE: &str = "RequestOrchestration";
-const THERE: &str = "RequestGroup";
+pub(super) const HERE: &str = "RequestOrchestration";
+pub(super) const THERE: &str = "RequestGroup";
 
 /// Whether a path is below the base that speaks R5.
 pub(super) fn is_below(config: &Config, path: &str) -> bool {
@@ -33,20 +33,24 @@ pub(super) fn is_below(config: &Config, path: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-pub(super) fn router() -> Router<Arc<Service>> {
-    let one: MethodRouter<Arc<Service>> = get(through).put(through).delete(through);
-    Router::new()
-        .route("/metadata", get(metadata::r5))
-        .route("/RequestOrchestration", one.clone().post(through))
-        .route("/RequestOrchestration/_search", post(through))
-        .route("/RequestOrchestration/_history", get(through))
-        .route("/RequestOrchestration/{id}", one)
-        .route("/RequestOrchestration/{id}/$graph", get(through))
-        .route("/RequestOrchestration/{id}/_history", get(through))
-        .route("/RequestOrchestration/{id}/_history/{version}", get(through))
-        .route("/PlanDefinition/{id}/$apply", get(apply::in_r5).post(apply::in_r5))
-        .fallback(elsewhere)
-        .method_not_allowed_fallback(gatekeeper::method_not_allowed)
+pub(super) fn doors() -> Doors {
+    Doors::new()
+        .get("/metadata", Nothing, metadata::r5)
+        .post("/RequestOrchestration", Does("create"), through)
+        .get("/RequestOrchestration", Does("search-type"), through)
+        .put("/RequestOrchestration", OnFound("update"), through)
+        .delete("/RequestOrchestration", OnFound("delete"), through)
+        .post("/RequestOrchestration/_search", Does("search-type"), through)
+        .get("/RequestOrchestration/_history", Does("history-type"), through)
+        .get("/RequestOrchestration/{id}", Does("read"), through)
+        .put("/RequestOrchestration/{id}", Does("update"), through)
+        .delete("/RequestOrchestration/{id}", Does("delete"), through)
+        .get("/RequestOrchestration/{id}/$graph", graph(), through)
+        .get("/RequestOrchestration/{id}/_history", Does("history-instance"), through)
+        .get("/RequestOrchestration/{id}/_history/{version}", Does("vread"), through)
+        .get("/PlanDefinition/{id}/$apply", super::apply(), apply::in_r5)
+        .post("/PlanDefinition/{id}/$apply", super::apply(), apply::in_r5)
+        .elsewhere(elsewhere)
 }
 
 async fn elsewhere(State(service): State<Arc<Service>>) -> Response {

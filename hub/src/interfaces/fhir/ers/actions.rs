@@ -21,7 +21,7 @@ const SLOTS_LOOKED_AT: u32 = 20;
 
 /// `POST ServiceRequest/$ers.createReferral` and its like, and the worklists.
 pub(super) async fn begin(Path(name): Path<String>, call: Call, body: Body) -> Result<Response, ErsNo> {
-    if matches!(name.as_str(), "$worklist" | "$ers.fetchworklist") {
+    if worklist::NAMES.contains(&name.as_str()) {
         return worklist::fetch(call, body).await;
     }
     let operation = OPERATIONS.iter().find(|operation| operation.begins && operation.name == name);

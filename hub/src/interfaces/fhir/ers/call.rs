@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::super::answer::{self, No};
 use super::super::content::{self, RESOURCE_TYPES};
+use super::super::doors::Searched;
 use super::super::gatekeeper::caller_of;
 use super::super::messaging::{execute_ask, parse};
 use super::super::write::demand_role;
@@ -165,8 +166,27 @@ impl Call {
         format!("{}{base}", content::origin(&self.service, &self.headers))
     }
 
+    /// What is asked, without how it is to look.
     pub(super) fn parameters(&self) -> Vec<(String, String)> {
-        content::form(&self.query)
+        let mut parameters = content::form(&self.query);
+        parameters.retain(|(name, _)| !matches!(name.as_str(), "_format" | "_pretty"));
+        parameters
+    }
+
+    /// The same, where a few parameters are known: another one is refused.
+    pub(super) fn asked(&self, of: &Searched) -> Result<Vec<(String, String)>, ErsNo> {
+        let parameters = self.parameters();
+        let is_known = |(name, value): &(String, String)| match name.as_str() {
+            "_include" => of.include.contains(&value.as_str()),
+            name => of.by.iter().any(|(known, _)| *known == name),
+        };
+        let includes = of.include.iter().map(|include| format!("_include={include}"));
+        let known: Vec<String> = of.by.iter().map(|(name, _)| (*name).to_owned()).chain(includes).collect();
+        let text = format!("this is not searched by; known: {}", known.join(", "));
+        let unknown = parameters.iter().filter(|parameter| !is_known(parameter));
+        let faults: Vec<Issue> =
+            unknown.map(|(name, _)| Issue::error(IssueType::NotSupported, name.as_str(), text.as_str())).collect();
+        if faults.is_empty() { Ok(parameters) } else { Err(No::bad_request(faults).into()) }
     }
 
     /// A resource in the version that an action has left.

@@ -9,38 +9,53 @@ mod call;
 mod reading;
 mod worklist;
 
-use std::sync::Arc;
+use hub_domain::workflows::ers::{EVENTS, OPERATIONS};
 
-use axum::Router;
-use axum::routing::{get, post};
-use hub_domain::workflows::ers::EVENTS;
+use super::doors::Says::{self, Does, Finds, Nothing, Operations};
+use super::doors::{Doors, Operation, Searched};
+use super::metadata;
 
-use super::{gatekeeper, metadata};
-use crate::service::Service;
-
-pub(super) fn router() -> Router<Arc<Service>> {
-    let mut router = Router::new()
-        .route("/metadata", get(metadata::ers))
-        .route("/ServiceRequest", get(reading::by_number))
-        .route("/ServiceRequest/{id}", get(reading::referral).post(actions::begin).put(actions::change))
-        .route("/ServiceRequest/{id}/_history/{version}", get(reading::version))
-        .route("/ServiceRequest/{id}/{operation}", post(actions::operate))
-        .route("/Appointment", post(actions::book))
-        .route("/Appointment/{id}", get(reading::appointment).put(actions::cancel_appointment))
-        .route("/Task", get(reading::tasks))
-        .route("/Task/{id}", get(reading::task).put(actions::close_by_task))
-        .route("/Slot", get(reading::slots))
-        .route("/HealthcareService", get(reading::services))
-        .route("/HealthcareService/{id}", get(reading::service))
-        .route("/Communication", get(reading::conversation))
-        .route("/Binary", post(actions::upload))
-        .route("/Binary/{id}", get(reading::file));
+pub(super) fn doors() -> Doors {
+    let mut doors = Doors::new()
+        .get("/metadata", Nothing, metadata::ers)
+        .get("/ServiceRequest", Finds(&REFERRALS), reading::by_number)
+        .get("/ServiceRequest/{id}", Does("read"), reading::referral)
+        .put("/ServiceRequest/{id}", Does("update"), actions::change)
+        .post("/ServiceRequest/{id}", operations(true), actions::begin)
+        .get("/ServiceRequest/{id}/_history/{version}", Does("vread"), reading::version)
+        .post("/ServiceRequest/{id}/{operation}", operations(false), actions::operate)
+        .post("/Appointment", Does("create"), actions::book)
+        .get("/Appointment/{id}", Does("read"), reading::appointment)
+        .put("/Appointment/{id}", Does("update"), actions::cancel_appointment)
+        .get("/Task", Does("search-type"), reading::tasks)
+        .get("/Task/{id}", Does("read"), reading::task)
+        .put("/Task/{id}", Does("update"), actions::close_by_task)
+        .get("/Slot", Finds(&SLOTS), reading::slots)
+        .get("/HealthcareService", Finds(&SERVICES), reading::services)
+        .get("/HealthcareService/{id}", Does("read"), reading::service)
+        .get("/Communication", Finds(&CONVERSATION), reading::conversation)
+        .post("/Binary", Does("create"), actions::upload)
+        .get("/Binary/{id}", Does("read"), reading::file);
     for (kind, _) in EVENTS {
-        let path = format!("/{kind}");
-        router = router.route(&path, post(move |call, body| actions::report(kind, call, body)));
+        doors = doors.post(format!("/{kind}"), Does("create"), move |call, body| actions::report(kind, call, body));
     }
-    router
-        .route("/DocumentReference/{id}", get(reading::document))
-        .fallback(gatekeeper::unknown_path)
-        .method_not_allowed_fallback(gatekeeper::method_not_allowed)
+    // A letter is read by itself, too.
+    doors.get("/DocumentReference/{id}", Does("read"), reading::document)
 }
+
+/// Those that begin a referral, or those on one.
+fn operations(begin: bool) -> Says {
+    let of_table = OPERATIONS.iter().filter(|operation| operation.begins == begin);
+    let of_table = of_table.map(|operation| Operation::new(operation.name.trim_start_matches('$'), operation.about));
+    let lists = worklist::NAMES.iter().filter(|_| begin);
+    let lists = lists.map(|name| Operation::new(name.trim_start_matches('$'), "What waits for somebody"));
+    Operations(of_table.chain(lists).collect())
+}
+
+const REFERRALS: Searched = Searched { by: &[("identifier", "token")], include: &[] };
+const SLOTS: Searched = Searched {
+    by: &[("status", "token"), ("schedule.actor:HealthcareService", "reference")],
+    include: &["Slot:schedule"],
+};
+const SERVICES: Searched = Searched { by: &[("_id", "token")], include: &[] };
+const CONVERSATION: Searched = Searched { by: &[("based-on", "reference")], include: &[] };

@@ -16,6 +16,7 @@ use super::super::answer::{self, No};
 use super::super::content;
 use super::super::search::searchset;
 use super::call::{Call, ErsNo, bad, no_referral};
+use super::{CONVERSATION, REFERRALS, SERVICES, SLOTS};
 
 /// Services that are asked for at once.
 const SERVICES_MAX: usize = 20;
@@ -55,7 +56,7 @@ pub(super) async fn version(Path((id, version)): Path<(String, String)>, call: C
 
 /// `ServiceRequest?identifier=https://fhir.nhs.uk/Id/UBRN|<number>`: a referral, a request for advice, or both.
 pub(super) async fn by_number(call: Call) -> Result<Response, ErsNo> {
-    let parameters = call.parameters();
+    let parameters = call.asked(&REFERRALS)?;
     let [(name, value)] = parameters.as_slice() else {
         return Err(bad("identifier", format!("a referral is found by one parameter: identifier={UBRN}|<number>")));
     };
@@ -97,7 +98,7 @@ pub(super) async fn tasks(call: Call) -> Result<Response, ErsNo> {
 
 /// `Communication?based-on=ServiceRequest/a.<uuid>`: the newest first.
 pub(super) async fn conversation(call: Call) -> Result<Response, ErsNo> {
-    let parameters = call.parameters();
+    let parameters = call.asked(&CONVERSATION)?;
     let value = parameters.iter().find(|(name, _)| name == "based-on").map(|(_, value)| value.as_str());
     let key = value.and_then(Key::of_reference).filter(|key| key.kind == Kind::SERVICE_REQUEST);
     let root = key.as_ref().and_then(|key| ers::root_of_request(&key.id));
@@ -148,7 +149,7 @@ pub(super) async fn file(Path(id): Path<String>, call: Call) -> Result<Response,
 /// `HealthcareService?_id=1,2`: of up to 20 services, what the directory says.
 pub(super) async fn services(call: Call) -> Result<Response, ErsNo> {
     for_referrers(&call)?;
-    let parameters = call.parameters();
+    let parameters = call.asked(&SERVICES)?;
     let ids: Vec<&str> = match parameters.as_slice() {
         [(name, value)] if name == "_id" => value.split(',').filter(|id| !id.is_empty()).collect(),
         _ => Vec::new(),
@@ -184,7 +185,7 @@ pub(super) async fn schedules(call: &Call, service: &Key) -> Result<Vec<Stored>,
 
 /// `Slot?schedule.actor:HealthcareService=<id>&status=free`
 pub(super) async fn slots(call: Call) -> Result<Response, ErsNo> {
-    let parameters = call.parameters();
+    let parameters = call.asked(&SLOTS)?;
     let value = |name: &str| parameters.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
     let Some(service) = value("schedule.actor:HealthcareService") else {
         return Err(bad("schedule.actor:HealthcareService", "slots are those of a service"));

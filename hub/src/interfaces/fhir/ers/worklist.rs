@@ -15,6 +15,9 @@ use uuid::Uuid;
 use super::super::answer::{self, No};
 use super::call::{Call, ErsNo};
 
+/// The service's own name, and one that is easier to remember.
+pub(super) const NAMES: [&str; 2] = ["$ers.fetchworklist", "$worklist"];
+
 /// Most entries of a worklist: the service does not answer with more than 10 MB.
 const ENTRIES_MAX: usize = 2_000;
 

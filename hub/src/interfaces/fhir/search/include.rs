@@ -145,7 +145,8 @@ fn resource(stored: &Stored) -> Option<Resource> {
 pub(in crate::interfaces::fhir) fn offered(kind: Kind) -> [Vec<String>; 2] {
     let is_reference = |param: &&Param| param.kind == ParamType::Reference;
     let forth = params(kind).filter(is_reference).map(|param| format!("{kind}:{}", param.name));
+    let all = params(kind).any(|param| is_reference(&param)).then(|| format!("{kind}:*"));
     let of_all = Kind::ALL.iter().flat_map(|kind| params(*kind)).filter(is_reference);
     let back = of_all.filter(|param| param.leads_to(kind)).map(|param| format!("{}:{}", param.of, param.name));
-    [forth.collect(), back.collect()]
+    [all.into_iter().chain(forth).collect(), back.collect()]
 }
