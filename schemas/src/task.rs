@@ -139,9 +139,10 @@ pub fn has_task_code(task: &Body, code: &str) -> bool {
     codings.into_iter().flatten().any(|c| c["system"] == TASK_CODES && c["code"] == code)
 }
 
-/// What a Task asks the owner of another Task for: `abort`, `suspend` or `resume`. None for a Task that is work itself.
+/// What a Task asks the owner of another Task for: to stop, to pause, to go on, or to heed what its request says now. None
+/// for a Task that is work itself.
 pub fn asked_code(task: &Body) -> Option<&'static str> {
-    ["abort", "suspend", "resume"].into_iter().find(|code| has_task_code(task, code))
+    ["abort", "suspend", "resume", "change"].into_iter().find(|code| has_task_code(task, code))
 }
 
 /// Whether a Task asks for information: coded so (as Da Vinci's guides do), or about a Questionnaire.

@@ -139,7 +139,8 @@ impl Clients {
         for to in ["in-progress", "completed"] {
             sleep(Duration::from_millis(chance.u64(10..300))).await;
             let step = json!([{ "op": "add", "path": "/status", "value": to }]);
-            let told = if to == "completed" && chance.u32(0..RACES) == 0 {
+            let raced = to == "completed" && chance.u32(0..RACES) == 0;
+            let told = if raced {
                 let mut other = chance.fork();
                 tokio::join!(self.patch(task, step, None, chance), self.revokes(request, &mut other)).0
             } else {
@@ -150,6 +151,7 @@ impl Clients {
                 task: task.to_owned(),
                 performer: performer.to_owned(),
                 to: to.to_owned(),
+                raced,
                 answers: told.statuses(),
                 done,
             });

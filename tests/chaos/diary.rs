@@ -32,8 +32,8 @@ pub(crate) enum Entry {
     },
     /// A claim over REST, with If-Match.
     Claimed { task: String, performer: String, version_before: u32, tries: usize, answers: Vec<u16>, won: bool },
-    /// A step over REST, by whoever had claimed the Task.
-    Moved { task: String, performer: String, to: String, answers: Vec<u16>, done: bool },
+    /// A step over REST, by whoever had claimed the Task; raced: in the moment in which its request was revoked.
+    Moved { task: String, performer: String, to: String, raced: bool, answers: Vec<u16>, done: bool },
     /// A request was to be revoked.
     Cancelled { request: String, answers: Vec<u16>, done: bool },
     /// A prescription, by its message's id and its number; its items by theirs.

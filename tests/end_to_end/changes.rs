@@ -12,6 +12,8 @@ stories![
     what_is_revoked_in_progress_is_asked_to_stop_and_stops,
     what_is_revoked_in_progress_may_go_on,
     a_filler_that_is_asked_to_stop_stops,
+    who_works_is_told_what_its_request_says_now,
+    nobody_begins_with_what_a_request_said_before,
     on_hold_nothing_begins_and_active_again_it_does,
     who_works_is_asked_to_pause_and_to_go_on,
     what_the_placer_declares_complete_begins_nothing_more,
@@ -105,6 +107,44 @@ async fn a_filler_that_is_asked_to_stop_stops(world: World) {
     hub.sets(order.request(), "status", "revoked").await.is(200);
     order.is("cancelled").await;
     assert_eq!(order.task("abort").await["status"], "completed");
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+/// By its queue, if it is registered; and it says that it cannot heed it.
+async fn who_works_is_told_what_its_request_says_now(world: World) {
+    let hub = world.hub_with(&[("performers", "Organization/registered")]).await;
+    let registered = workers::Options { performer: Some("Organization/registered".to_owned()), ..Default::default() };
+    hub.has_filler("laboratory", Duration::from_secs(600), registered).await;
+    let order = hub.submits(laboratory()).await;
+    order.task_is("collect", "in-progress").await;
+    hub.sets(order.request(), "note", json!([{ "text": "Fasting since noon" }])).await.is(200);
+    let told = order.asks_to("change").await;
+    assert_eq!(told["focus"]["reference"], format!("{}/_history/2", order.request()));
+    assert_eq!(told["partOf"][0]["reference"], order.step(2));
+    let answered = order.task_is("change", "failed").await;
+    assert_eq!(answered["statusReason"]["coding"][0]["code"], "cannot-change");
+    let found = hub.finds(&format!("Task?focus={}&code=change", order.request())).await;
+    assert_eq!(found.len(), 1, "found by the request, of whatever version");
+    assert_eq!(order.task("collect").await["status"], "in-progress");
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+async fn nobody_begins_with_what_a_request_said_before(world: World) {
+    let hub = world.hub().await;
+    let order = hub.submits(laboratory()).await;
+    let mut worker = hub.worker("laboratory", "Organization/lab-1").await;
+    let early = worker.takes().await;
+    hub.sets(order.request(), "note", json!([{ "text": "Fasting since noon" }])).await.is(200);
+    let refused = worker.claims(&early.order).await;
+    assert!(refused.reason.is_some_and(|why| why.contains("offered anew")));
+    let early = early.acknowledged().await;
+    let now = worker.takes().await;
+    let said = |order: &schemas::message::WorkOrder| order.resources.iter().any(|one| one.contains_key("note"));
+    assert!(said(&now.order) && !said(&early), "the message has the request as it is");
+    assert_eq!(worker.claims(&now.order).await.answer, Answer::Granted);
+    now.acknowledged().await;
     order.walked_legally().await;
     hub.closes().await;
 }

@@ -98,7 +98,7 @@ impl Order {
         until(&what, async || self.task(step).await, |task| task["status"] == status).await
     }
 
-    /// Waits for the Task that asks the owner of another one for something: `abort`, `suspend`, `resume`.
+    /// Waits for the Task that asks the owner of another one for something: `abort`, `suspend`, `resume`, `change`.
     pub async fn asks_to(&self, code: &str) -> Value {
         eventually(&format!("a Task that asks to {code}"), async || self.offers(code).await.pop()).await
     }

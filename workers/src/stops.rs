@@ -2,8 +2,8 @@
 //!
 //! A Task with code abort names the work that its placer wants stopped. The plan knows nothing of such a Task, so no
 //! filler is asked: what runs here is dropped, and the hub, told that the abort is completed, cancels its Task. What
-//! does not run here any more is stopped already. To pause is more than dropping, and nothing that a filler of ours can
-//! do: that is declined.
+//! does not run here any more is stopped already. To pause, or to heed what the request says now, is more than dropping, and
+//! nothing that a filler of ours can do: that is declined.
 //!
 //! Whoever stalls past its lease loses the Task and cannot know it. It learns by its next report, which is refused:
 //! from there on another may be at the same work, so ours stops at once.
@@ -116,9 +116,8 @@ impl Stops {
                 }
                 Some(Outcome::Completed { outputs: Vec::new() })
             }
-            "suspend" | "resume" => {
-                Some(Outcome::Rejected { reason: output::reason("cannot-pause", "This worker cannot pause its work") })
-            }
+            "suspend" | "resume" => Some(declined("cannot-pause", "This worker cannot pause its work")),
+            "change" => Some(declined("cannot-change", "This worker goes on with what it was given")),
             _ => None,
         }
     }
@@ -140,6 +139,10 @@ impl Stops {
             _ => tracing::debug!(task.id = reply.task_id, why, "refused, and not in hand"),
         }
     }
+}
+
+fn declined(code: &str, text: &str) -> Outcome {
+    Outcome::Rejected { reason: output::reason(code, text) }
 }
 
 fn keep(ids: &mut VecDeque<String>, id: String, limit: usize) {

@@ -100,7 +100,11 @@ fn tell(diary: &[Entry], verdict: &mut Verdict) {
                 verdict.saw(if request.is_empty() { Fact::Unanswered } else { Fact::Acknowledged }, 1);
             }
             Entry::Claimed { won, .. } => verdict.saw(if *won { Fact::Won } else { Fact::NotWon }, 1),
-            Entry::Moved { .. } => verdict.saw(Fact::Moved, 1),
+            Entry::Moved { raced, done, .. } => {
+                verdict.saw(Fact::Moved, 1);
+                let first = if *done { Fact::CompletedFirst } else { Fact::RevokedFirst };
+                verdict.saw(first, usize::from(*raced));
+            }
             Entry::Cancelled { done, .. } => verdict.saw(Fact::Cancelled, usize::from(*done)),
             Entry::Prescribed { done, .. } => {
                 verdict.saw(if *done { Fact::Prescribed } else { Fact::Unanswered }, 1);

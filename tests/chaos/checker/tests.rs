@@ -184,6 +184,7 @@ impl Life {
             task: self.named("Task/REF.2"),
             performer: SERVICE.to_owned(),
             to: "failed".to_owned(),
+            raced: false,
             answers: vec![200],
             done: true,
         };
@@ -284,6 +285,6 @@ async fn served(hub: &Hub, task: &str, diary: &mut Vec<Entry>) {
     for to in ["in-progress", "completed"] {
         hub.sets(&task, "status", to).await.is(200);
         let (task, performer, to) = (task.clone(), performer.clone(), to.to_owned());
-        diary.push(Entry::Moved { task, performer, to, answers: vec![200], done: true });
+        diary.push(Entry::Moved { task, performer, to, raced: false, answers: vec![200], done: true });
     }
 }

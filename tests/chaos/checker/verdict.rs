@@ -20,6 +20,8 @@ pub(super) enum Fact {
     Won,
     NotWon,
     Moved,
+    CompletedFirst,
+    RevokedFirst,
     Cancelled,
     Prescribed,
     Released,
@@ -34,6 +36,9 @@ pub(super) enum Fact {
     Duplicated,
 }
 
+/// What a run has to have seen to say that nothing is wrong with it: who races wins, and loses.
+const RACES: [Fact; 4] = [Fact::Won, Fact::NotWon, Fact::CompletedFirst, Fact::Raced];
+
 impl Fact {
     fn title(self) -> &'static str {
         match self {
@@ -47,6 +52,8 @@ impl Fact {
             Self::Won => "claims over REST that were granted",
             Self::NotWon => "claims over REST that were not",
             Self::Moved => "steps over REST",
+            Self::CompletedFirst => "completions against a revocation that came first",
+            Self::RevokedFirst => "and such that came second",
             Self::Cancelled => "requests revoked",
             Self::Prescribed => "prescriptions acknowledged",
             Self::Released => "prescriptions released, each time",
@@ -161,6 +168,12 @@ impl Verdict {
     /// Nothing is wrong.
     pub(crate) fn is_clean(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// The races that were not run: of them it says nothing.
+    pub(crate) fn unseen(&self) -> Vec<&'static str> {
+        let none = |fact: &Fact| self.facts.get(fact).is_none_or(|count| *count == 0);
+        RACES.into_iter().filter(none).map(Fact::title).collect()
     }
 
     /// For people: the counts, and of each fault the first examples.

@@ -8,7 +8,7 @@ use super::{
     referral_of, shortlist, slots, text,
 };
 
-stories![each_side_finds_what_waits_for_it];
+stories![each_side_finds_what_waits_for_it, a_clinic_filters_what_it_is_to_book];
 
 async fn list(desk: &Desk, list: &str, filters: Value) -> Value {
     let mut all = vec![json!({ "name": "listType", "valueCodeableConcept": { "coding": [{ "code": list }] } })];
@@ -99,5 +99,49 @@ async fn each_side_finds_what_waits_for_it(world: World) {
     assert_eq!(practice.get(&review).await.is(200).header("etag"), "W/\"1\"");
     clinic.get("HealthcareService?_id=1").await.is(403);
     practice.get("HealthcareService").await.is(400);
+    hub.closes().await;
+}
+
+/// No slot was to be had, and each filter tells one of them from the others.
+async fn a_clinic_filters_what_it_is_to_book(world: World) {
+    let hub = world.hub().await;
+    let (practice, office) = (practice(&hub), clinic_office(&hub));
+    let mut deferred = Vec::new();
+    for (specialty, clinician) in [("CARDIOLOGY", "1001"), ("DERMATOLOGY", "1001"), ("CARDIOLOGY", "1002")] {
+        let service = directory(&hub, "BOOKABLE").await;
+        let mut wanted = referral(&[&service]).to_string();
+        wanted = wanted.replace("CARDIOLOGY", specialty);
+        let mut wanted: Value = serde_json::from_str(&wanted).unwrap();
+        let by = json!({ "name": "referringClinician", "valueIdentifier": { "value": clinician } });
+        wanted["parameter"].as_array_mut().unwrap().push(by);
+        let made = practice.post("ServiceRequest/$ers.createReferral", &wanted).await.is(201).reference();
+        let body = json!({
+            "resourceType": "Appointment",
+            "status": "proposed",
+            "reasonCode": [{ "coding": [{ "code": "BOOKING_ATTEMPT_PROBLEM" }] }],
+            "basedOn": [{ "reference": format!("{made}/_history/1") }],
+            "participant": [{ "actor": { "reference": service }, "status": "accepted" }],
+        });
+        practice.post("Appointment", &body).await.is(200);
+        deferred.push((made, service));
+    }
+    let on_list = async |filters: Value| {
+        let found = list(&office, "APPOINTMENT_SLOT_ISSUES", filters).await;
+        items(&found).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let made = |n: usize| deferred[n].0.clone();
+    let specialty =
+        |code: &str| json!({ "name": "specialty", "valueCodeableConcept": { "coding": [{ "code": code }] } });
+    let clinician = |id: &str| json!({ "name": "clinician", "valueIdentifier": { "value": id } });
+    let service = |n: usize| json!({ "name": "service", "valueReference": { "reference": deferred[n].1 } });
+    assert_eq!(on_list(json!([])).await, [made(0), made(1), made(2)]);
+    assert_eq!(on_list(json!([specialty("CARDIOLOGY")])).await, [made(0), made(2)]);
+    assert_eq!(on_list(json!([clinician("1001")])).await, [made(0), made(1)]);
+    assert_eq!(on_list(json!([clinician("1001"), specialty("CARDIOLOGY")])).await, [made(0)]);
+    assert_eq!(on_list(json!([service(1)])).await, [made(1)]);
+    assert!(on_list(json!([service(1), specialty("CARDIOLOGY")])).await.is_empty());
+    let all = list(&office, "APPOINTMENT_SLOT_ISSUES", json!([])).await;
+    assert_eq!(told(&all, 0, "reason")["valueCodeableConcept"]["coding"][0]["code"], "BOOKING_ATTEMPT_PROBLEM");
+    assert_eq!(told(&all, 0, "clinicalInformationStatus")["valueCodeableConcept"]["coding"][0]["code"], "NOT_PRESENT");
     hub.closes().await;
 }

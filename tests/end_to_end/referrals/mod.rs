@@ -7,6 +7,7 @@ mod desk;
 mod listing;
 mod queue;
 mod refusing;
+mod roles;
 mod time;
 mod tutorial;
 
@@ -15,7 +16,12 @@ use tests::{World, stories};
 
 pub(crate) use self::desk::*;
 
-stories![a_referral_lives_from_practice_to_clinic, a_triaged_referral_comes_back_with_advice_and_goes_on];
+stories![
+    a_referral_lives_from_practice_to_clinic,
+    a_triaged_referral_comes_back_with_advice_and_goes_on,
+    a_shortlist_has_up_to_twenty_services,
+    a_referral_is_closed_by_the_task_of_the_whole,
+];
 
 async fn a_referral_lives_from_practice_to_clinic(world: World) {
     let hub = world.hub().await;
@@ -162,5 +168,51 @@ async fn a_triaged_referral_comes_back_with_advice_and_goes_on(world: World) {
     let version = practice.version(&referral).await;
     let closed = practice.put(&referral, &request).header("if-match", version).await.is(200);
     assert_eq!((state(&closed.body).as_str(), closed.body["status"].as_str()), ("CLOSED", Some("completed")));
+    hub.closes().await;
+}
+
+async fn a_shortlist_has_up_to_twenty_services(world: World) {
+    let hub = world.hub().await;
+    let practice = practice(&hub);
+    let mut services = Vec::new();
+    for _ in 0..21 {
+        services.push(directory(&hub, "BOOKABLE").await);
+    }
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    let create =
+        async |services: &[&str]| practice.post("ServiceRequest/$ers.createReferral", &referral(services)).await;
+    let made = create(&services[..20]).await.is(201);
+    let free = slots(&hub, services[19], 1).await;
+    books(&practice, &made.reference(), &free[0]).await.is(201);
+    for too in [&services[..], &[]] {
+        create(too).await.is(422);
+    }
+    assert_eq!(hub.finds("ServiceRequest").await.len(), 1, "of what was refused nothing is kept");
+    hub.closes().await;
+}
+
+async fn a_referral_is_closed_by_the_task_of_the_whole(world: World) {
+    let hub = world.hub().await;
+    let (practice, clinic) = (practice(&hub), clinic(&hub));
+    let service = directory(&hub, "BOOKABLE").await;
+    let slot = slots(&hub, &service, 1).await.remove(0);
+    let referral = practice.refers(&[&service]).await;
+    let whole = format!("Task/{}.0", referral.strip_prefix("ServiceRequest/r.").unwrap());
+    let closes = async |desk: &Desk| {
+        let mut task = hub.reads(&whole).await;
+        task["status"] = "completed".into();
+        let version = desk.version(&whole).await;
+        desk.put(&whole, &task).header("if-match", version).await
+    };
+    let early = closes(&practice).await.is(422);
+    assert!(early.text.contains("INVALID_REQUEST_STATE"), "{}", early.text);
+    books(&practice, &referral, &slot).await.is(201);
+    clinic.acts(&referral, "$ers.acceptReferral", &nothing()).await.is(200);
+    clinic.acts(&referral, "$recordAttendance", &nothing()).await.is(200);
+    closes(&practice).await.is(422);
+    assert_eq!(closes(&clinic).await.is(200).body["status"], "completed");
+    assert_eq!(state(&hub.reads(&referral).await), "COMPLETED");
+    let steps = steps(&hub, &referral).await;
+    assert!(steps.iter().all(|(_, status)| status == "completed" || status == "cancelled"), "{steps:?}");
     hub.closes().await;
 }

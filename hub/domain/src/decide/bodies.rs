@@ -221,7 +221,7 @@ fn may_own(reference: &Value) -> bool {
     points_to(reference, &OWNERS)
 }
 
-fn may_request(reference: &Value) -> bool {
+pub(super) fn may_request(reference: &Value) -> bool {
     const REQUESTERS: [&str; 6] =
         ["Device", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"];
     points_to(reference, &REQUESTERS)

@@ -9,6 +9,7 @@ use schemas::outcome::IssueType;
 use schemas::resource::{Body, Key, Kind, Resource, list};
 use schemas::task::{TaskStatus, asked_code, asks_for_information, business, focus, owner};
 
+use super::bodies::may_request;
 use super::draft::Draft;
 use super::order::Order;
 use super::{Stop, task_id};
@@ -154,6 +155,9 @@ fn asking(speaks: &[Actor], target: &Resource, status: TaskStatus, mut body: Bod
 fn question(speaks: &[Actor], target: &Resource, status: TaskStatus, mut body: Body) -> Result<Body, Stop> {
     demand(speaks, Actor::Owner, "only the owner of a Task asks for what it lacks: claim it first")?;
     demand_requested(status)?;
+    if let Some(asks) = target.body.get("owner").filter(|owner| may_request(owner)) {
+        body.entry("requester").or_insert_with(|| asks.clone());
+    }
     if let (Some(asked), false) = (target.body.get("requester"), body.contains_key("owner")) {
         body.insert("owner".into(), asked.clone());
     }

@@ -8,13 +8,13 @@ use schemas::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::bodies::{Asked, Step, asking, offered_again, set_status, work_of};
+use super::Stop;
+use super::bodies::{Asked, Step, offered_again, set_status, work_of};
 use super::bound::set_bound;
 use super::broker::Whom;
 use super::callback;
 use super::draft::Draft;
 use super::orchestration::point_to;
-use super::{Stop, task_id};
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, STOPPED, Standing};
 use crate::plan::graph::Graph;
@@ -268,53 +268,6 @@ impl<'d, 'a> Order<'d, 'a> {
         let task = self.draft.create(self.root, Key::task(id), body);
         self.publish(step, &task);
         self.await_answer(step);
-        Ok(())
-    }
-
-    /// Asks the owner of a started Task to stop it, pause it, or go on.
-    pub(super) fn ask(&mut self, step: usize, code: &str) -> Result<(), Stop> {
-        let now = self.draft.now();
-        let key = Key::task(self.id_of(step));
-        let target = self.draft.get(&key)?.clone();
-        let asking_step = self.run().tasks.len().max(self.graph.nodes.len());
-        let status = Some(TaskStatus::Requested);
-        *self.state(asking_step) = TaskState { status, occurrence: 1, released: Some(now), ..TaskState::default() };
-        let id = self.id_of(asking_step);
-        let task = self.draft.create(self.root, Key::task(id), asking(id, code, &target, now));
-        self.publish(asking_step, &task);
-        Ok(())
-    }
-
-    /// The owner answered a Task that asked for something: done means that the other Task follows.
-    fn answered(&mut self, asked: &Body, status: TaskStatus) -> Result<(), Stop> {
-        let target = schemas::task::focus(asked).and_then(Key::of_reference).and_then(|key| task_id(&key));
-        let Some(target) = target.filter(|_| status == TaskStatus::Completed) else { return Ok(()) };
-        let step = target.step as usize;
-        let state = self.state(step);
-        let (current, same) = (state.status, state.occurrence == target.occurrence);
-        let (to, actor) = match asked_code(asked) {
-            Some("abort") => (TaskStatus::Cancelled, Actor::Hub),
-            Some("suspend") => (TaskStatus::OnHold, Actor::Owner),
-            Some("resume") => (TaskStatus::InProgress, Actor::Owner),
-            _ => return Ok(()),
-        };
-        if !same || !Matrix::of_work().allows(current, to, &[actor]) {
-            // It ended, or moved there by itself, in the meantime.
-            return Ok(());
-        }
-        let why = reason("stopped-on-request", "stopped by its owner, as was asked");
-        if to.is_terminal() {
-            self.cause = Some(why.clone());
-        }
-        let task = self.move_task(step, to, actor, |body| {
-            if to.is_terminal() {
-                body.insert("statusReason".into(), why);
-            }
-        })?;
-        if to.is_terminal() {
-            self.end_part(&task.body, to)?;
-            self.drop_lease(step);
-        }
         Ok(())
     }
 

@@ -136,7 +136,7 @@ fn claim(
         return Err(Refusal::conflict("the Task is another worker's").into());
     }
     if is_of_earlier_grant(report, &state) {
-        return Err(Refusal::conflict("the Task was given back since the version that this claims").into());
+        return Err(Refusal::conflict("the Task was offered anew since the version that this claims").into());
     }
     // A ready Task needs no acceptance: the claim only names its owner.
     let way = if status == TaskStatus::Requested { vec![TaskStatus::Accepted] } else { Vec::new() };

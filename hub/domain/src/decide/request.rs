@@ -46,7 +46,27 @@ pub(super) fn change(draft: &mut Draft, before: &Resource, root: Uuid, body: Bod
     } else {
         look_again(draft, root)?;
     }
+    if running && says_otherwise(&before.body, &after.body) {
+        tell(draft, &after, root)?;
+    }
     Ok(after)
+}
+
+/// What it asks for is not what it was: its status has effects of its own, and the rest is no part of what is asked for.
+fn says_otherwise(before: &Body, after: &Body) -> bool {
+    const ASIDE: [&str; 5] = ["status", "statusReason", "meta", "text", "id"];
+    let differs = |one: &Body, other: &Body| {
+        one.iter().any(|(name, value)| !ASIDE.contains(&name.as_str()) && other.get(name) != Some(value))
+    };
+    differs(before, after) || differs(after, before)
+}
+
+/// Of an orchestration only what was not released yet can change: nobody has that.
+fn tell(draft: &mut Draft, request: &Resource, root: Uuid) -> Result<(), Stop> {
+    match Order::find(draft, root)? {
+        Some(mut order) if request.key.kind != Kind::REQUEST_GROUP => order.changed(request),
+        _ => Ok(()),
+    }
 }
 
 /// An intent does not change, and nothing comes back from its end (but to say that it was an error). What is under way is

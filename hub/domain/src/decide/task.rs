@@ -78,7 +78,9 @@ pub(super) fn actors(caller: &Caller, task: &Body, claimed_by: Option<&str>) -> 
         actors.push(Actor::Hub);
     }
     let requester = schemas::resource::text_at(task, &["requester", "reference"]);
-    if caller.has(Role::Placer) && requester.is_none_or(|requester| caller.may_be(requester)) {
+    // Work is asked for by placers; what it lacks, by whoever has it.
+    let asks = caller.has(Role::Placer) || (requester.is_some() && asks_for_information(task));
+    if asks && requester.is_none_or(|requester| caller.may_be(requester)) {
         actors.push(Actor::Requester);
     }
     match owner(task) {

@@ -6,7 +6,6 @@ use schemas::task::{TaskStatus, asked_code, reason};
 use serde_json::Value;
 
 use super::Stop;
-use super::bodies::set_status;
 use super::order::Order;
 use crate::task_machine::Actor;
 
@@ -20,8 +19,8 @@ impl Order<'_, '_> {
         self.look_at(&asked)?;
         for step in asked {
             let key = Key::task(self.id_of(step));
-            let pause =
-                self.draft.find(&key).and_then(|task| asked_code(&task.body)).is_some_and(|code| code != "abort");
+            let asked = self.draft.find(&key).and_then(|task| asked_code(&task.body));
+            let pause = matches!(asked, Some("suspend" | "resume"));
             let begun = self.state(step).status.is_none_or(|status| status.is_terminal() || status.is_started());
             if pause && !begun {
                 self.cancel(step, "no-longer-on-hold")?;
@@ -93,15 +92,7 @@ impl Order<'_, '_> {
         for leaf in self.look_at_all()? {
             match self.state(leaf).status {
                 Some(TaskStatus::OnHold) => self.ask(leaf, "resume")?,
-                Some(status) if status.is_offered() => {
-                    // A new version: a worker that was refused meanwhile has done with the old one.
-                    let key = Key::task(self.id_of(leaf));
-                    let now = self.draft.now();
-                    let mut body = self.draft.get(&key)?.body.clone().into_body();
-                    set_status(&mut body, status, now);
-                    let task = self.draft.replace(self.root, &key, body)?;
-                    self.publish(leaf, &task);
-                }
+                Some(status) if status.is_offered() => self.offer_anew(leaf)?,
                 _ => {}
             }
         }

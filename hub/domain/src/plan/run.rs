@@ -65,7 +65,7 @@ pub struct TaskState {
     /// Until when its claim holds, the last report counted; [`Timestamp::MAX`]: for ever, since it was given back.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Timestamp>,
-    /// The version of its Task at which it was last given back: claims of an earlier one come too late.
+    /// The version of its Task at which it was last given back, or put on offer anew: claims of an earlier one come too late.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<u32>,
     /// What it is to another Task of the order, when somebody wrote it about that one.

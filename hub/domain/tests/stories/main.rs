@@ -6,6 +6,7 @@
 mod applying;
 mod brokered;
 mod called_back;
+mod changed;
 mod conditions;
 mod linked;
 mod matrix;

@@ -104,6 +104,14 @@ impl World {
         self.report_offer(order, step, 1, who, act, sequence)
     }
 
+    /// Claims a step by the message of one version of its Task.
+    pub(crate) fn claims(&mut self, order: &str, step: u32, who: &str, version: u32) -> Result<(), Refusal> {
+        let mut report = self.said(order, step, 1, who, Reported::Claim, 1);
+        report.report_id.push_str(&format!(" of {version}"));
+        report.task_version = Some(version);
+        self.commands(Act::Report(report), Caller::Local).map(drop)
+    }
+
     pub(crate) fn report_offer(
         &mut self,
         order: &str,
@@ -113,7 +121,12 @@ impl World {
         act: Reported,
         sequence: u32,
     ) -> Result<(), Refusal> {
-        let report = StatusReport {
+        let report = self.said(order, step, offer, who, act, sequence);
+        self.commands(Act::Report(report), Caller::Local).map(drop)
+    }
+
+    fn said(&self, order: &str, step: u32, offer: u32, who: &str, act: Reported, sequence: u32) -> StatusReport {
+        StatusReport {
             report_id: format!("{who} {step} {offer} {sequence} {act:?}"),
             task_id: self.task(order, step, offer).key.id.clone(),
             sequence,
@@ -124,8 +137,7 @@ impl World {
             status_reason: None,
             output: Vec::new(),
             quiet: false,
-        };
-        self.commands(Act::Report(report), Caller::Local).map(drop)
+        }
     }
 
     pub(crate) fn set_status(&mut self, reference: &str, status: &str) -> Result<(), Refusal> {
@@ -287,6 +299,11 @@ impl World {
 
     pub(crate) fn resource(&self, reference: &str) -> &Resource {
         &self.current[&Key::of_reference(reference).unwrap()].1
+    }
+
+    /// All of a type.
+    pub(crate) fn all(&self, kind: &str) -> Vec<&Resource> {
+        self.current.iter().filter(|(key, _)| key.kind.name() == kind).map(|(_, (_, resource))| resource).collect()
     }
 
     pub(crate) fn status_of(&self, reference: &str) -> String {

@@ -45,6 +45,11 @@ impl Role {
             Self::ProviderClinician | Self::ProviderClinicianAdmin | Self::ProviderAdmin => Side::Provider,
         }
     }
+
+    /// Whether somebody in this role acts for a clinician, whom it names.
+    pub fn is_for_a_clinician(self) -> bool {
+        matches!(self, Self::ReferringClinicianAdmin | Self::ProviderClinicianAdmin)
+    }
 }
 
 #[derive(Debug, Deserialize)]

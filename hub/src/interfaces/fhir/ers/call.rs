@@ -104,7 +104,12 @@ fn speaker(caller: &Caller, headers: &HeaderMap) -> Result<Speaker, ErsNo> {
         No::new(StatusCode::FORBIDDEN, IssueType::Forbidden, text)
     };
     let organization = named.ok_or_else(nobody)?.to_owned();
-    Ok(Speaker { role, organization, person: text("nhsd-ers-on-behalf-of-user-id").map(str::to_owned) })
+    let person = text("nhsd-ers-on-behalf-of-user-id").map(str::to_owned);
+    if person.is_some() && !role.is_for_a_clinician() {
+        let text = "NHSD-eRS-On-Behalf-Of-User-ID: only a clinician's administrator acts for somebody else";
+        return Err(No::new(StatusCode::FORBIDDEN, IssueType::Forbidden, text).into());
+    }
+    Ok(Speaker { role, organization, person })
 }
 
 impl Call {
