@@ -145,6 +145,11 @@ pub fn asked_code(task: &Body) -> Option<&'static str> {
     ["abort", "suspend", "resume", "change"].into_iter().find(|code| has_task_code(task, code))
 }
 
+/// Whether a canonical names a Questionnaire. It need not be here: its url tells.
+pub fn is_questionnaire(canonical: &str) -> bool {
+    canonical.starts_with("Questionnaire/") || canonical.contains("/Questionnaire/")
+}
+
 /// Whether a Task asks for information: coded so (as Da Vinci's guides do), or about a Questionnaire.
 pub fn asks_for_information(task: &Body) -> bool {
     const CODES: [&str; 3] = ["data-request-code", "data-request-query", "data-request-questionnaire"];
@@ -153,7 +158,15 @@ pub fn asks_for_information(task: &Body) -> bool {
     let inputs =
         list(task, "input").flat_map(|input| [&input["valueReference"]["reference"], &input["valueCanonical"]]);
     let mut named = inputs.filter_map(Value::as_str).chain(focus(task));
-    is_coded || named.any(|named| named.starts_with("Questionnaire/") || named.contains("/Questionnaire/"))
+    is_coded || named.any(is_questionnaire)
+}
+
+/// FHIR's codes for Tasks that ask for answers to a Questionnaire (Structured Data Capture).
+const QUESTIONNAIRES: &str = "http://hl7.org/fhir/uv/sdc/CodeSystem/temp";
+
+/// One of those codes: `complete-questionnaire`, `questionnaire`.
+pub fn questionnaire_code(code: &str) -> Value {
+    json!({ "coding": [{ "system": QUESTIONNAIRES, "code": code }] })
 }
 
 /// The hub's own businessStatus: what a Task waits for, or has got.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
+mod actions;
 mod anything;
 mod backups;
 mod bad_input;

@@ -276,7 +276,7 @@ async fn what_cannot_run_is_refused_and_not_kept(world: World) {
     let r5 = r5(&hub);
     let mut wrong = active();
     wrong["action"][0]["action"][0]["resource"] = json!({ "reference": "MedicationRequest/elsewhere" });
-    wrong["action"][0]["action"][0]["dynamicValue"] = json!([{ "path": "priority" }]);
+    wrong["action"][0]["action"][0]["transform"] = json!("http://example.org/StructureMap/1");
     wrong["action"][0]["action"][1]["relatedAction"][0]["targetId"] = json!("nobody");
     let refused = r5.post("RequestOrchestration", &wrong).await.is(422);
     let mut paths: Vec<&str> = refused.body["issue"]
@@ -287,7 +287,7 @@ async fn what_cannot_run_is_refused_and_not_kept(world: World) {
         .collect();
     paths.sort_unstable();
     let step = |rest: &str| format!("RequestOrchestration.action[0].action{rest}");
-    let expected = ["[0].dynamicValue", "[0].resource.reference", "[1].relatedAction[0]"];
+    let expected = ["[0].resource.reference", "[0].transform", "[1].relatedAction[0]"];
     assert_eq!(paths, expected.map(step));
     // Two that wait for each other.
     let mut round = active();

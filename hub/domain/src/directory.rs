@@ -20,6 +20,9 @@ pub(crate) const PLANS_LIMIT: u32 = 100;
 /// Most active PlanDefinitions among which they are looked for.
 const DEFINITIONS_LIMIT: u32 = 1_000;
 
+/// Most definitions of one url among which that of a version is looked for.
+const VERSIONS_LIMIT: u32 = 100;
+
 /// A bounded look into the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lookup {
@@ -29,6 +32,8 @@ pub enum Lookup {
     Open { owner: String, at_most: u32 },
     /// Active PlanDefinitions.
     Plans,
+    /// Definitions of this type with this url, of all versions.
+    Definitions { kind: Kind, url: String },
 }
 
 impl Lookup {
@@ -59,6 +64,10 @@ impl Lookup {
             Self::Plans => {
                 let (kind, active) = (Kind::PLAN_DEFINITION, vec![token(&"active".to_owned())]);
                 (kind, vec![Filter::Token { param: find(kind, "status")?, any: active }], DEFINITIONS_LIMIT)
+            }
+            Self::Definitions { kind, url } => {
+                let any = vec![TokenMatch { system: SystemMatch::Any, code: Some(url.clone()) }];
+                (*kind, vec![Filter::Token { param: find(*kind, "url")?, any }], VERSIONS_LIMIT)
             }
         };
         Some(Query { kind, filters, sort: Vec::new(), count, page: None })

@@ -1,15 +1,18 @@
 //! A plan: the graph of steps by which an order is fulfilled, in the shape that `PlanDefinition.action` and
 //! `RequestOrchestration.action` share. R5 inside; R4's spellings are read as well.
 
+mod carried;
 mod read;
 mod when;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::outcome::Issue;
 use crate::resource::{Body, Kind};
+use crate::task::is_questionnaire;
 
 pub use when::{Repeat, When, Window};
 
@@ -35,6 +38,8 @@ pub struct Plan {
     pub title: Option<String>,
     pub triggers: Vec<Trigger>,
     pub actions: Vec<Arc<Action>>,
+    /// The definitions that it was made with, by what it calls them: of a running order they do not change.
+    pub definitions: HashMap<String, Body>,
 }
 
 /// Which orders start the plan: a type of request and, if given, one of these codes at an element.
@@ -88,11 +93,32 @@ pub struct Action {
     pub undone_by: Option<String>,
     /// What an orchestration asks for with this step: a Reference to a request.
     pub resource: Option<Value>,
+    /// The same where the plan says it itself, since a definition describes it.
+    pub option: Option<Arc<Body>>,
+    /// What is set in it when it is asked for, in this order.
+    pub values: Vec<Dynamic>,
     /// The canonical or uri of what describes the step.
     pub definition: Option<String>,
     /// What its filler is to know, as `Task.input` has it.
     pub inputs: Vec<Value>,
     pub actions: Vec<Arc<Action>>,
+}
+
+/// `action.dynamicValue`, in FHIRPath.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dynamic {
+    /// The element, as a path of names.
+    pub element: String,
+    pub expression: String,
+    /// Where the plan has it.
+    pub path: String,
+}
+
+impl Action {
+    /// It asks for answers to a Questionnaire.
+    pub fn is_questionnaire(&self) -> bool {
+        self.definition.as_deref().is_some_and(is_questionnaire)
+    }
 }
 
 /// `action.selectionBehavior`; absent reads as all, as the hub's other documents say.

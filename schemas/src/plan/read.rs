@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::carried::{actors_of, work_of};
 use super::when::{self, OFFSET, micros};
 use super::{
     ANSWER_WITHIN, Action, CodeFilter, Condition, ConditionKind, DAYS_OF_CYCLE, FROM_DIRECTORY, IN_SEQUENCE, PER_ITEM,
@@ -12,13 +13,16 @@ use super::{
 use crate::outcome::{Issue, IssueType};
 use crate::resource::{Body, Kind, list};
 
-/// Languages of conditions that are read; without one it is FHIRPath.
+/// The language of expressions that are read; without one it is this, too.
 const FHIRPATH: &str = "text/fhirpath";
+
+/// Where a plan of the hub's own making keeps the definitions that it was made with.
+const DEFINITIONS: &str = "definitions";
 
 pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
     let kind = body.get("resourceType").and_then(Value::as_str).unwrap_or("PlanDefinition");
-    let goals = list(body, "goal").collect();
-    let mut reader = Reader { issues: Vec::new(), orchestrates: kind != "PlanDefinition", goals };
+    let (goals, contained) = (list(body, "goal").collect(), list(body, "contained").collect());
+    let mut reader = Reader { issues: Vec::new(), orchestrates: kind != "PlanDefinition", goals, contained };
     let top: Vec<&Value> = list(body, "action").collect();
     if top.is_empty() {
         reader.fault(IssueType::Required, &format!("{kind}.action"), "a plan needs at least one action");
@@ -39,7 +43,10 @@ pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
         _ => text("name").or(text("id")).unwrap_or("plan").to_owned(),
     };
     let title = text("title").map(str::to_owned);
-    if reader.issues.is_empty() { Ok(Plan { name, title, triggers, actions }) } else { Err(reader.issues) }
+    let definitions = body.get(DEFINITIONS).and_then(Value::as_object).into_iter().flatten();
+    let definitions = definitions.filter_map(|(name, one)| Some((name.clone(), one.as_object()?.clone()))).collect();
+    let plan = Plan { name, title, triggers, actions, definitions };
+    if reader.issues.is_empty() { Ok(plan) } else { Err(reader.issues) }
 }
 
 /// Who is named for a group: for those of its steps that name nobody.
@@ -57,15 +64,16 @@ impl Named {
 }
 
 /// Collects faults while it reads.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     issues: Vec<Issue>,
     /// A RequestOrchestration or RequestGroup: its steps ask for resources.
     orchestrates: bool,
-    goals: Vec<&'a Value>,
+    pub(super) goals: Vec<&'a Value>,
+    pub(super) contained: Vec<&'a Value>,
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, code: IssueType, path: &str, text: impl Into<String>) {
+    pub(super) fn fault(&mut self, code: IssueType, path: &str, text: impl Into<String>) {
         self.issues.push(Issue::error(code, path, text));
     }
 
@@ -88,7 +96,7 @@ impl Reader<'_> {
             id: names.first().cloned().unwrap_or_else(place),
             names,
             title: text("title"),
-            code: value.get("code").map(|code| code.get(0).unwrap_or(code).clone()),
+            code: self.code(value, definition.as_deref()),
             work: named.work.clone(),
             actors: named.actors.clone(),
             priority: text("priority"),
@@ -107,8 +115,10 @@ impl Reader<'_> {
             related: self.related(value, path),
             undone_by: self.undone_by(value, path),
             resource: value.get("resource").cloned(),
+            option: self.option(value),
+            values: self.values(value, path),
+            inputs: self.inputs(value, path, definition.as_deref()),
             definition,
-            inputs: self.inputs(value, path),
             actions: self.actions(&children, &format!("{path}.action"), &named),
         }
     }
@@ -211,21 +221,27 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let said = &condition["expression"];
-            if said["language"].as_str().is_some_and(|language| language != FHIRPATH) {
-                let text = format!("only {FHIRPATH} is understood");
-                self.fault(IssueType::NotSupported, &format!("{path}.expression.language"), text);
-                continue;
-            }
-            match said["expression"].as_str() {
-                Some(expression) => {
-                    let path = format!("{path}.expression.expression");
-                    read.push(Condition { kind, expression: expression.to_owned(), path });
-                }
-                None => self.fault(IssueType::Required, &format!("{path}.expression"), "a condition is an expression"),
-            }
+            let expression = self.expression(condition, &path);
+            let path = format!("{path}.expression.expression");
+            read.extend(expression.map(|expression| Condition { kind, expression, path }));
         }
         read
+    }
+
+    /// The `expression` of a condition or of a dynamic value.
+    pub(super) fn expression(&mut self, of: &Value, path: &str) -> Option<String> {
+        let said = &of["expression"];
+        if said["language"].as_str().is_some_and(|language| language != FHIRPATH) {
+            let text = format!("only {FHIRPATH} is understood");
+            self.fault(IssueType::NotSupported, &format!("{path}.expression.language"), text);
+            return None;
+        }
+        let expression = said["expression"].as_str();
+        if expression.is_none() {
+            let text = "there is no expression";
+            self.fault(IssueType::Required, &format!("{path}.expression"), text);
+        }
+        expression.map(str::to_owned)
     }
 
     fn when(&mut self, value: &Value, path: &str) -> Option<When> {
@@ -321,22 +337,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Documentation and goals go to the filler with its Task.
-    fn inputs(&mut self, value: &Value, path: &str) -> Vec<Value> {
-        let documents = members(value, "documentation")
-            .map(|document| json!({ "type": { "text": "documentation" }, "valueRelatedArtifact": document }));
-        let mut inputs: Vec<Value> = documents.collect();
-        for (i, id) in members(value, "goalId").enumerate() {
-            match self.goals.iter().find(|goal| goal["id"] == *id) {
-                Some(goal) => {
-                    inputs.push(json!({ "type": { "text": "goal" }, "valueCodeableConcept": goal["description"] }));
-                }
-                None => self.fault(IssueType::NotFound, &format!("{path}.goalId[{i}]"), "the plan has no such goal"),
-            }
-        }
-        inputs
-    }
-
     fn trigger(&mut self, value: &Value, path: &str) -> Option<Trigger> {
         let data = value.get("data").map(|data| data.get(0).unwrap_or(data));
         let kind = data.and_then(|data| data["type"].as_str()).and_then(Kind::parse).filter(|kind| kind.is_request());
@@ -358,28 +358,8 @@ fn has_mark(action: &Value, url: &str) -> bool {
     members(action, "extension").any(|extension| extension["url"] == url && extension["valueBoolean"] == true)
 }
 
-fn members<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+pub(super) fn members<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value.get(name).and_then(Value::as_array).into_iter().flatten()
-}
-
-/// The queue of a step: the code of [`WORK`] among the roles of its participants.
-fn work_of(action: &Value) -> Option<String> {
-    members(action, "participant")
-        .filter_map(|participant| participant.get("role"))
-        .flat_map(|role| members(role, "coding"))
-        .find(|coding| coding["system"] == WORK)
-        .and_then(|coding| coding["code"].as_str())
-        .map(str::to_owned)
-}
-
-/// Who is named by a reference: R4's participants are references themselves.
-fn actors_of(action: &Value) -> Vec<Value> {
-    let reference = |participant: &Value| {
-        let actor = ["actorReference", "typeReference"].into_iter().find_map(|name| participant.get(name));
-        let own = participant.get("reference").map(|_| participant);
-        actor.or(own).cloned()
-    };
-    members(action, "participant").filter_map(reference).collect()
 }
 
 impl Relationship {

@@ -3,10 +3,11 @@
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
 use schemas::resource::{Body, list, text_at};
+use schemas::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::expression::values;
-use super::{Given, canonical, expression};
+use super::{Given, TRANSFORM, canonical, expression};
 
 /// Where what a definition says stands in a request: the first of these elements that its type has.
 const ELEMENTS: [(&str, &[&str]); 15] = [
@@ -51,6 +52,23 @@ pub fn activity(definition: &Body, given: &Given) -> Result<Body, Vec<Issue>> {
 
 /// The same as one of several that a plan offers.
 pub(super) fn option(definition: &Body, given: &Given) -> Result<Body, Vec<Issue>> {
+    let mut request = described(definition)?;
+    let kind = text_at(&request, &["resourceType"]).unwrap_or_default().to_owned();
+    let refer = |reference: &String| json!({ "reference": reference });
+    let asker = given.practitioner.as_ref().or(given.organization.as_ref());
+    let told = Told {
+        subject: Some(refer(&given.subject)),
+        encounter: given.encounter.as_ref().map(refer),
+        requester: asker.map(refer),
+        now: given.now,
+    };
+    told.tell(&kind, &mut request);
+    set_values(&mut request, definition, given, "ActivityDefinition")?;
+    Ok(request)
+}
+
+/// What a definition says by itself of the request that it describes, for nobody yet.
+pub(crate) fn described(definition: &Body) -> Result<Body, Vec<Issue>> {
     let fault = |path: &str, code, text: &str| vec![Issue::error(code, format!("ActivityDefinition.{path}"), text)];
     // Only medications have a dosage.
     let implied = definition.contains_key("dosage").then_some("MedicationRequest");
@@ -61,7 +79,7 @@ pub(super) fn option(definition: &Body, given: &Given) -> Result<Body, Vec<Issue
         return Err(fault("kind", IssueType::NotSupported, "no request of this type is made here"));
     }
     if definition.contains_key("transform") {
-        return Err(fault("transform", IssueType::NotSupported, "a transform is not carried out"));
+        return Err(fault("transform", IssueType::NotSupported, TRANSFORM));
     }
     let mut request = Map::from_iter([("resourceType".to_owned(), kind.into())]);
     if let Some(canonical) = canonical(definition) {
@@ -77,17 +95,29 @@ pub(super) fn option(definition: &Body, given: &Given) -> Result<Body, Vec<Issue
     if let Some(role) = list(definition, "participant").find_map(|participant| participant.get("role")) {
         put(kind, &mut request, &["performerType"], role.clone());
     }
-    let asker = given.practitioner.as_ref().or(given.organization.as_ref());
-    let told: [(&[&str], Option<&String>); 3] =
-        [(&SUBJECTS, Some(&given.subject)), (&ENCOUNTERS, given.encounter.as_ref()), (&REQUESTERS, asker)];
-    for (names, reference) in told {
-        if let Some(reference) = reference {
-            put(kind, &mut request, names, json!({ "reference": reference }));
+    Ok(request)
+}
+
+/// Whom a request is for, and who asks when: types call that differently.
+pub(crate) struct Told {
+    pub(crate) subject: Option<Value>,
+    pub(crate) encounter: Option<Value>,
+    pub(crate) requester: Option<Value>,
+    pub(crate) now: Timestamp,
+}
+
+impl Told {
+    /// Where the request does not say it itself.
+    pub(crate) fn tell(self, kind: &str, request: &mut Body) {
+        let now = Some(self.now.to_string().into());
+        let told: [(&[&str], Option<Value>); 4] =
+            [(&SUBJECTS, self.subject), (&ENCOUNTERS, self.encounter), (&REQUESTERS, self.requester), (&TIMES, now)];
+        for (names, value) in told {
+            if let Some(value) = value.filter(|_| !names.iter().any(|name| request.contains_key(*name))) {
+                put(kind, request, names, value);
+            }
         }
     }
-    put(kind, &mut request, &TIMES, given.now.to_string().into());
-    set_values(&mut request, definition, given, "ActivityDefinition")?;
-    Ok(request)
 }
 
 /// Sets the first of these elements that the type has.
@@ -120,7 +150,7 @@ pub(super) fn set_values(request: &mut Body, from: &Body, given: &Given, path: &
 }
 
 /// What a request points to in what contains it comes along, once.
-pub(super) fn bring_along(request: &Body, own: &[&Value], contained: &mut Vec<Value>) {
+pub(crate) fn bring_along(request: &Body, own: &[&Value], contained: &mut Vec<Value>) {
     let mut look = vec![Value::Object(request.clone())];
     while let Some(next) = look.pop() {
         let text = next.to_string();

@@ -43,10 +43,18 @@ pub(super) fn holds(said: &Value, given: &Given) -> Result<bool, No> {
 
 /// Asked of the request as it is so far.
 pub(super) fn values(said: &Value, request: &Body, given: &Given) -> Result<Vec<Value>, No> {
-    let expression = read(said)?;
-    let request = Value::Object(request.clone());
-    let found = expression.evaluate(&[Item::Node(Node::resource(&request))], &scope(given));
-    let found = found.map_err(|fault| (IssueType::Processing, format!("it fails: {fault}")))?;
+    evaluated(&read(said)?, &Value::Object(request.clone()), &scope(given))
+        .map_err(|text| (IssueType::Processing, text))
+}
+
+/// What an expression gives of a request, as JSON.
+pub(crate) fn evaluated<'a>(
+    expression: &'a Expression,
+    request: &'a Value,
+    scope: &Scope<'a>,
+) -> Result<Vec<Value>, String> {
+    let found = expression.evaluate(&[Item::Node(Node::resource(request))], scope);
+    let found = found.map_err(|fault| format!("it fails: {fault}"))?;
     Ok(found.iter().filter_map(json_of).collect())
 }
 
@@ -69,7 +77,7 @@ fn json_of(item: &Item) -> Option<Value> {
 }
 
 /// Sets what a path of names leads to, `dispenseRequest.quantity`, making what is not there yet.
-pub(super) fn set(request: &mut Body, path: &str, found: Vec<Value>) -> Result<(), String> {
+pub(crate) fn set(request: &mut Body, path: &str, found: Vec<Value>) -> Result<(), String> {
     let kind = text_at(request, &["resourceType"]).unwrap_or_default().to_owned();
     let path = path.strip_prefix("%resource.").unwrap_or(path);
     let path = path.strip_prefix(&format!("{kind}.")).unwrap_or(path);

@@ -4,20 +4,27 @@
 //! A PlanDefinition becomes a RequestGroup with its options; an ActivityDefinition one request. Every fault is told.
 
 mod activity;
+mod expansion;
 mod expression;
 
 use std::collections::HashMap;
 
 use schemas::outcome::{Issue, IssueType};
 use schemas::resource::{Body, list, text_at};
+use schemas::task::is_questionnaire;
 use schemas::time::Timestamp;
 use serde_json::{Map, Value, json};
 
+pub(crate) use activity::Told;
 pub use activity::activity;
+pub(crate) use expansion::expand;
 use expression::holds;
+pub(crate) use expression::{evaluated, set};
 
-/// Deeper are plans within plans not applied: one that is a part of itself comes to this end.
-const DEPTH_LIMIT: usize = 16;
+use crate::plan::check::{ACTIONS_LIMIT, DEPTH_LIMIT};
+
+/// What is said of a StructureMap.
+const TRANSFORM: &str = "a transform is not carried out: say by dynamic values what it would";
 
 /// For whom, and by whom.
 #[derive(Debug, Clone)]
@@ -36,7 +43,7 @@ pub struct Given {
 
 /// A RequestGroup, with its options contained.
 pub fn plan(definition: &Body, given: &Given) -> Result<Body, Vec<Issue>> {
-    let mut making = Making { given, contained: Vec::new(), faults: Vec::new() };
+    let mut making = Making { given, contained: Vec::new(), faults: Vec::new(), count: 0, within: Vec::new() };
     let actions = making.actions(definition, definition, "PlanDefinition", 1);
     let mut group = Map::from_iter([("resourceType".to_owned(), "RequestGroup".into())]);
     if !making.contained.is_empty() {
@@ -66,13 +73,22 @@ pub fn names(definition: &Body) -> Vec<String> {
     fn walk<'v>(actions: impl Iterator<Item = &'v Value>, into: &mut Vec<String>) {
         for action in actions {
             let name = action["definitionCanonical"].as_str().filter(|name| !name.starts_with('#'));
-            into.extend(name.map(str::to_owned));
+            into.extend(name.filter(|name| !is_questionnaire(name)).map(str::to_owned));
             walk(action["action"].as_array().into_iter().flatten(), into);
         }
     }
     let mut names = Vec::new();
     walk(list(definition, "action"), &mut names);
+    let inner = list(definition, "contained").filter(|inner| inner["resourceType"] == "PlanDefinition");
+    inner.for_each(|plan| walk(plan["action"].as_array().into_iter().flatten(), &mut names));
     names
+}
+
+/// Of the definitions with one url the newest, or that of the version that is named.
+pub fn newest<'b>(found: impl Iterator<Item = &'b Body>, canonical: &str) -> Option<&'b Body> {
+    let version = canonical.split_once('|').map(|(_, version)| version);
+    let fits = |one: &&Body| version.is_none_or(|version| text_at(one, &["version"]) == Some(version));
+    found.filter(fits).max_by_key(|one| text_at(one, &["meta", "lastUpdated"]).map(str::to_owned))
 }
 
 /// `url|version`
@@ -116,6 +132,10 @@ struct Making<'a> {
     /// The options so far.
     contained: Vec<Value>,
     faults: Vec<Issue>,
+    /// How many actions there are so far.
+    count: usize,
+    /// The definitions that it is in at the moment.
+    within: Vec<String>,
 }
 
 impl Making<'_> {
@@ -171,9 +191,9 @@ impl Making<'_> {
                 made.insert(name.to_owned(), values.into());
             }
         }
-        if depth == DEPTH_LIMIT {
-            let text = format!("definitions are nested deeper than {DEPTH_LIMIT}, or a part of themselves");
-            self.faults.push(Issue::error(IssueType::TooLong, path, text));
+        self.count += 1;
+        if depth == DEPTH_LIMIT || self.count > ACTIONS_LIMIT {
+            self.faults.push(too_large(path));
             return made;
         }
         let mut inner = self.actions(of, action, path, depth + 1);
@@ -199,13 +219,12 @@ impl Making<'_> {
         path: &str,
         depth: usize,
     ) -> Vec<Value> {
-        let contained = name.strip_prefix('#').and_then(|id| {
-            list(of, "contained").filter_map(Value::as_object).find(|inner| text_at(inner, &["id"]) == Some(id))
-        });
-        let Some(found) = contained.or_else(|| self.given.definitions.get(name)) else {
-            let text = "there is no such definition here";
-            self.faults.push(Issue::error(IssueType::NotFound, format!("{path}.definitionCanonical"), text));
-            return Vec::new();
+        let found = match find(of, name, &self.given.definitions, &self.within) {
+            Ok(found) => found,
+            Err((code, text)) => {
+                self.faults.push(Issue::error(code, format!("{path}.definitionCanonical"), text));
+                return Vec::new();
+            }
         };
         match text_at(found, &["resourceType"]) {
             Some("ActivityDefinition") => {
@@ -214,7 +233,12 @@ impl Making<'_> {
             }
             Some("PlanDefinition") => {
                 let found = found.clone();
-                self.actions(&found, &found, &format!("{path}.definition"), depth + 1)
+                self.within.push(name.to_owned());
+                let mut inner = self.actions(&found, &found, &format!("{path}.definition"), depth + 1);
+                self.within.pop();
+                let called = text_at(action, &["id"]).unwrap_or(path);
+                inner.iter_mut().filter_map(Value::as_object_mut).for_each(|inner| expansion::rename(inner, called));
+                inner
             }
             _ => {
                 let text = "an ActivityDefinition or a PlanDefinition can be applied";
@@ -248,6 +272,30 @@ impl Making<'_> {
             })),
         }
     }
+}
+
+/// What a definition calls another, which it may contain.
+fn find<'b>(
+    of: &'b Body,
+    name: &str,
+    definitions: &'b HashMap<String, Body>,
+    within: &[String],
+) -> Result<&'b Body, (IssueType, String)> {
+    if within.iter().any(|above| above == name) {
+        return Err((IssueType::Invariant, format!("{name} is a part of itself")));
+    }
+    let mut contained = list(of, "contained").filter_map(Value::as_object);
+    let found = match name.strip_prefix('#') {
+        Some(id) => contained.find(|inner| text_at(inner, &["id"]) == Some(id)),
+        None => definitions.get(name),
+    };
+    found.ok_or_else(|| (IssueType::NotFound, "there is no such definition here".to_owned()))
+}
+
+fn too_large(path: &str) -> Issue {
+    let text =
+        format!("with its definitions it has more than {ACTIONS_LIMIT} actions, or is deeper than {DEPTH_LIMIT}");
+    Issue::error(IssueType::TooLong, path, text)
 }
 
 /// R4's groups refer to a participant only; what it is goes as R5 has it.

@@ -126,6 +126,12 @@ impl<'a> Asked<'a> {
         if !action.inputs.is_empty() {
             task.insert("input".into(), action.inputs.clone().into());
         }
+        if action.is_questionnaire() {
+            // What is to be answered is an input; such a Task is about nothing else.
+            task.shift_remove("focus");
+        } else if let Some(definition) = action.definition.as_deref().filter(|of| !of.starts_with('#')) {
+            task.insert("instantiatesCanonical".into(), definition.into());
+        }
         if let Some(work) = &action.work {
             task.insert("performerType".into(), json!([{ "coding": [{ "system": WORK, "code": work }] }]));
         }

@@ -84,7 +84,7 @@ impl Order<'_, '_> {
         expression.holds(request, &scope).is_ok_and(|holds| holds == Some(true))
     }
 
-    fn newest_tasks(&mut self) -> Result<Vec<Value>, Stop> {
+    pub(super) fn newest_tasks(&mut self) -> Result<Vec<Value>, Stop> {
         let mut keys = Vec::new();
         for leaf in self.graph.leaves().collect::<Vec<_>>() {
             if self.state(leaf).occurrence > 0 {

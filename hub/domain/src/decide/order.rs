@@ -14,7 +14,7 @@ use super::bound::set_bound;
 use super::broker::Whom;
 use super::callback;
 use super::draft::Draft;
-use super::orchestration::point_to;
+use super::part::{Part, point_to};
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, STOPPED, Standing};
 use crate::plan::graph::Graph;
@@ -73,7 +73,7 @@ impl<'d, 'a> Order<'d, 'a> {
         for leaf in order.graph.leaves().collect::<Vec<_>>() {
             let state = order.state(leaf).clone();
             if order.graph.is_certain(leaf) && state.status.is_none() && !state.withdrawn && !order.is_over() {
-                order.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked, None)?;
+                order.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked, None, None)?;
             }
         }
         Ok(())
@@ -133,9 +133,9 @@ impl<'d, 'a> Order<'d, 'a> {
         leaf: usize,
         status: TaskStatus,
         whom: &Whom,
+        part: Option<&Resource>,
         until: Option<Timestamp>,
     ) -> Result<Resource, Stop> {
-        let part = if status == TaskStatus::Draft { None } else { self.ask_for(leaf)? };
         let requests = self.requests()?;
         let asked = Asked::new(requests.iter().collect());
         let node = &self.graph.nodes[leaf];
@@ -340,22 +340,21 @@ impl<'d, 'a> Order<'d, 'a> {
     fn release(&mut self, leaf: usize, until: Option<Timestamp>) -> Result<(), Stop> {
         let whom = self.whom(leaf, false)?;
         if matches!(whom, Whom::Nobody) {
-            if self.state(leaf).status.is_none() {
-                self.create_step(leaf, TaskStatus::Draft, &whom, None)?;
-            }
-            return self.cancel(leaf, "nobody-left");
+            return self.give_up(leaf, "nobody-left");
         }
+        let part = match self.ask_for(leaf)? {
+            Part::None => None,
+            Part::Made(part) => Some(*part),
+            Part::Unsayable => return self.give_up(leaf, "not-expressible"),
+        };
         let now = self.draft.now();
         let task = match self.state(leaf).status {
-            None => self.create_step(leaf, TaskStatus::Requested, &whom, until)?,
-            Some(_) => {
-                let part = self.ask_for(leaf)?;
-                self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |body| {
-                    body.extend(whom.owner());
-                    part.iter().for_each(|part| point_to(body, part));
-                    until.into_iter().for_each(|until| set_bound(body, until, now));
-                })?
-            }
+            None => self.create_step(leaf, TaskStatus::Requested, &whom, part.as_ref(), until)?,
+            Some(_) => self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |body| {
+                body.extend(whom.owner());
+                part.iter().for_each(|part| point_to(body, part));
+                until.into_iter().for_each(|until| set_bound(body, until, now));
+            })?,
         };
         self.note_bound(leaf, until);
         let state = self.state(leaf);
@@ -364,6 +363,14 @@ impl<'d, 'a> Order<'d, 'a> {
         self.publish(leaf, &task);
         self.await_answer(leaf);
         Ok(())
+    }
+
+    /// A step whose turn it is, and that cannot be offered.
+    fn give_up(&mut self, leaf: usize, why: &str) -> Result<(), Stop> {
+        if self.state(leaf).status.is_none() {
+            self.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked, None, None)?;
+        }
+        self.cancel(leaf, why)
     }
 
     /// A step that is not wanted any more: cancelled before it is started, asked to stop after.

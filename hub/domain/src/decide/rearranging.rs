@@ -19,7 +19,9 @@ pub(super) fn rearrange(draft: &mut Draft, before: &Body, after: &Resource, root
     if same("action") && same("contained") {
         return Ok(());
     }
-    let offered = own_plan(draft, &after.body)?;
+    let hash = draft.run_of(root).and_then(|run| run.plan.clone());
+    let plan = hash.and_then(|hash| draft.scene.plans.get(&hash).cloned());
+    let offered = own_plan(draft, after, plan.as_deref())?;
     let Some(mut order) = Order::find(draft, root)? else { return Ok(()) };
     if order.is_over() {
         return Ok(());

@@ -1,7 +1,8 @@
 //! A Task that somebody moves: by REST or by a report, the rules are the same.
 
+use schemas::ids::TaskId;
 use schemas::outcome::IssueType;
-use schemas::resource::{Body, Key, Resource};
+use schemas::resource::{Body, Key, Resource, text_at};
 use schemas::task::{TaskStatus, asked_code, asks_for_information, owner};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -193,8 +194,10 @@ pub(super) fn is_derived(draft: &Draft, key: &Key, root: Uuid) -> bool {
 
 /// On hold no work is granted; to pause or stop what is under way, or to answer a question about it, is no work.
 pub(super) fn is_held(draft: &Draft, root: Uuid, task: &Body) -> bool {
-    let is_work = asked_code(task).is_none() && !asks_for_information(task);
-    draft.run_of(root).is_some_and(|run| run.held) && is_work
+    let Some(run) = draft.run_of(root).filter(|run| run.held) else { return false };
+    let step = text_at(task, &["id"]).and_then(|id| id.parse::<TaskId>().ok()).map_or(0, |id| id.step as usize);
+    let is_joined = run.tasks.get(step).is_some_and(|state| state.joined.is_some());
+    asked_code(task).is_none() && !(is_joined && asks_for_information(task))
 }
 
 pub(super) fn state_of<'r>(run: &'r mut Run, key: &Key) -> Option<&'r mut TaskState> {

@@ -71,6 +71,7 @@ impl<'a> Faults<'a> {
             self.task(action, &path);
             self.choice(action, &path);
             self.conditions(action);
+            self.values(action);
             if action.definition.as_deref().is_some_and(|of| of.split('|').next() == Some(self.url)) {
                 self.fault(IssueType::Invariant, &path, "the plan is a part of itself");
             }
@@ -98,12 +99,28 @@ impl<'a> Faults<'a> {
 
     fn conditions(&mut self, action: &Action) {
         for condition in &action.conditions {
-            if condition.expression.len() > EXPRESSION_LIMIT_BYTES {
-                let text = format!("an expression has at most {EXPRESSION_LIMIT_BYTES} bytes");
-                self.fault(IssueType::TooLong, &condition.path, text);
-            } else if let Err(fault) = Expression::parse(&condition.expression) {
-                self.fault(IssueType::Invalid, &condition.path, format!("no FHIRPath: {fault}"));
+            self.expression(&condition.expression, &condition.path);
+        }
+    }
+
+    /// Values are set in what a step asks for.
+    fn values(&mut self, action: &Action) {
+        let asks = action.resource.is_some() || action.definition.is_some();
+        for dynamic in &action.values {
+            self.expression(&dynamic.expression, &format!("{}.expression.expression", dynamic.path));
+            if !asks {
+                let text = "values are set in a request: this action asks for none";
+                self.fault(IssueType::NotSupported, &dynamic.path, text);
             }
+        }
+    }
+
+    fn expression(&mut self, expression: &str, path: &str) {
+        if expression.len() > EXPRESSION_LIMIT_BYTES {
+            let text = format!("an expression has at most {EXPRESSION_LIMIT_BYTES} bytes");
+            self.fault(IssueType::TooLong, path, text);
+        } else if let Err(fault) = Expression::parse(expression) {
+            self.fault(IssueType::Invalid, path, format!("no FHIRPath: {fault}"));
         }
     }
 

@@ -105,7 +105,7 @@ fn a_plan_becomes_a_group_with_its_options() {
         (&json!("option"), &json!("stat")),
         "the plan has the last word"
     );
-    assert_eq!(actions[1]["action"][0]["id"], "deep");
+    assert_eq!(actions[1]["action"][0]["id"], "two.deep");
     assert_eq!(actions[1]["relatedAction"].as_array().unwrap().len(), 1, "nobody waits for what does not apply");
     assert_eq!(shown["action"][1]["participant"][0]["type"], "practitioner");
     assert_eq!(
@@ -134,7 +134,7 @@ fn what_cannot_be_applied_is_told_with_its_place() {
         let faults = apply::plan(&plan(action), &given).unwrap_err();
         assert_eq!((faults[0].path.as_str(), faults[0].code, faults.len()), (path, code, 1));
     }
-    assert_eq!(apply::plan(&plan(endless), &given).unwrap_err()[0].code, IssueType::TooLong);
+    assert_eq!(apply::plan(&plan(endless), &given).unwrap_err()[0].code, IssueType::Invariant);
     let activity = |rest: Value| {
         let mut definition = prescription();
         definition.as_object_mut().unwrap().extend(body(rest));

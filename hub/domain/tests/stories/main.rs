@@ -8,6 +8,7 @@ mod brokered;
 mod called_back;
 mod changed;
 mod conditions;
+mod defined;
 mod linked;
 mod matrix;
 mod offered;

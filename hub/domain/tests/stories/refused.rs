@@ -181,7 +181,7 @@ fn conditions_are_fhirpath() {
     let text = json!({ "expression": "code.exists()" });
     assert!(faults_of("PlanDefinition", &condition("start", text.clone())).is_empty());
     is_told(condition("middle", text), &format!("{place}.kind"), "applicability, start or stop");
-    is_told(condition("start", json!({})), &format!("{place}.expression"), "is an expression");
+    is_told(condition("start", json!({})), &format!("{place}.expression"), "no expression");
     let cql = json!({ "language": "text/cql", "expression": "Is Pregnant" });
     is_told(condition("start", cql), &format!("{place}.expression.language"), "text/fhirpath");
     let broken = json!({ "expression": "code.where(" });

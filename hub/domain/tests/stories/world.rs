@@ -212,6 +212,9 @@ impl World {
                 let is_plan = |found: &&Resource| found.key.kind.name() == "PlanDefinition";
                 all.filter(is_plan).filter(|found| found.text("status") == Some("active")).cloned().collect()
             }
+            Lookup::Definitions { kind, url } => {
+                all.filter(|found| found.key.kind == *kind && found.text("url") == Some(url)).cloned().collect()
+            }
             Lookup::Open { owner, .. } => {
                 let is_open = |task: &&Resource| {
                     let open = TaskStatus::of(&task.body).is_some_and(|s| !s.is_terminal() && s != TaskStatus::Draft);

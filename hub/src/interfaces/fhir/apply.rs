@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{Method as Verb, StatusCode};
 use axum::response::Response;
 use hub_domain::apply::{self, Given};
-use hub_domain::query::{Filter, Query, SystemMatch, TokenMatch, find};
+use hub_domain::directory::Lookup;
 use hub_domain::registry::{Method, Stored};
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
@@ -226,16 +226,10 @@ fn body(stored: &Stored) -> Option<Resource> {
 
 /// The newest definition of a url, or that of the version.
 async fn by_url(service: &Service, kind: &str, canonical: &str) -> Result<Option<Resource>, No> {
-    let (url, version) = canonical.split_once('|').map_or((canonical, None), |(url, version)| (url, Some(version)));
-    let Some((kind, param)) = Kind::parse(kind).and_then(|kind| Some((kind, find(kind, "url")?))) else {
-        return Ok(None);
-    };
-    let any = vec![TokenMatch { system: SystemMatch::Any, code: Some(url.to_owned()) }];
-    let filters = vec![Filter::Token { param, any }];
-    let count = service.config.page_entries_limit;
-    let page = service.registry.search(&Query { kind, filters, sort: Vec::new(), count, page: None }).await?;
-    let mut found: Vec<&Stored> = page.entries.iter().collect();
-    found.sort_by_key(|stored| stored.last_updated);
-    let all = found.into_iter().rev().filter_map(body);
-    Ok(all.into_iter().find(|one| version.is_none_or(|version| text_at(one, &["version"]) == Some(version))))
+    let Some(kind) = Kind::parse(kind) else { return Ok(None) };
+    let lookup = Lookup::Definitions { kind, url: canonical.split('|').next().unwrap_or_default().to_owned() };
+    let Some(query) = lookup.query() else { return Ok(None) };
+    let page = service.registry.search(&query).await?;
+    let found: Vec<Resource> = page.entries.iter().filter_map(body).collect();
+    Ok(apply::newest(found.iter(), canonical).cloned())
 }

@@ -1,0 +1,98 @@
+//! What expressions of a plan see beside what they are asked of.
+
+use hub_fhirpath::{Collection, Item, Node, Scope};
+use schemas::order;
+use schemas::resource::{Body, Key, Resource};
+use schemas::time::Timestamp;
+use serde_json::Value;
+
+use super::Stop;
+use super::order::Order;
+use crate::scene::Needs;
+
+/// The newest Tasks of all steps.
+const TASKS: &str = "tasks";
+/// The requests of the order.
+const REQUESTS: &str = "requests";
+/// What the Task of the step has been given.
+const INPUTS: &str = "inputs";
+
+/// The element of a request that refers to somebody.
+type Refer = fn(&Body) -> Option<&Value>;
+
+/// Whom the order is for and who asks, as `$apply` calls them: what refers to each, and to which types.
+const PEOPLE: [(&str, Refer, &[&str]); 4] = [
+    ("subject", order::subject, &[]),
+    ("encounter", |request| request.get("encounter"), &["Encounter"]),
+    ("practitioner", order::requester, &["Practitioner", "PractitionerRole"]),
+    ("organization", order::requester, &["Organization"]),
+];
+
+/// By name, only what some expression mentions: whoever asks for it has it loaded.
+#[derive(Default)]
+pub(super) struct Sight {
+    seen: Vec<(&'static str, Vec<Value>)>,
+}
+
+impl Sight {
+    /// `step`: the one that they are of.
+    pub(super) fn of<'e>(
+        order: &mut Order,
+        expressions: impl Iterator<Item = &'e str> + Clone,
+        step: Option<usize>,
+    ) -> Result<Self, Stop> {
+        let mentions = |name: &str| expressions.clone().any(|text| text.contains(name));
+        let mut sight = Self::default();
+        if mentions(TASKS) {
+            sight.seen.push((TASKS, order.newest_tasks()?));
+        }
+        let people: Vec<_> = PEOPLE.into_iter().filter(|(name, ..)| mentions(name)).collect();
+        if mentions(REQUESTS) || !people.is_empty() {
+            let requests = order.requests()?;
+            for (name, refer, types) in people {
+                let key = refer(&requests[0].body).and_then(|to| Key::of_reference(to["reference"].as_str()?));
+                let key = key.filter(|key| types.is_empty() || types.contains(&key.kind.name()));
+                let found = key.map_or(Ok(None), |key| order.if_here(&key))?;
+                sight.seen.push((name, found.iter().map(tree).collect()));
+            }
+            sight.seen.push((REQUESTS, requests.iter().map(tree).collect()));
+        }
+        if mentions(INPUTS)
+            && let Some(step) = step
+        {
+            sight.seen.push((INPUTS, order.inputs_of(step)?));
+        }
+        Ok(sight)
+    }
+
+    pub(super) fn scope(&self, now: Timestamp) -> Scope<'_> {
+        self.seen.iter().fold(Scope::new(now.date_time()), |scope, (name, values)| {
+            let values: Collection = values.iter().map(|value| Item::Node(node(name, value))).collect();
+            scope.with(name, values)
+        })
+    }
+}
+
+fn node<'a>(name: &str, value: &'a Value) -> Node<'a> {
+    let node = Node::resource(value);
+    if name == INPUTS { Node { kind: "Task.input", ..node } } else { node }
+}
+
+pub(super) fn tree(resource: &Resource) -> Value {
+    Value::Object((*resource.body).clone())
+}
+
+impl Order<'_, '_> {
+    /// A resource, if it is kept here.
+    fn if_here(&self, key: &Key) -> Result<Option<Resource>, Stop> {
+        match self.draft.find(key) {
+            Some(found) => Ok(Some(found.clone())),
+            None if self.draft.scene.looked_for(key) => Ok(None),
+            None => Err(Stop::more(Needs {
+                resources: vec![key.clone()],
+                existence: vec![key.clone()],
+                ..Needs::default()
+            })),
+        }
+    }
+}
