@@ -52,7 +52,9 @@ impl Order<'_, '_> {
             Some("resume") => (TaskStatus::InProgress, Actor::Owner),
             _ => return Ok(()),
         };
-        if !same || !Matrix::of_work().allows(current, to, &[actor]) {
+        // What was given back is nobody's: only what pauses goes on.
+        let pauses = to != TaskStatus::InProgress || current == Some(TaskStatus::OnHold);
+        if !same || !pauses || !Matrix::of_work().allows(current, to, &[actor]) {
             // It ended, or moved there by itself, in the meantime.
             return Ok(());
         }

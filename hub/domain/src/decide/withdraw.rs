@@ -42,7 +42,7 @@ impl Order<'_, '_> {
                 body.insert("statusReason".into(), cause);
             }
         })?;
-        Ok(())
+        self.follow_joined()
     }
 
     /// Requests were revoked (or entered in error): their steps end; with the last of them, the order.

@@ -115,13 +115,23 @@ impl World {
     }
 
     pub(crate) fn change(&mut self, request: &Resource, voice: Voice, to: Asked) -> Wish {
-        let to = status_of_request(request.key.kind, to);
+        let Some(to) = status_of_request(request.key.kind, to) else { return self.other_words(request, voice) };
         let (caller, speaker) = speaker(voice, "");
         let told = format!("{} makes {} {to}", name_of(&caller), self.name_of(request));
         let mut body = request.body.clone().into_body();
         body.insert("status".into(), to.into());
         let act = Act::alone(Interaction::Update { on: On::Key(request.key.clone()), body, if_match: None });
         Wish { speaker, ..self.wished(act, caller, Matter::Change(to.into()), told) }
+    }
+
+    fn other_words(&mut self, request: &Resource, voice: Voice) -> Wish {
+        let (caller, speaker) = speaker(voice, "");
+        let told = format!("{} says {} in other words", name_of(&caller), self.name_of(request));
+        let mut body = request.body.clone().into_body();
+        body.insert("note".into(), json!([{ "text": format!("word {}", self.ids) }]));
+        let matter = Matter::OtherWords(request.text("status").unwrap_or_default().to_owned());
+        let act = Act::alone(Interaction::Update { on: On::Key(request.key.clone()), body, if_match: None });
+        Wish { speaker, ..self.wished(act, caller, matter, told) }
     }
 
     // ---- Tasks
@@ -303,13 +313,15 @@ fn speaker(voice: Voice, owner: &str) -> (Caller, Speaker) {
     (caller, Speaker { anybody, organization: organization.to_owned(), placer, filler })
 }
 
-fn status_of_request(kind: Kind, to: Asked) -> &'static str {
-    match to {
+/// None: it stays what it is.
+fn status_of_request(kind: Kind, to: Asked) -> Option<&'static str> {
+    Some(match to {
         Asked::Active => "active",
         Asked::OnHold => "on-hold",
         Asked::Revoked if kind == Kind::MEDICATION_REQUEST => "cancelled",
         Asked::Revoked => "revoked",
         Asked::Completed => "completed",
         Asked::EnteredInError => "entered-in-error",
-    }
+        Asked::OtherWords => return None,
+    })
 }

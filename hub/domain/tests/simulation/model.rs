@@ -46,7 +46,9 @@ impl Speaker {
     pub(crate) fn capacities(&self, task: &Resource, claimer: Option<&str>) -> Vec<&'static str> {
         let requester = text_at(&task.body, &["requester", "reference"]);
         let mut capacities = Vec::new();
-        if self.placer && requester.is_none_or(|requester| self.may_be(requester)) {
+        // Whoever has the work asks what it lacks.
+        let asks = self.placer || (requester.is_some() && asks_for_information(&task.body));
+        if asks && requester.is_none_or(|requester| self.may_be(requester)) {
             capacities.push("requester");
         }
         match owner(&task.body) {
@@ -90,7 +92,7 @@ struct Grant {
 pub(crate) struct Model {
     pub(crate) table: &'static Table,
     grants: BTreeMap<Key, Grant>,
-    /// The versions at which Tasks were given back.
+    /// The versions at which Tasks were given back, or put on offer anew.
     given_back: BTreeMap<Key, u32>,
 }
 
@@ -204,6 +206,15 @@ impl Model {
         }
     }
 
+    /// A request may be put into other words at any time; whoever had read it before it moved moves it back.
+    pub(crate) fn of_other_words(&self, request: &Resource, speaker: &Speaker, read: &str) -> Expected {
+        match self.of_change(request, speaker, read) {
+            Nothing if speaker.placer => Becomes(read.into()),
+            Nothing => Refused,
+            other => other,
+        }
+    }
+
     /// A report was taken.
     pub(crate) fn heard(&mut self, task: &Key, report: &StatusReport) {
         let before = self.grants.get(task).map_or(0, |grant| grant.number);
@@ -214,6 +225,11 @@ impl Model {
     /// Work that was given back is nobody's; older claims of it come too late.
     pub(crate) fn given_back(&mut self, task: &Resource) {
         self.grants.remove(&task.key);
-        self.given_back.insert(task.key.clone(), task.version);
+        self.offered_anew(&task.key, task.version);
+    }
+
+    /// Claims by an older message of what is on offer come too late.
+    pub(crate) fn offered_anew(&mut self, task: &Key, version: u32) {
+        self.given_back.insert(task.clone(), version);
     }
 }

@@ -146,6 +146,8 @@ pub(crate) enum Asked {
     Revoked,
     Completed,
     EnteredInError,
+    /// The same, in other words.
+    OtherWords,
 }
 
 pub(crate) fn story() -> impl Strategy<Value = Vec<Step>> {
@@ -250,5 +252,6 @@ fn asked() -> impl Strategy<Value = Asked> {
         1 => Just(Asked::Revoked),
         1 => Just(Asked::Completed),
         1 => Just(Asked::EnteredInError),
+        2 => Just(Asked::OtherWords),
     ]
 }

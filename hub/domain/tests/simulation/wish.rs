@@ -31,6 +31,8 @@ pub(crate) enum Matter {
     /// A Task about a Task.
     About,
     Change(String),
+    /// A request says something else, at the status that it was read with.
+    OtherWords(String),
     /// All is said by the command.
     Plain,
 }

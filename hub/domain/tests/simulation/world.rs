@@ -20,7 +20,7 @@ use crate::model::{Expected, Model};
 use crate::orders;
 use crate::registry::Registry;
 use crate::step::Step;
-use crate::table::is_terminal;
+use crate::table::{is_on_offer, is_terminal};
 use crate::wish::{Matter, Wish};
 
 /// More rounds of looking than any command needs.
@@ -221,6 +221,14 @@ impl World {
             self.leased.remove(&after.key);
             self.model.given_back(after);
         }
+        for message in &decision.outbox {
+            let mut writes = decision.writes.iter().filter(|write| write.resource.key == message.task);
+            let was_on_offer =
+                writes.next().and_then(|first| first.before.as_ref()?.text("status")).is_some_and(is_on_offer);
+            if was_on_offer {
+                self.model.offered_anew(&message.task, message.version);
+            }
+        }
         for write in &decision.writes {
             let ended = write.resource.text("status").is_none_or(is_terminal) || write.method == Method::Delete;
             if ended {
@@ -275,6 +283,9 @@ impl World {
             // Given back when nobody wants it any more: the laws say that it is not on offer then.
             (Matter::Move(wanted), _) if wanted.to == "ready" && !self.is_wanted(found) => return None,
             (Matter::Move(wanted), _) => self.model.of_move(found, held, &wish.speaker, wanted),
+            // What is under way is no draft again; what never was may be.
+            (Matter::OtherWords(read), _) if read == "draft" && found.text("status") != Some("draft") => return None,
+            (Matter::OtherWords(read), _) => self.model.of_other_words(found, &wish.speaker, read),
             (Matter::Change(to), _) => self.model.of_change(found, &wish.speaker, to),
             (_, Act::Report(report)) => self.model.of_report(found, held, report),
             _ if wish.deletes() => self.of_delete(found),
@@ -351,7 +362,17 @@ impl World {
     fn is_wanted(&self, task: &Resource) -> bool {
         let runs = |whole: &Resource| whole.text("status").is_some_and(|status| !is_terminal(status));
         let whole = self.whole(&task.key);
+        if self.is_about_what_ended(task) {
+            return false;
+        }
         whole.is_some_and(runs) && !self.open_requests(whole).is_empty() && !self.open_requests(Some(task)).is_empty()
+    }
+
+    fn is_about_what_ended(&self, task: &Resource) -> bool {
+        let named = task.body.get("focus").into_iter().chain(list(&task.body, "partOf"));
+        let mut tasks = named.filter_map(|of| Key::of_reference(of["reference"].as_str()?));
+        let ended = |of: &Key| self.registry.live(of)?.text("status").map(is_terminal);
+        tasks.any(|of| of.kind == Kind::TASK && ended(&of) == Some(true))
     }
 
     fn whole(&self, task: &Key) -> Option<&Resource> {

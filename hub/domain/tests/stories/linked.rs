@@ -65,6 +65,36 @@ fn a_placer_asks_for_a_stop_and_the_owner_may_do_so_or_refuse() {
     }
 }
 
+/// Who was asked to go on has given the work back meanwhile: it is anybody's, and stays on offer.
+#[test]
+fn what_was_given_back_does_not_go_on_without_an_owner() {
+    let mut world = World::new();
+    let order = begun(&mut world);
+    let resume = about(&order, json!({ "code": code("resume"), "focus": "the triage" }));
+    world.create(resume, known("Organization/surgery", Role::Placer)).unwrap();
+    world.move_task(&order, 2, "ready").unwrap();
+    world.does(&order, 6, "Organization/a");
+    assert!(world.states(&order).starts_with("0 in-progress, 2 ready"), "{}", world.states(&order));
+    assert_eq!(world.owner(&order, 2), None);
+}
+
+#[test]
+fn a_twin_ends_with_an_order_that_is_declined() {
+    let mut world = World::new();
+    let mut request = referral();
+    request[0]["performer"] = json!([{ "reference": "Organization/a" }]);
+    let order = world.submit(request);
+    let twin = about(
+        &order,
+        json!({ "partOf": "part of the triage", "focus": "the request", "status": "accepted",
+                                     "owner": { "reference": "Organization/a" } }),
+    );
+    world.create(twin, known("Organization/a", Role::Filler)).unwrap();
+    world.move_task(&order, 0, "rejected").unwrap();
+    let states = world.states(&order);
+    assert!(states.starts_with("0 rejected, 2 cancelled") && states.ends_with("6 cancelled"), "{states}");
+}
+
 #[test]
 fn nobody_is_asked_to_stop_what_nobody_has_or_what_has_ended() {
     let mut world = World::new();
