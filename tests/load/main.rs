@@ -57,7 +57,8 @@ struct Arguments {
     #[arg(long, default_value_t = 3.0)]
     warm: f64,
 
-    /// How many there are, where a scenario wants a number: messages that wait (relay), Tasks (start, registry, claim, national, scale).
+    /// How many there are, where a scenario wants a number: messages that wait (relay), Tasks (start, registry, claim, national, scale),
+    /// orchestrations.
     #[arg(long)]
     orders: Option<u64>,
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use schemas::plan::Plan;
 use schemas::resource::{Key, Resource};
 use schemas::task::Priority;
 use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::plan::kept::KeptPlan;
 use crate::scene::{Head, Identifier, Receipt};
 use crate::workflows::Answer;
 
@@ -24,7 +24,7 @@ pub struct Decision {
     /// Identifiers now held by these ids: the unique rows behind If-None-Exist.
     pub claims: Vec<(Identifier, String)>,
     /// Plans to keep, by the hash of their content, if they are new.
-    pub plans: Vec<(String, Arc<Plan>, String)>,
+    pub plans: Vec<(String, Arc<KeptPlan>, String)>,
     pub reply: Reply,
 }
 

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use schemas::plan::Plan;
 use schemas::resource::{Body, Key, Kind, Resource};
 use schemas::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::directory::Lookup;
+use crate::plan::kept::KeptPlan;
 use crate::plan::run::Run;
 
 /// A business identifier of a type of resource.
@@ -101,7 +101,7 @@ pub struct Scene {
     /// Ids of the resources that carry an identifier: the claim's holder first.
     pub identified: HashMap<Identifier, Vec<String>>,
     /// The plans that the heads name, by hash.
-    pub plans: HashMap<String, Arc<Plan>>,
+    pub plans: HashMap<String, Arc<KeptPlan>>,
     /// What was found in the directory.
     pub found: HashMap<Lookup, Vec<Resource>>,
 }

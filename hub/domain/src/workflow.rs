@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::plan::check::check;
+use crate::plan::kept::KeptPlan;
 
 /// The plans shipped with the hub: (file name, PlanDefinition).
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -22,7 +23,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 pub struct Offered {
     /// Of the content: an order names by it the plan that it started with.
     pub hash: String,
-    pub plan: Arc<Plan>,
+    pub plan: Arc<KeptPlan>,
     pub text: String,
 }
 
@@ -38,7 +39,7 @@ impl Offered {
         }
         let digest = Sha256::digest(text.as_bytes());
         let hash = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { hash, plan: Arc::new(plan), text: text.to_owned() })
+        Ok(Self { hash, plan: Arc::new(KeptPlan::new(plan)), text: text.to_owned() })
     }
 
     /// The kinds of work of its steps.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hub_domain::decision::{Decision, HeadWrite, Message, TimerId};
+use hub_domain::plan::kept::KeptPlan;
 use hub_domain::registry::Trouble;
 use hub_domain::scene::{Identifier, Receipt};
-use schemas::plan::Plan;
 use schemas::resource::{Key, Kind, Resource};
 use schemas::time::Timestamp;
 use uuid::Uuid;
@@ -67,7 +67,7 @@ pub(crate) struct Changes<'a, 'p> {
     timers: HashMap<&'a TimerId, Option<Timestamp>>,
     pub(crate) receipts: BTreeMap<&'a str, &'a Receipt>,
     pub(crate) claims: BTreeMap<&'a Identifier, &'a str>,
-    plans: BTreeMap<&'a str, (&'a Arc<Plan>, &'a str)>,
+    plans: BTreeMap<&'a str, (&'a Arc<KeptPlan>, &'a str)>,
 }
 
 impl<'a, 'p> Changes<'a, 'p> {

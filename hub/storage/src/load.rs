@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hub_domain::plan::kept::KeptPlan;
 use hub_domain::plan::run::Run;
 use hub_domain::registry::Trouble;
 use hub_domain::scene::{Head, Identifier, Needs, Receipt, Scene};
@@ -128,26 +129,27 @@ const PLANS_MAX: usize = 1000;
 
 /// Parsed plans by the hash of their content: what is here can never become wrong.
 #[derive(Default)]
-pub(crate) struct PlanCache(Mutex<HashMap<String, Arc<Plan>>>);
+pub(crate) struct PlanCache(Mutex<HashMap<String, Arc<KeptPlan>>>);
 
 impl PlanCache {
-    pub(crate) fn get(&self, hash: &str) -> Option<Arc<Plan>> {
+    pub(crate) fn get(&self, hash: &str) -> Option<Arc<KeptPlan>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
     }
 
     pub(crate) fn add(&self, hash: String, text: &str) -> Result<(), Trouble> {
         let body = body::parse(text.as_bytes()).map_err(|why| corrupt("plan", &hash, why))?;
         let plan = Plan::parse(&body).map_err(|_| corrupt("plan", &hash, "it is no plan"))?;
-        self.keep(hash, Arc::new(plan));
+        self.keep(hash, Arc::new(KeptPlan::new(plan)));
         Ok(())
     }
 
     /// Keeps one that the database has.
-    pub(crate) fn keep(&self, hash: String, plan: Arc<Plan>) {
+    pub(crate) fn keep(&self, hash: String, plan: Arc<KeptPlan>) {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if plans.len() >= PLANS_MAX {
+        if plans.len() >= PLANS_MAX && !plans.contains_key(&hash) {
             plans.clear();
         }
-        plans.insert(hash, plan);
+        // The one that is here may be bound already.
+        plans.entry(hash).or_insert(plan);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hub_domain::command::Act;
+use hub_domain::plan::kept::KeptPlan;
 use hub_domain::workflow::Offered;
 use schemas::message::Act as Reported;
 use schemas::plan::{Action, ConditionKind, Plan, Trigger};
@@ -28,7 +29,8 @@ pub fn play(bytes: &[u8]) {
 /// The same plan, started by every ServiceRequest.
 fn started_by_all(offered: &Offered) -> Offered {
     let triggers = vec![Trigger { kind: Kind::SERVICE_REQUEST, filters: Vec::new() }];
-    Offered { plan: Arc::new(Plan { triggers, ..(*offered.plan).clone() }), ..offered.clone() }
+    let plan = KeptPlan::new(Plan { triggers, ..(**offered.plan).clone() });
+    Offered { plan: Arc::new(plan), ..offered.clone() }
 }
 
 /// Every step is claimed and ended, and every timer fires. Then nothing is left, and the whole has ended.

@@ -85,7 +85,7 @@ async fn count(drive: Drive, in_flight: &InFlight) -> Result<(u64, Cost)> {
 
 /// Submits, with at most so many under way.
 pub(super) struct InFlight {
-    orders: Arc<Orders>,
+    orders: Arc<dyn Caller>,
     limit: usize,
     /// Sent, and not yet answered.
     asked: AtomicUsize,
@@ -97,7 +97,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub(super) fn new(orders: Arc<Orders>, limit: Option<usize>) -> Self {
+    pub(super) fn new(orders: Arc<dyn Caller>, limit: Option<usize>) -> Self {
         Self {
             orders,
             limit: limit.unwrap_or(usize::MAX),
@@ -109,7 +109,7 @@ impl InFlight {
         }
     }
 
-    fn pending(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         self.list().len()
     }
 
@@ -141,7 +141,7 @@ impl InFlight {
     }
 
     /// Forgets those that are completed, and counts them.
-    async fn look(&self, connection: &mut PgConnection) -> Result<u64> {
+    pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<u64> {
         let mut oldest: Vec<String> = self.list().iter().take(LOOK_AT).map(|(task, _)| task.clone()).collect();
         let mut found = 0;
         while !oldest.is_empty() {
@@ -167,8 +167,9 @@ impl Caller for InFlight {
         if self.pending() + self.asked.load(Ordering::Relaxed) >= self.limit {
             return None;
         }
+        let call = self.orders.call()?;
         self.asked.fetch_add(1, Ordering::Relaxed);
-        Some(Call::submission(self.orders.next()))
+        Some(call)
     }
 
     fn answered(&self, _what: &'static str, _status: u16, headers: &HeaderMap, took: Duration) {

@@ -3,8 +3,10 @@
 mod claim;
 mod delivery;
 mod embedded;
+mod growth;
 mod in_flight;
 mod national;
+mod orchestration;
 mod prescription;
 mod registry;
 mod relay;
@@ -54,6 +56,10 @@ pub(crate) enum Scenario {
     National,
     /// Prescriptions are sent, released by 500 pharmacies, told of and asked for
     Prescription,
+    /// 10,000 orchestrations of 50 actions are under way at once; fewer with `--orders 300`
+    Orchestration,
+    /// An event of a plan of 1,000 actions beside one of a plan of 10
+    Growth,
     /// The same work over ten thousand and a million Tasks; over ten million with `--orders 10000000`
     Scale,
 }
@@ -83,6 +89,9 @@ impl Scenario {
             (Self::Claim, false) => claim::run(settings).await,
             (Self::National, false) => national::run(settings).await,
             (Self::Prescription, false) => prescription::run(settings).await,
+            (Self::Orchestration, false) => orchestration::run(settings).await,
+            (Self::Growth, false) => growth::on_postgres(settings).await,
+            (Self::Growth, true) => growth::on_sqlite(settings).await,
             (Self::Scale, false) => scale::run(settings).await,
             (Self::Scale, true) => scale::on_sqlite(settings).await,
             (other, true) => bail!("{other:?} is measured on PostgreSQL and RabbitMQ"),

@@ -16,6 +16,9 @@ const TOLERANCE: f64 = 5.0;
 /// Another compiler or another C library moves counts by itself.
 const TOLERANCE_OF_OTHER_TOOLS: f64 = 10.0;
 
+/// What must not cost more than so many times as much as something smaller, whatever both did before.
+const GROWTHS: [Growth; 1] = [Growth { large: "plan-event-1000", small: "plan-event-10", most: 3.0 }];
+
 const RENEW: &str = "tests/micro/run --renew";
 
 /// What is kept in the file: how it was counted, and a line for each subject.
@@ -28,9 +31,17 @@ pub(crate) struct Baseline {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tools(String);
 
+struct Growth {
+    large: &'static str,
+    small: &'static str,
+    most: f64,
+}
+
 /// A comparison.
 pub(crate) struct Verdict {
     lines: Vec<Line>,
+    /// With how many times as much it is now.
+    growths: Vec<(&'static Growth, f64)>,
     tolerance: f64,
     /// What they were counted with, before and now, when that is not the same.
     moved: Option<[Tools; 2]>,
@@ -98,7 +109,12 @@ impl Baseline {
             let (before, now) = (self.counts.get(subject).copied(), now.get(subject).copied());
             Line { subject: subject.clone(), before, now, word: word(before, now, tolerance) }
         };
-        Verdict { lines: subjects.into_iter().map(line).collect(), tolerance, moved }
+        let grown = |growth: &'static Growth| {
+            let (large, small) = (now.get(growth.large)?, now.get(growth.small)?);
+            Some((growth, *large as f64 / *small as f64))
+        };
+        let growths = GROWTHS.iter().filter_map(grown).collect();
+        Verdict { lines: subjects.into_iter().map(line).collect(), growths, tolerance, moved }
     }
 }
 
@@ -126,7 +142,7 @@ fn change(before: u64, now: u64) -> f64 {
 impl Verdict {
     /// What costs less holds as well.
     pub(crate) fn holds(&self) -> bool {
-        !self.has(Word::More) && !self.has(Word::Alone)
+        !self.has(Word::More) && !self.has(Word::Alone) && self.growths.iter().all(|(growth, is)| *is <= growth.most)
     }
 
     fn has(&self, word: Word) -> bool {
@@ -138,6 +154,10 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:20}{:>12}{:>12}{:>10}", "instructions", "baseline", "now", "change")?;
         self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        for (Growth { large, small, most }, is) in &self.growths {
+            let word = if is <= most { "" } else { "  FAIL" };
+            writeln!(f, "{large} costs {is:.2} times as much as {small}; at most {most}{word}")?;
+        }
         if let Some([before, now]) = &self.moved {
             writeln!(f, "The baseline was counted with other tools, so more is tolerated: {:.0} %.", self.tolerance)?;
             writeln!(f, "  before: {}\n  now:    {}", before.0, now.0)?;
@@ -206,6 +226,16 @@ mod tests {
     #[test]
     fn a_subject_is_never_left_out() {
         assert_eq!(words(&[("a", 1000), ("c", 1000)], "x86_64, rustc 1"), [Word::Same, Word::Alone, Word::Alone]);
+    }
+
+    #[test]
+    fn what_grows_too_fast_fails_though_it_always_did() {
+        let all = |large| counts(&[("plan-event-10", 1000), ("plan-event-1000", large)]);
+        let holds = |large: u64| {
+            let baseline = Baseline { tools: tools("x86_64, rustc 1"), counts: all(large) };
+            baseline.compare(&all(large), &tools("x86_64, rustc 1")).holds()
+        };
+        assert_eq!([2999, 3000, 3001].map(holds), [true, true, false]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use schemas::message::Act as Reported;
 use crate::registry::{self, Case, Registry, report};
 use crate::{Work, orders};
 
+/// The first one of the laboratory's plan.
+const STEP: usize = 2;
+
 pub(crate) fn submission() -> Work {
     deciding(submitted())
 }
@@ -28,14 +31,14 @@ fn submitted() -> Case {
 fn claimed() -> Case {
     let mut registry = Registry::new();
     registry.execute(registry::submission(&orders::laboratory()));
-    registry.case(report(Reported::Claim, 1))
+    registry.case(report(STEP, Reported::Claim, 1))
 }
 
 fn completed() -> Case {
     let mut registry = Registry::new();
     registry.execute(registry::submission(&orders::laboratory()));
-    registry.execute(report(Reported::Claim, 1));
-    registry.case(report(Reported::Completed, 2))
+    registry.execute(report(STEP, Reported::Claim, 1));
+    registry.case(report(STEP, Reported::Completed, 2))
 }
 
 /// What is needed, and what follows from it.

@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "the inputs are fixed: whatever does not hold is a fault of this program")]
 
 mod decide;
+mod event;
 mod fhirpath;
 mod gate;
 mod orders;
@@ -32,7 +33,7 @@ pub struct Subject {
 }
 
 /// All of them, in the order in which an order meets them.
-pub const SUBJECTS: [Subject; 13] = [
+pub const SUBJECTS: [Subject; 15] = [
     Subject { name: "gate-laboratory", prepare: gate::laboratory },
     Subject { name: "gate-prescription", prepare: gate::prescription },
     Subject { name: "decide-submission", prepare: decide::submission },
@@ -40,6 +41,8 @@ pub const SUBJECTS: [Subject; 13] = [
     Subject { name: "decide-completion", prepare: decide::completion },
     Subject { name: "plan-bind", prepare: plan::bind },
     Subject { name: "plan-advance", prepare: plan::advance },
+    Subject { name: "plan-event-10", prepare: event::of_10 },
+    Subject { name: "plan-event-1000", prepare: event::of_1000 },
     Subject { name: "serialise-order", prepare: serialise::order },
     Subject { name: "serialise-message", prepare: serialise::message },
     Subject { name: "query-index", prepare: query::index },

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use hub_domain::plan::advance::Standing;
 use hub_domain::plan::graph::Graph;
+use hub_domain::plan::kept::KeptPlan;
 use hub_domain::plan::run::{Run, TaskState};
-use schemas::plan::Plan;
 use schemas::task::TaskStatus;
 
 use crate::registry::{NOW, Registry};
@@ -40,14 +40,14 @@ pub(crate) fn advance() -> Work {
         tasks[leaf] = TaskState { status: Some(status), occurrence: 1, released, ended, ..TaskState::default() };
     }
     tasks[0] = TaskState { status: Some(TaskStatus::InProgress), occurrence: 1, ..TaskState::default() };
-    let run = Run { tasks, ..Run::default() };
+    let run = Run { tasks: tasks.into_iter().collect(), ..Run::default() };
     let now = NOW.plus(Duration::from_secs(60));
     Box::new(move || {
         black_box(Standing::new(black_box(&graph), &run, now).moves());
     })
 }
 
-fn prescription() -> Arc<Plan> {
+fn prescription() -> Arc<KeptPlan> {
     let order = orders::prescription();
     Registry::new().policy.catalogue.choose(order.kind, &order.body()).unwrap().plan.clone()
 }

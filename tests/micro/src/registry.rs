@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use hub_domain::command::{Act, Caller, Command, Interaction};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
 use hub_domain::decision::Decision;
+use hub_domain::plan::run::Run;
 use hub_domain::scene::{Head, Needs, Scene};
 use hub_domain::workflow::{BUILT_IN, Catalogue, Offered};
+use schemas::ids::TaskId;
 use schemas::message::{Act as Reported, StatusReport};
 use schemas::resource::{Key, Resource};
+use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
@@ -35,7 +38,10 @@ pub(crate) struct Case {
 impl Registry {
     /// An empty one, with the built-in plans.
     pub(crate) fn new() -> Self {
-        let plans = BUILT_IN.iter().map(|(_, text)| Offered::read(text).unwrap()).collect();
+        Self::with(BUILT_IN.iter().map(|(_, text)| Offered::read(text).unwrap()).collect())
+    }
+
+    pub(crate) fn with(plans: Vec<Offered>) -> Self {
         let policy = Policy { catalogue: Catalogue::new(plans).unwrap(), ..Policy::default() };
         Self { policy, heads: BTreeMap::new(), current: BTreeMap::new() }
     }
@@ -59,6 +65,21 @@ impl Registry {
         let written = decision.writes.iter().map(|write| (write.root, write.resource.clone()));
         self.current.extend(written.map(|(root, resource)| (resource.key.clone(), (root, resource))));
         decision
+    }
+
+    /// The order is where nobody brought it: what its head says is changed.
+    pub(crate) fn revise(&mut self, change: impl FnOnce(&mut Run)) {
+        change(self.heads.get_mut(&ROOT).and_then(|head| head.run.as_mut()).unwrap());
+    }
+
+    /// And this step is on offer.
+    pub(crate) fn release(&mut self, step: usize) {
+        self.revise(|run| run.tasks[step].status = Some(TaskStatus::Requested));
+        let key = Key::task(TaskId { root: ROOT, step: step as u32, occurrence: 1 });
+        let (_, task) = self.current.get_mut(&key).unwrap();
+        let mut body = task.body.clone().into_body();
+        body.insert("status".into(), TaskStatus::Requested.code().into());
+        *task = task.next(NOW, body);
     }
 
     fn scene(&self, needs: &Needs) -> Scene {
@@ -91,11 +112,11 @@ pub(crate) fn submission(order: &Order) -> Act {
     Act::alone(Interaction::Create { kind: order.kind, body: order.body(), unless: None })
 }
 
-/// About the first step of the plan.
-pub(crate) fn report(act: Reported, sequence: u32) -> Act {
+/// Of a step of the plan.
+pub(crate) fn report(step: usize, act: Reported, sequence: u32) -> Act {
     Act::Report(StatusReport {
         report_id: format!("report-{sequence}"),
-        task_id: format!("{ROOT}.2"),
+        task_id: format!("{ROOT}.{step}"),
         sequence,
         performer: "Organization/laboratory-1".to_owned(),
         act,

@@ -83,7 +83,7 @@ fn begin(draft: &Draft, key: &Key, if_match: Option<u32>) -> Result<(Resource, U
 
 /// Its order has not ended, or, when that has, somebody is still at this Task.
 fn is_live(draft: &Draft, before: &Resource, root: Uuid) -> bool {
-    let whole = draft.run_of(root).and_then(|run| run.tasks.first()?.status);
+    let whole = draft.run_of(root).and_then(|run| run.tasks.get(0)?.status);
     let own = TaskStatus::of(&before.body).filter(|_| task_id(&before.key).is_some());
     whole.into_iter().chain(own).any(|status| !status.is_terminal())
 }

@@ -1,18 +1,17 @@
 //! The conditions of a plan, asked of the requests of the order and of its Tasks.
 
-use hub_fhirpath::{Collection, Expression, Item, Node, Scope};
-use schemas::plan::{Condition, ConditionKind};
+use hub_fhirpath::{Collection, Item, Node, Scope};
+use schemas::plan::ConditionKind;
 use schemas::resource::{Key, Resource};
+use schemas::task::TaskStatus;
 use serde_json::Value;
 
 use super::Stop;
 use super::order::Order;
 use crate::plan::advance::Told;
+use crate::plan::graph::{Asking, TASKS};
 
-/// The newest Tasks of all steps, in an expression: whoever asks for them has them loaded.
-const TASKS: &str = "tasks";
-
-/// The conditions of a node, and whether each holds.
+/// Of a node, what kinds of condition were asked, and whether each of them holds.
 struct Asked {
     node: usize,
     told: Vec<(ConditionKind, bool)>,
@@ -24,14 +23,15 @@ impl Order<'_, '_> {
         if !self.graph.is_conditional {
             return Ok(());
         }
-        for Asked { node, told } in self.ask_all(|kind| kind == ConditionKind::Applicability)? {
+        let all = (1..self.graph.nodes.len()).collect();
+        for Asked { node, told } in self.ask_all(all, |kind| kind == ConditionKind::Applicability)? {
             let any = self.graph.nodes[node].action.as_ref().is_some_and(|action| action.any_applies);
             let applies = match any {
                 true => told.iter().any(|(_, holds)| *holds),
                 false => told.iter().all(|(_, holds)| *holds),
             };
             if !applies {
-                for leaf in self.graph.leaves_of(node) {
+                for leaf in self.graph.leaves_of(node).collect::<Vec<_>>() {
                     self.state(leaf).withdrawn = true;
                 }
             }
@@ -39,46 +39,48 @@ impl Order<'_, '_> {
         Ok(())
     }
 
-    /// What holds now of what a step begins or stops by.
+    /// What holds now of what a step begins or stops by, as long as that has not ended.
     pub(super) fn told(&mut self) -> Result<Told, Stop> {
         let mut all = Told::default();
-        if self.graph.is_conditional {
-            for Asked { node, told } in self.ask_all(|kind| kind != ConditionKind::Applicability)? {
-                for kind in [ConditionKind::Start, ConditionKind::Stop] {
-                    let mut of_kind = told.iter().filter(|(asked, _)| *asked == kind).peekable();
-                    if of_kind.peek().is_some() && of_kind.all(|(_, holds)| *holds) {
-                        all.holding.insert((node, kind));
-                    }
+        let is_open = |status: Option<TaskStatus>| status.is_none_or(|status| !status.is_terminal());
+        let mut open = self.graph.asking.clone();
+        if let Some(run) = self.draft.run_of(self.root) {
+            let status = |leaf: usize| run.tasks.get(leaf).and_then(|task| task.status);
+            open.retain(|node| self.graph.leaves_of(*node).any(|leaf| is_open(status(leaf))));
+        }
+        for Asked { node, told } in self.ask_all(open, |kind| kind != ConditionKind::Applicability)? {
+            for kind in [ConditionKind::Start, ConditionKind::Stop] {
+                let mut of_kind = told.iter().filter(|(asked, _)| *asked == kind).peekable();
+                if of_kind.peek().is_some() && of_kind.all(|(_, holds)| *holds) {
+                    all.holding.insert((node, kind));
                 }
             }
         }
         Ok(all)
     }
 
-    /// The nodes that have such conditions, and whether each holds.
-    fn ask_all(&mut self, wanted: fn(ConditionKind) -> bool) -> Result<Vec<Asked>, Stop> {
-        let of = |node: usize| -> Vec<Condition> {
-            self.graph.conditions(node).iter().filter(|condition| wanted(condition.kind)).cloned().collect()
-        };
-        let asked: Vec<(usize, Vec<Condition>)> =
-            (1..self.graph.nodes.len()).map(|node| (node, of(node))).filter(|(_, asked)| !asked.is_empty()).collect();
+    /// Those of these nodes that have such conditions, and whether each holds.
+    fn ask_all(&mut self, nodes: Vec<usize>, wanted: fn(ConditionKind) -> bool) -> Result<Vec<Asked>, Stop> {
+        let graph = self.graph.clone();
+        let of = |node: usize| graph.nodes[node].conditions.iter().filter(move |asking| wanted(asking.kind));
+        let asked: Vec<usize> = nodes.into_iter().filter(|node| of(*node).next().is_some()).collect();
         if asked.is_empty() {
             return Ok(Vec::new());
         }
         let requests: Vec<Value> = self.requests()?.iter().map(tree).collect();
-        let sees_tasks = asked.iter().flat_map(|(_, asked)| asked).any(|asked| asked.expression.contains(TASKS));
+        let sees_tasks = asked.iter().any(|node| of(*node).any(|asking| asking.sees_tasks));
         let tasks = if sees_tasks { self.newest_tasks()? } else { Vec::new() };
-        let tell = |(node, asked): (usize, Vec<Condition>)| {
-            let request = &requests[self.graph.nodes[node].item.unwrap_or(0)];
-            let told = asked.iter().map(|condition| (condition.kind, self.holds(condition, request, &tasks))).collect();
+        let tell = |node: usize| {
+            let request = &requests[graph.nodes[node].item.unwrap_or(0)];
+            let told = of(node).map(|asking| (asking.kind, self.holds(asking, request, &tasks))).collect();
             Asked { node, told }
         };
         Ok(asked.into_iter().map(tell).collect())
     }
 
     /// One that gives nothing, or fails on what is there, does not hold.
-    fn holds(&self, condition: &Condition, request: &Value, tasks: &[Value]) -> bool {
-        let Ok(expression) = Expression::parse(&condition.expression) else { return false };
+    fn holds(&self, asking: &Asking, request: &Value, tasks: &[Value]) -> bool {
+        let Some(expression) = &asking.expression else { return false };
         let tasks: Collection = tasks.iter().map(|task| Item::Node(Node::resource(task))).collect();
         let scope = Scope::new(self.draft.now().date_time()).with(TASKS, tasks);
         expression.holds(request, &scope).is_ok_and(|holds| holds == Some(true))

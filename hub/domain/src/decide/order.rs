@@ -1,5 +1,7 @@
 //! A running order: its Tasks, moved by whoever works on them, and what follows by its plan.
 
+use std::sync::Arc;
+
 use schemas::ids::TaskId;
 use schemas::order::{RequestStatus, can_complete};
 use schemas::resource::{Body, Key, Resource};
@@ -16,9 +18,10 @@ use super::callback;
 use super::draft::Draft;
 use super::part::{Part, point_to};
 use crate::decision::{Message, Timer, TimerId};
-use crate::plan::advance::{Move, STOPPED, Standing};
+use crate::plan::advance::{Move, Progress, STOPPED, Standing};
 use crate::plan::graph::Graph;
 use crate::plan::run::{Run, TaskState, Tie};
+use crate::plan::steps::Steps;
 use crate::refusal::Refusal;
 use crate::task_machine::{Actor, Matrix};
 use crate::workflow::Offered;
@@ -29,7 +32,9 @@ const ROUNDS_LIMIT: usize = 10_000;
 pub(crate) struct Order<'d, 'a> {
     pub(crate) draft: &'d mut Draft<'a>,
     pub(super) root: Uuid,
-    pub(super) graph: Graph,
+    pub(super) graph: Arc<Graph>,
+    /// The step whose time has come.
+    woken: Option<usize>,
     /// The reason that a Task ended with, to be shown on the fulfilment Task when that ends too.
     pub(super) cause: Option<Value>,
     /// What whoever refused a Task proposes instead, to be shown with it.
@@ -47,22 +52,23 @@ impl<'d, 'a> Order<'d, 'a> {
         let kept = new.or_else(|| draft.scene.plans.get(hash));
         let kept = kept.or_else(|| draft.moment.policy.catalogue.find(hash).map(|o| &o.plan));
         let unknown = || Refusal::conflict("the plan of this order is not known to this hub");
-        let graph = Graph::bind(kept.ok_or_else(unknown)?, run.requests.len());
-        Ok(Some(Self { draft, root, graph, cause: None, proposed: None }))
+        let graph = kept.ok_or_else(unknown)?.graph(run.requests.len());
+        Ok(Some(Self { draft, root, graph, woken: None, cause: None, proposed: None }))
     }
 
     /// Starts an order: its fulfilment Task, and the Tasks of all steps that are certain to come.
     pub(crate) fn start(draft: &'d mut Draft<'a>, root: Uuid, plan: &Offered, requests: &[Key]) -> Result<(), Stop> {
-        let graph = Graph::bind(&plan.plan, requests.len());
-        let nodes = graph.nodes.len();
+        let graph = plan.plan.graph(requests.len());
+        let mut tasks = Steps::default();
+        tasks.grow(graph.nodes.len());
         draft.decision.plans.push((plan.hash.clone(), plan.plan.clone(), plan.text.clone()));
         draft.head(root).run = Some(Run {
             plan: Some(plan.hash.clone()),
             requests: requests.iter().map(Key::to_string).collect(),
-            tasks: vec![TaskState::default(); nodes],
+            tasks,
             ..Run::default()
         });
-        let mut order = Self { draft, root, graph, cause: None, proposed: None };
+        let mut order = Self { draft, root, graph, woken: None, cause: None, proposed: None };
         order.apply()?;
         order.create_fulfilment(plan.plan.title.as_deref())?;
         if order.draft.moment.policy.calls_back {
@@ -87,9 +93,7 @@ impl<'d, 'a> Order<'d, 'a> {
 
     pub(crate) fn state(&mut self, step: usize) -> &mut TaskState {
         let tasks = &mut self.run().tasks;
-        if tasks.len() <= step {
-            tasks.resize(step + 1, TaskState::default());
-        }
+        tasks.grow(step + 1);
         &mut tasks[step]
     }
 
@@ -149,7 +153,8 @@ impl<'d, 'a> Order<'d, 'a> {
         until.into_iter().for_each(|until| set_bound(&mut body, until, self.draft.now()));
         let open = !body.contains_key("owner");
         let task = self.draft.create(self.root, Key::task(id), body);
-        *self.state(leaf) = TaskState { status: Some(status), occurrence: 1, open, ..TaskState::default() };
+        let state = self.state(leaf);
+        (state.status, state.occurrence, state.open) = (Some(status), 1, open);
         Ok(task)
     }
 
@@ -278,6 +283,8 @@ impl<'d, 'a> Order<'d, 'a> {
     }
 
     fn advance(&mut self) -> Result<(), Stop> {
+        let graph = self.graph.clone();
+        let mut progress = None;
         for _ in 0..ROUNDS_LIMIT {
             let now = self.draft.now();
             let (revoked, closed, over) = (self.run().revoked, self.run().closed, self.is_over());
@@ -285,8 +292,10 @@ impl<'d, 'a> Order<'d, 'a> {
                 break;
             }
             let told = self.told()?;
+            let moved = if progress.is_none() { self.moved() } else { None };
             let Some(run) = self.draft.run_of(self.root) else { break };
-            let moves = Standing::new(&self.graph, run, now).told(&told).moves();
+            let progress = progress.get_or_insert_with(|| Progress::new(&graph, run, moved));
+            let moves = Standing::new(&graph, run, now).told(&told).after(progress);
             let wanted: Vec<Move> = moves.into_iter().filter(|m| !self.is_timed(m)).collect();
             if wanted.is_empty() {
                 break;
@@ -295,22 +304,57 @@ impl<'d, 'a> Order<'d, 'a> {
                 Move::Release(leaf, _) | Move::Cancel(leaf, _) | Move::Stop(leaf) | Move::Bound(leaf, _) => Some(*leaf),
                 Move::LookAgain(..) | Move::Complete | Move::Fail => None,
             });
-            self.look_at(&touched.collect::<Vec<_>>())?;
+            let touched: Vec<usize> = touched.collect();
+            self.look_at(&touched)?;
             for step in wanted {
                 if !self.follow(step)? {
                     return Ok(());
                 }
             }
+            if let Some(run) = self.draft.run_of(self.root) {
+                progress.goes_on(&graph, run, touched);
+            }
         }
         self.derive()
+    }
+
+    /// The steps that are not as the last command left them, when all that followed was done. None: more has changed.
+    fn moved(&self) -> Option<Vec<usize>> {
+        let before = self.draft.scene.heads.get(&self.root)?.run.as_ref()?;
+        let run = self.draft.run_of(self.root)?;
+        let whole = |run: &'_ Run| (run.plan.clone(), run.held, run.revoked, run.closed);
+        let is_step = |step: &usize| (1..self.graph.nodes.len()).contains(step);
+        let moved = || run.tasks.changed_since(&before.tasks).into_iter().filter(is_step).chain(self.woken).collect();
+        (whole(before) == whole(run)).then(moved)
+    }
+
+    /// The time that a step waited for has come.
+    pub(super) fn wake(&mut self, step: usize) {
+        if step < self.graph.nodes.len() {
+            self.state(step).due = None;
+            self.woken = Some(step);
+        }
     }
 
     /// A wait with a time sets its timer, which is no move of the plan.
     fn is_timed(&mut self, step: &Move) -> bool {
         let Move::LookAgain(leaf, due) = step else { return false };
-        let id = TimerId { root: self.root, name: format!("wait.{leaf}") };
+        self.state(*leaf).due = Some(*due);
+        let id = self.wait_timer(*leaf);
         self.draft.set_timer(Timer { id, due: *due });
         true
+    }
+
+    fn wait_timer(&self, leaf: usize) -> TimerId {
+        TimerId { root: self.root, name: format!("wait.{leaf}") }
+    }
+
+    /// It has begun, or will not: it waits for no time any more.
+    fn drop_wait(&mut self, leaf: usize) {
+        if self.state(leaf).due.take().is_some() {
+            let id = self.wait_timer(leaf);
+            self.draft.drop_timer(id);
+        }
     }
 
     /// False when the order has come to its end.
@@ -357,6 +401,7 @@ impl<'d, 'a> Order<'d, 'a> {
             })?,
         };
         self.note_bound(leaf, until);
+        self.drop_wait(leaf);
         let state = self.state(leaf);
         state.released = Some(now);
         state.open &= !task.body.contains_key("owner");
@@ -375,6 +420,7 @@ impl<'d, 'a> Order<'d, 'a> {
 
     /// A step that is not wanted any more: cancelled before it is started, asked to stop after.
     pub(crate) fn cancel(&mut self, leaf: usize, why: &str) -> Result<(), Stop> {
+        self.drop_wait(leaf);
         match self.state(leaf).status {
             None => self.state(leaf).status = Some(TaskStatus::Cancelled),
             Some(status) if status.is_terminal() => {}
@@ -419,10 +465,12 @@ impl<'d, 'a> Order<'d, 'a> {
         let Some(run) = self.draft.run_of(self.root) else { return Ok(()) };
         let (revoked, closed, held) = (run.revoked, run.closed, run.held);
         // The first is the fulfilment Task itself; behind the plan's own are those that others wrote.
-        let works = || run.tasks.iter().take(self.graph.nodes.len()).skip(1);
-        let busy = works().any(|task| task.status.is_some_and(TaskStatus::is_started));
-        let started = works().any(|task| task.started.is_some() || task.status == Some(TaskStatus::Completed));
-        let claimed = works().any(|task| matches!(task.status, Some(TaskStatus::Received | TaskStatus::Accepted)));
+        let (mut busy, mut started, mut claimed) = (false, false, false);
+        for task in run.tasks.iter().take(self.graph.nodes.len()).skip(1) {
+            busy |= task.status.is_some_and(TaskStatus::is_started);
+            started |= task.started.is_some() || task.status == Some(TaskStatus::Completed);
+            claimed |= matches!(task.status, Some(TaskStatus::Received | TaskStatus::Accepted));
+        }
         if revoked && !busy {
             return self.end(TaskStatus::Cancelled);
         }

@@ -21,12 +21,12 @@ pub(super) fn rearrange(draft: &mut Draft, before: &Body, after: &Resource, root
     }
     let hash = draft.run_of(root).and_then(|run| run.plan.clone());
     let plan = hash.and_then(|hash| draft.scene.plans.get(&hash).cloned());
-    let offered = own_plan(draft, after, plan.as_deref())?;
+    let offered = own_plan(draft, after, plan.as_deref().map(|kept| &**kept))?;
     let Some(mut order) = Order::find(draft, root)? else { return Ok(()) };
     if order.is_over() {
         return Ok(());
     }
-    let graph = Graph::bind(&offered.plan, 1);
+    let graph = offered.plan.graph(1);
     check_shape(&order.graph, &graph)?;
     let fixed = order.fixed();
     let is_changed = |node: &usize| !is_same(&order.graph, &graph, *node, before, &after.body);

@@ -87,8 +87,8 @@ fn is_of_earlier_grant(report: &StatusReport, state: &TaskState) -> bool {
 }
 
 fn state(draft: &Draft, root: Uuid, key: &Key) -> Option<TaskState> {
-    let mut run = draft.run_of(root)?.clone();
-    if task::is_current(&run, key) { task::state_of(&mut run, key).cloned() } else { None }
+    let run = draft.run_of(root).filter(|run| task::is_current(run, key))?;
+    run.tasks.get(task::step_of(key)).cloned()
 }
 
 fn granted_again(
@@ -222,7 +222,9 @@ fn remember(draft: &mut Draft, report: &StatusReport, root: Uuid, key: &Key) {
         // Each grant counts from its claim on.
         let before = if report.act == Act::Claim { 0 } else { state.sequence };
         state.sequence = before.max(report.sequence);
-        state.report = Some(report.report_id.clone());
+        // Of what has ended every further report is a late one.
+        let is_over = state.status.is_some_and(TaskStatus::is_terminal);
+        state.report = (!is_over).then(|| report.report_id.clone());
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn create(draft: &mut Draft, root: Uuid, key: Key, mut body: Body) ->
     let task = draft.create(root, key, body);
     let released = status.is_offered().then_some(now);
     let state = TaskState { status: Some(status), occurrence: 1, open, released, ..TaskState::default() };
-    draft.head(root).run = Some(Run { tasks: vec![state], ..Run::default() });
+    draft.head(root).run = Some(Run { tasks: [state].into_iter().collect(), ..Run::default() });
     if status.is_offered() {
         publish_lone(draft, &task);
     }
@@ -166,7 +166,7 @@ fn follow(draft: &mut Draft, root: Uuid, step: usize, status: TaskStatus, task: 
         order.note(step, status, &task.body);
         return order.after_task(step, task);
     }
-    if let Some(state) = draft.head(root).run.as_mut().and_then(|run| run.tasks.first_mut()) {
+    if let Some(state) = draft.head(root).run.as_mut().and_then(|run| run.tasks.get_mut(0)) {
         state.status = Some(status);
     }
     Ok(())
@@ -201,5 +201,9 @@ pub(super) fn is_held(draft: &Draft, root: Uuid, task: &Body) -> bool {
 }
 
 pub(super) fn state_of<'r>(run: &'r mut Run, key: &Key) -> Option<&'r mut TaskState> {
-    run.tasks.get_mut(task_id(key).map_or(0, |id| id.step as usize))
+    run.tasks.get_mut(step_of(key))
+}
+
+pub(super) fn step_of(key: &Key) -> usize {
+    task_id(key).map_or(0, |id| id.step as usize)
 }

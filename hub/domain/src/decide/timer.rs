@@ -32,6 +32,7 @@ pub(super) fn decide(scene: &Scene, command: &Command, timer: &TimerId, moment: 
             order.overdue(step)?;
             order.go_on()?;
         } else {
+            timer.name.strip_prefix("wait.").and_then(|step| step.parse().ok()).into_iter().for_each(|n| order.wake(n));
             order.go_on()?;
         }
     }

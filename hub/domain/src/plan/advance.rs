@@ -1,9 +1,10 @@
 //! What follows, now that something has happened: the rules by which a plan moves on.
 //!
-//! Nothing is remembered but the [`Run`]; from it and the graph every answer is worked out anew, in two walks over all
-//! nodes: from the leaves up, what is known of each ([`known`](super::known)); from the whole down, when each may begin.
+//! Nothing is remembered but the [`Run`]; from it and the graph every answer is worked out: from the leaves up, what is
+//! known of each node ([`known`](super::known)); from the whole down, when a step may begin. Where all that could follow
+//! before did, only those steps are looked at for which something is new ([`Progress`]).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use schemas::plan::{ConditionKind, When};
 use schemas::task::TaskStatus;
@@ -54,6 +55,25 @@ impl Told {
     }
 }
 
+/// What is known of an order while it moves on, and what is new since all that followed was done.
+pub(crate) struct Progress {
+    known: Vec<Known>,
+    /// The steps that moved. None: anything may be new.
+    moved: Option<Vec<usize>>,
+}
+
+impl Progress {
+    pub(crate) fn new(graph: &Graph, run: &Run, moved: Option<Vec<usize>>) -> Self {
+        Self { known: Known::of_all(graph, run), moved }
+    }
+
+    /// All that followed was done, and these steps have moved by that.
+    pub(crate) fn goes_on(&mut self, graph: &Graph, run: &Run, moved: Vec<usize>) {
+        moved.iter().for_each(|step| Known::renew(&mut self.known, graph, run, *step));
+        self.moved = Some(moved);
+    }
+}
+
 /// A plan as it stands.
 #[derive(Clone, Copy)]
 pub struct Standing<'a> {
@@ -100,18 +120,41 @@ impl<'a> Standing<'a> {
 
     /// Everything that follows from what is. Empty when all there is to do is wait.
     pub fn moves(&self) -> Vec<Move> {
-        let known = Known::of_all(self.graph, self.run);
-        let owed = Owed::of(self.graph, self.run, &known);
+        self.after(&Progress::new(self.graph, self.run, None))
+    }
+
+    /// The same, where less may be new.
+    pub(crate) fn after(&self, progress: &Progress) -> Vec<Move> {
+        let known = progress.known.as_slice();
+        let owed = Owed::of(self.graph, self.run, known);
         let mut moves = match known[0].achieved {
             Some(true) => self.finish(Move::Complete, NOT_NEEDED, owed.is_any),
             Some(false) => self.finish(Move::Fail, PLAN_FAILED, owed.is_any),
             None => {
-                let openings = self.openings(&known);
-                self.graph.leaves().filter_map(|leaf| self.next(leaf, &known[leaf], openings[leaf])).collect()
+                let mut openings = Openings::new(self, known);
+                let mut next = |leaf: usize| self.next(leaf, &known[leaf], openings.of(leaf));
+                match &progress.moved {
+                    None => self.graph.leaves().filter_map(next).collect(),
+                    Some(moved) => self.concerned(moved).into_iter().filter_map(&mut next).collect(),
+                }
             }
         };
         moves.extend(owed.next.filter(|_| !self.run.held).map(|step| Move::Release(step, None)));
         moves
+    }
+
+    /// The steps for which something is new: those that moved, what follows them or what they are a part of, those whose
+    /// time has come, and those that begin or stop by a condition.
+    fn concerned(&self, moved: &[usize]) -> BTreeSet<usize> {
+        let mut above = BTreeSet::from([0]);
+        moved.iter().for_each(|step| above.extend(self.graph.upwards(*step)));
+        let followers = above.iter().flat_map(|node| &self.graph.nodes[*node].followers).chain(&self.graph.asking);
+        let mut concerned: BTreeSet<usize> = followers.flat_map(|node| self.graph.leaves_of(*node)).collect();
+        concerned.extend(moved.iter().filter(|step| self.graph.is_leaf(**step)));
+        let is_due = |task: &TaskState| task.due.is_some_and(|due| due <= self.now);
+        let due = self.run.tasks.iter().enumerate().filter(|(_, task)| is_due(task)).map(|(step, _)| step);
+        concerned.extend(due.filter(|step| *step < self.graph.nodes.len() && self.graph.is_leaf(*step)));
+        concerned
     }
 
     /// The end: what nobody has begun is cancelled; what has begun is let run to its end before the whole completes,
@@ -155,23 +198,13 @@ impl<'a> Standing<'a> {
                 Some(Move::Cancel(leaf, why))
             }
             (None | Some(TaskStatus::Draft), Opens::From(_)) if self.run.held => None,
-            (None | Some(TaskStatus::Draft), Opens::From(due)) if due > self.now => Some(Move::LookAgain(leaf, due)),
+            (None | Some(TaskStatus::Draft), Opens::From(due)) if due > self.now => {
+                (task.due != Some(due)).then_some(Move::LookAgain(leaf, due))
+            }
             (None | Some(TaskStatus::Draft), Opens::From(_)) => Some(Move::Release(leaf, opening.until)),
             (None | Some(TaskStatus::Draft), Opens::NotYet) => None,
             (Some(_), _) => opening.until.filter(|until| task.until != Some(*until)).map(|due| Move::Bound(leaf, due)),
         }
-    }
-
-    /// From the whole down: what may begin only within what has begun.
-    fn openings(&self, known: &[Known]) -> Vec<Opening> {
-        let start = self.run.tasks.first().and_then(|whole| whole.released).unwrap_or_default();
-        let mut openings = Vec::with_capacity(known.len());
-        openings.push(Opening { when: Opens::From(start), until: None });
-        for node in 1..known.len() {
-            let above = openings[self.graph.nodes[node].parent];
-            openings.push(self.opening(node, above, known));
-        }
-        openings
     }
 
     fn opening(&self, node: usize, above: Opening, known: &[Known]) -> Opening {
@@ -213,7 +246,7 @@ impl<'a> Standing<'a> {
     /// By its conditions.
     fn as_told(&self, node: usize, mut opening: Opening) -> Opening {
         let Some(told) = self.told else { return opening };
-        let has = |kind| self.graph.conditions(node).iter().any(|condition| condition.kind == kind);
+        let has = |kind| self.graph.nodes[node].conditions.iter().any(|asking| asking.kind == kind);
         if has(ConditionKind::Stop) && told.holds(node, ConditionKind::Stop) {
             opening.when = Opens::Never(STOPPED);
         } else if has(ConditionKind::Start) && !told.holds(node, ConditionKind::Start) {
@@ -255,6 +288,33 @@ impl<'a> Standing<'a> {
             (None, Some(false)) => Happened::Never,
             (None, None) => Happened::NotYet,
         }
+    }
+}
+
+/// What was worked out so far: what may begin only within what has begun.
+struct Openings<'s, 'a> {
+    standing: &'s Standing<'a>,
+    known: &'s [Known],
+    of: Vec<Option<Opening>>,
+}
+
+impl<'s, 'a> Openings<'s, 'a> {
+    fn new(standing: &'s Standing<'a>, known: &'s [Known]) -> Self {
+        let start = standing.task(0).and_then(|whole| whole.released).unwrap_or_default();
+        let mut of = vec![None; known.len()];
+        of[0] = Some(Opening { when: Opens::From(start), until: None });
+        Self { standing, known, of }
+    }
+
+    /// As deep as plans are nested.
+    fn of(&mut self, node: usize) -> Opening {
+        if let Some(opening) = self.of[node] {
+            return opening;
+        }
+        let above = self.of(self.standing.graph.nodes[node].parent);
+        let opening = self.standing.opening(node, above, self.known);
+        self.of[node] = Some(opening);
+        opening
     }
 }
 

@@ -189,7 +189,8 @@ impl<'a> Faults<'a> {
             let is_step = graph.is_leaf(node) && graph.is_leaf(undone) && node != undone;
             let is_unit = |n: usize| graph.nodes[n].selection == Selection::AllOrNone;
             let (name, undone_name) = (name(graph, node), name(graph, undone));
-            if !is_free || !is_step || !graph.conditions(node).is_empty() || graph.nodes[undone].undoes.is_some() {
+            if !is_free || !is_step || !graph.nodes[node].conditions.is_empty() || graph.nodes[undone].undoes.is_some()
+            {
                 let text =
                     format!("{name} undoes {undone_name}: a step, which nothing else moves, undoes another step");
                 self.fault(IssueType::Invariant, "action", text);

@@ -9,7 +9,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use schemas::plan::{Action, Condition, Plan, Related, Relationship, Repeat, Required, Selection, When, Window};
+use hub_fhirpath::Expression;
+use schemas::plan::{
+    Action, Condition, ConditionKind, Plan, Related, Relationship, Repeat, Required, Selection, When, Window,
+};
 use schemas::time::Timestamp;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -19,6 +22,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Some action has a condition.
     pub is_conditional: bool,
+    /// Those that begin or stop by a condition.
+    pub(crate) asking: Vec<usize>,
     /// Some time is counted from the start of the order.
     pub is_timed: bool,
     /// Some action has a time by which it is to be done.
@@ -53,6 +58,35 @@ pub struct Node {
     pub waits: Vec<Wait>,
     /// What its end is counted from, where it has to come in time.
     pub ends: Vec<Wait>,
+    /// Whose beginning depends on what becomes of this one: those that wait for it, and the branches of a choice.
+    pub(crate) followers: Vec<usize>,
+    /// The number behind the last one that is below it.
+    end: usize,
+    /// Of its action.
+    pub(crate) conditions: Arc<[Asking]>,
+}
+
+/// A condition, ready to be asked.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) kind: ConditionKind,
+    /// None: it is no expression, and so never holds.
+    pub(crate) expression: Option<Expression>,
+    /// It looks at the order's Tasks.
+    pub(crate) sees_tasks: bool,
+}
+
+/// The newest Tasks of all steps, in an expression: whoever asks for them has them loaded.
+pub(crate) const TASKS: &str = "tasks";
+
+impl Asking {
+    fn new(condition: &Condition) -> Self {
+        Self {
+            kind: condition.kind,
+            expression: Expression::parse(&condition.expression).ok(),
+            sees_tasks: condition.expression.contains(TASKS),
+        }
+    }
 }
 
 /// "Not before this has happened there", and not long after it.
@@ -87,13 +121,23 @@ impl Graph {
             required: Required::Must,
             waits: Vec::new(),
             ends: Vec::new(),
+            followers: Vec::new(),
+            end: 1,
+            conditions: Arc::default(),
         };
-        let mut graph =
-            Self { nodes: vec![whole], is_conditional: false, is_timed: false, is_bounded: false, is_undoing: false };
+        let mut graph = Self {
+            nodes: vec![whole],
+            is_conditional: false,
+            asking: Vec::new(),
+            is_timed: false,
+            is_bounded: false,
+            is_undoing: false,
+        };
         for action in &plan.actions {
             graph.place(action, 0, items);
         }
         graph.tie();
+        graph.index();
         graph
     }
 
@@ -104,7 +148,10 @@ impl Graph {
                 continue;
             }
             let times = times(&node, action);
-            let all = Node { is_repeated: true, in_sequence: false, when: None, selection: Selection::All, ..node };
+            // Each time is asked by itself.
+            let conditions = Arc::default();
+            let (is_repeated, in_sequence, selection) = (true, false, Selection::All);
+            let all = Node { is_repeated, in_sequence, when: None, selection, conditions, ..node };
             let number = self.add(all);
             for one in times {
                 self.put(Node { parent: number, ..one }, items);
@@ -130,6 +177,9 @@ impl Graph {
             required: action.required,
             waits: Vec::new(),
             ends: Vec::new(),
+            followers: Vec::new(),
+            end: 0,
+            conditions: action.conditions.iter().map(Asking::new).collect(),
         };
         match action.per_item && above.item.is_none() {
             true => (0..items).map(|n| Node { item: Some(n), ..copy(&node, n as u32 + 1, n == 0) }).collect(),
@@ -147,7 +197,7 @@ impl Graph {
 
     fn add(&mut self, node: Node) -> usize {
         let number = self.nodes.len();
-        self.is_conditional |= node.action.as_ref().is_some_and(|action| !action.conditions.is_empty());
+        self.is_conditional |= !node.conditions.is_empty();
         self.is_timed |= matches!(node.when, Some(When::After(_)));
         self.is_bounded |= node.when.is_some_and(has_end);
         self.nodes[node.parent].children.push(number);
@@ -220,6 +270,30 @@ impl Graph {
         }
     }
 
+    /// The ways back: whom an event concerns.
+    fn index(&mut self) {
+        for n in (1..self.nodes.len()).rev() {
+            let (parent, end) = (self.nodes[n].parent, self.nodes[n].end.max(n + 1));
+            self.nodes[n].end = end;
+            self.nodes[parent].end = self.nodes[parent].end.max(end);
+        }
+        for n in 1..self.nodes.len() {
+            let node = &self.nodes[n];
+            let parent = &self.nodes[node.parent];
+            let is_branch =
+                parent.selection.is_exclusive() || parent.selection == Selection::AllOrNone || parent.in_sequence;
+            let waits = node.waits.iter().chain(&node.ends).map(|wait| wait.on);
+            let mut on: Vec<usize> = waits.chain(is_branch.then_some(node.parent)).collect();
+            on.sort_unstable();
+            on.dedup();
+            on.into_iter().for_each(|on| self.nodes[on].followers.push(n));
+            let moves = |asking: &Asking| asking.kind != ConditionKind::Applicability;
+            if self.nodes[n].conditions.iter().any(moves) {
+                self.asking.push(n);
+            }
+        }
+    }
+
     fn wait(&mut self, node: usize, on: usize, event: Event, offset: Window) {
         self.nodes[node].waits.push(Wait { on, event, offset });
     }
@@ -240,11 +314,8 @@ impl Graph {
     }
 
     /// The leaves of a node: itself, when it is one.
-    pub fn leaves_of(&self, node: usize) -> Vec<usize> {
-        match self.is_leaf(node) {
-            true => vec![node],
-            false => self.nodes[node].children.iter().flat_map(|child| self.leaves_of(*child)).collect(),
-        }
+    pub fn leaves_of(&self, node: usize) -> impl Iterator<Item = usize> + use<'_> {
+        (node..self.nodes[node].end).filter(|n| self.is_leaf(*n))
     }
 
     /// The node and everything above it, but not the whole.
@@ -282,13 +353,6 @@ impl Graph {
         let name = &node.action.as_ref()?.id;
         let copies: Vec<String> = copies.map(u32::to_string).collect();
         Some(if copies.is_empty() { name.clone() } else { format!("{name} [{}]", copies.join(".")) })
-    }
-
-    pub fn conditions(&self, node: usize) -> &[Condition] {
-        let node = &self.nodes[node];
-        // Each time is asked by itself.
-        let action = node.action.as_ref().filter(|_| !node.is_repeated);
-        action.map(|action| action.conditions.as_slice()).unwrap_or_default()
     }
 }
 

@@ -38,36 +38,57 @@ impl Known {
     pub(crate) fn of_all(graph: &Graph, run: &Run) -> Vec<Self> {
         let mut known: Vec<Self> = vec![Self::default(); graph.nodes.len()];
         for n in (0..graph.nodes.len()).rev() {
-            let node = &graph.nodes[n];
-            known[n] = match run.tasks.get(n) {
-                // What undoes another is no part of what is to be achieved.
-                Some(_) if node.undoes.is_some() => Self { achieved: Some(true), is_idle: true, ..Self::default() },
-                Some(task) if graph.is_leaf(n) => Self::leaf(node, task),
-                _ => Self::group(graph, node, &known),
-            };
+            known[n] = Self::of(graph, run, n, &known);
         }
         known
     }
 
+    /// After a step has moved: of what is above it.
+    pub(super) fn renew(known: &mut [Self], graph: &Graph, run: &Run, step: usize) {
+        for n in graph.upwards(step).chain([0]) {
+            known[n] = Self::of(graph, run, n, known);
+        }
+    }
+
+    fn of(graph: &Graph, run: &Run, n: usize, known: &[Self]) -> Self {
+        let node = &graph.nodes[n];
+        match run.tasks.get(n) {
+            // What undoes another is no part of what is to be achieved.
+            Some(_) if node.undoes.is_some() => Self { achieved: Some(true), is_idle: true, ..Self::default() },
+            Some(task) if graph.is_leaf(n) => Self::leaf(node, task),
+            _ => Self::group(graph, node, known),
+        }
+    }
+
     fn leaf(node: &Node, task: &TaskState) -> Self {
+        let is_optional = node.required != Required::Must;
+        if task.is_untouched() {
+            return Self { is_optional, is_skippable: is_skippable(node, false), ..Self::default() };
+        }
+        let is_busy = task.is_engaged();
         let is_done = task.status == Some(TaskStatus::Completed);
         // Only what somebody had taken fails.
         let is_failed = task.status == Some(TaskStatus::Failed);
-        let ended = task.status.filter(|status| status.is_terminal());
+        let is_over = is_done || task.status.is_some_and(TaskStatus::is_terminal);
         Self {
-            achieved: if task.withdrawn { Some(true) } else { ended.map(|_| is_done) },
+            achieved: if task.withdrawn { Some(true) } else { is_over.then_some(is_done) },
             is_idle: task.withdrawn,
-            is_optional: task.withdrawn || node.required != Required::Must,
+            is_optional: task.withdrawn || is_optional,
             is_skippable: is_skippable(node, task.documented),
-            is_busy: task.is_engaged(),
-            taken: usize::from(is_done || task.is_engaged()),
-            has_begun: is_done || is_failed || task.is_engaged() || task.started.is_some(),
+            is_busy,
+            taken: usize::from(is_done || is_busy),
+            has_begun: is_done || is_failed || is_busy || task.started.is_some(),
             released: task.released,
             started: task.started.or(task.ended.filter(|_| is_done)),
             // What was cancelled did not come to its end.
             ended: task.ended.filter(|_| task.status != Some(TaskStatus::Cancelled)),
             ..Self::default()
         }
+    }
+
+    /// Nothing of it was ever on offer.
+    fn is_still(&self) -> bool {
+        self.achieved.is_none() && !self.has_begun && self.released.is_none()
     }
 
     fn group(graph: &Graph, node: &Node, known: &[Self]) -> Self {
@@ -77,6 +98,9 @@ impl Known {
         // What is idle is no part of it any more.
         for child in node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle) {
             all.count(child);
+            if child.is_still() {
+                continue;
+            }
             if child.taken > 0 {
                 of_taken.count(child);
                 group.taken += 1;

@@ -7,7 +7,7 @@ use schemas::time::Timestamp;
 
 use super::advance::{Move, Standing};
 use super::graph::Graph;
-use super::run::{Run, TaskState};
+use super::run::Run;
 
 /// What becomes of a step that is on offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,10 +85,9 @@ fn span(text: &str) -> Option<i64> {
 
 /// Everything that happens, in the order in which it does. Conditions are taken to hold, those that stop a step not to.
 pub fn simulate(graph: &Graph, script: &Script, start: Timestamp) -> Vec<Happening> {
-    let whole = TaskState { released: Some(start), ..TaskState::default() };
-    let mut tasks = vec![TaskState::default(); graph.nodes.len()];
-    tasks[0] = whole;
-    let run = Run { tasks, ..Run::default() };
+    let mut run = Run::default();
+    run.tasks.grow(graph.nodes.len());
+    run.tasks[0].released = Some(start);
     let mut stage = Stage { graph, script, run, now: start, to_come: BTreeSet::new(), told: Vec::new() };
     while !stage.settle() && stage.goes_on() {}
     stage.told

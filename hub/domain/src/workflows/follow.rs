@@ -104,8 +104,6 @@ fn way(matrix: &Matrix, from: TaskStatus, to: TaskStatus) -> Option<Vec<TaskStat
 
 pub(super) fn state_mut<'d>(draft: &'d mut Draft, root: Uuid, step: usize) -> &'d mut TaskState {
     let tasks = &mut draft.head(root).run.get_or_insert_default().tasks;
-    if tasks.len() <= step {
-        tasks.resize(step + 1, TaskState::default());
-    }
+    tasks.grow(step + 1);
     &mut tasks[step]
 }

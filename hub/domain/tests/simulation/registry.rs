@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hub_domain::decision::{Decision, Message, TimerId};
+use hub_domain::plan::kept::KeptPlan;
 use hub_domain::registry::{Committed, Method};
 use hub_domain::scene::{Head, Identifier, Needs, Receipt, Scene};
-use schemas::plan::Plan;
 use schemas::resource::{Key, Resource, list};
 use schemas::time::Timestamp;
 use serde_json::Value;
@@ -28,7 +28,7 @@ pub(crate) struct Registry {
     pub(crate) births: Vec<Key>,
     receipts: BTreeMap<String, Receipt>,
     claims: BTreeMap<Identifier, String>,
-    plans: BTreeMap<String, Arc<Plan>>,
+    plans: BTreeMap<String, Arc<KeptPlan>>,
     pub(crate) timers: BTreeMap<(Uuid, String), Timestamp>,
     pub(crate) outbox: Vec<Message>,
 }

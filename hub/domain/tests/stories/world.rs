@@ -277,7 +277,7 @@ impl World {
         self.now.0
     }
 
-    /// What the plan of an order would do next, from its head as it is stored; waiting for a time is none.
+    /// What the plan of an order would do next, from its head as it is stored, when all of it is looked at.
     pub(crate) fn left_to_do(&self, order: &str) -> Vec<Move> {
         let stored = serde_json::to_string(self.heads[&self.root(order)].run.as_ref().unwrap()).unwrap();
         let run: Run = serde_json::from_str(&stored).unwrap();
@@ -287,8 +287,7 @@ impl World {
         if run.revoked || run.closed || is_over {
             return Vec::new();
         }
-        let moves = Standing::new(&graph, &run, self.now).moves();
-        moves.into_iter().filter(|next| !matches!(next, Move::LookAgain(..))).collect()
+        Standing::new(&graph, &run, self.now).moves()
     }
 
     /// `0 requested, 2 draft, 2.2 requested`: each Task by its step.

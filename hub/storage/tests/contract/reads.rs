@@ -1,11 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hub_domain::plan::kept::KeptPlan;
 use hub_domain::plan::run::{Run, TaskState};
 use hub_domain::registry::{Committed, HistoryOf, Trouble};
 use hub_domain::scene::Needs;
 use schemas::plan::Plan;
 use schemas::resource::{Key, Kind};
+use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use serde_json::json;
 
@@ -21,10 +23,11 @@ pub(crate) async fn a_load_finds_heads_plans_existence_and_identifiers(place: Pl
     let work = json!({ "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "laboratory" }] } });
     let step = json!({ "id": "do", "title": "do it", "participant": [work] });
     let text = json!({ "resourceType": "PlanDefinition", "action": [step] }).to_string();
-    let plan =
-        Arc::new(Plan::parse(serde_json::from_str::<serde_json::Value>(&text).unwrap().as_object().unwrap()).unwrap());
-    let state: TaskState = serde_json::from_value(json!({ "s": "requested", "o": 1, "n": true })).unwrap();
-    let run = Run { plan: Some("hash".into()), tasks: vec![state], ..Run::default() };
+    let plan = Plan::parse(serde_json::from_str::<serde_json::Value>(&text).unwrap().as_object().unwrap()).unwrap();
+    let plan = Arc::new(KeptPlan::new(plan));
+    let status = Some(TaskStatus::Requested);
+    let state = TaskState { status, occurrence: 1, open: true, ..TaskState::default() };
+    let run = Run { plan: Some("hash".into()), tasks: [state].into_iter().collect(), ..Run::default() };
     let body = r#"{ "identifier": [{ "system": "urn:numbers", "value": "7" }], "value": 1.50 }"#;
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     let number = identifier(Kind::SERVICE_REQUEST, "7");
@@ -185,8 +188,8 @@ pub(crate) async fn the_parts_of_an_order_are_its_requests_and_its_tasks_by_thei
         decision.creates(order, request("of-no-part"), body()).creates(other, Key::task(format!("{other}.0")), body());
     let mut decision = decision.done();
     let requests = ["first", "second", "gone"].map(|id| request(id).to_string()).to_vec();
-    let state: TaskState = serde_json::from_value(json!({ "s": "requested", "o": 1 })).unwrap();
-    let run = Some(Run { requests, tasks: vec![state], ..Run::default() });
+    let state = TaskState { status: Some(TaskStatus::Requested), occurrence: 1, ..TaskState::default() };
+    let run = Some(Run { requests, tasks: [state].into_iter().collect(), ..Run::default() });
     decision.heads[0].head.run = run.clone();
     assert_eq!(commit(registry, &[decision]).await, [Committed::Done]);
     let later = deciding(now(registry).await).on(order, Some(1)).deletes(order, request("gone"), 2);

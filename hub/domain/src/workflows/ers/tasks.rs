@@ -123,8 +123,8 @@ fn look_at(draft: &Draft, root: Uuid) -> Result<(), Stop> {
 
 /// The newest Task of each step.
 fn newest(draft: &Draft, root: Uuid) -> Vec<Key> {
-    let tasks = draft.run_of(root).map(|run| run.tasks.as_slice()).unwrap_or_default();
-    let there = tasks.iter().enumerate().filter(|(_, state)| state.occurrence > 0);
+    let tasks = draft.run_of(root).into_iter().flat_map(|run| run.tasks.iter());
+    let there = tasks.enumerate().filter(|(_, state)| state.occurrence > 0);
     there.map(|(step, state)| Key::task(TaskId { root, step: step as u32, occurrence: state.occurrence })).collect()
 }
 
