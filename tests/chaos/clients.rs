@@ -16,13 +16,15 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::diary::{Diary, Entry};
+use crate::orchestrators::{ORCHESTRATORS, Orchestrators};
 use crate::pharmacies::{PHARMACIES, PRESCRIBERS, Pharmacies};
 use crate::referrers::{REFERRERS, Referrers};
 
 const PLACERS: usize = 24;
 const SERVICES: usize = 6;
 const WAVERERS: usize = 2;
-pub(crate) const CLIENTS: usize = PLACERS + SERVICES + WAVERERS + PRESCRIBERS + PHARMACIES.len() + REFERRERS;
+pub(crate) const CLIENTS: usize =
+    PLACERS + SERVICES + WAVERERS + PRESCRIBERS + PHARMACIES.len() + REFERRERS + ORCHESTRATORS;
 
 /// Who is not answered for so long asks again.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -64,6 +66,7 @@ impl Clients {
             jobs.spawn(self.clone().waver(chance.fork()));
         }
         Pharmacies::new(self.clone()).begin(&mut jobs, orders_per_second, &mut chance);
+        Orchestrators::new(self.clone()).begin(&mut jobs, seed, &mut chance);
         Referrers::new(self).begin(&mut jobs, &mut chance);
         // A client that panics has not told all.
         jobs.join_all().await;
@@ -198,7 +201,13 @@ impl Clients {
         })
     }
 
-    async fn patch(&self, reference: &str, operations: Value, version: Option<u32>, chance: &mut Rng) -> Told {
+    pub(crate) async fn patch(
+        &self,
+        reference: &str,
+        operations: Value,
+        version: Option<u32>,
+        chance: &mut Rng,
+    ) -> Told {
         let key = Uuid::from_u128(chance.u128(..)).to_string();
         let patch = |hub: &Client| {
             let request = hub.patch(reference, operations.clone()).header("idempotency-key", &key);
@@ -248,7 +257,7 @@ struct Open {
 /// What came of asking.
 #[derive(Default)]
 pub(crate) struct Told {
-    tries: usize,
+    pub(crate) tries: usize,
     pub(crate) answers: Vec<(u16, String, String)>,
     /// The last word, and who said it.
     pub(crate) reply: Option<(Client, Reply)>,
@@ -264,15 +273,21 @@ impl Told {
     }
 }
 
+/// Behind the address of a hub.
+const BASES: [&str; 2] = ["/fhir/R4/", "/fhir/R5/"];
+
 /// Without the address of the hub that said it.
 fn location(reply: &Reply) -> String {
-    let local = |url: &str| url.split_once("/fhir/R4/").map(|(_, local)| local.to_owned());
+    let local = |url: &str| BASES.iter().find_map(|base| url.split_once(base)).map(|(_, local)| local.to_owned());
     local(reply.header("location")).unwrap_or_default()
 }
 
 /// Of what was said, the addresses apart.
 fn digest(reply: &Reply) -> String {
-    let base = reply.text.split('"').find_map(|text| text.split_once("/fhir/R4/")).map(|(host, _)| host);
+    fn of_base(text: &str) -> Option<(&str, &str)> {
+        BASES.iter().find_map(|base| text.split_once(base))
+    }
+    let base = reply.text.split('"').find_map(of_base).map(|(host, _)| host);
     let text = base.map_or_else(|| reply.text.clone(), |host| reply.text.replace(host, ""));
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

@@ -15,6 +15,7 @@ mod checker;
 mod clients;
 mod diary;
 mod figures;
+mod orchestrators;
 mod pharmacies;
 mod process;
 mod referrers;

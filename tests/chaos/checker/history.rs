@@ -74,6 +74,8 @@ struct Walk {
     updated_us: i64,
     is_deleted: bool,
     newest: Body,
+    created_us: i64,
+    offered_us: Option<i64>,
     taken_us: Option<i64>,
     revoked_us: Option<i64>,
     /// Of a Task of a prescription.
@@ -94,6 +96,8 @@ impl Walk {
             updated_us: i64::MIN,
             is_deleted: false,
             newest: Body::default(),
+            created_us: row.5,
+            offered_us: None,
             taken_us: None,
             revoked_us: None,
             steps: Vec::new(),
@@ -111,7 +115,7 @@ impl Walk {
     }
 
     fn is_request(&self) -> bool {
-        self.kind.ends_with("Request")
+        self.kind.ends_with("Request") || self.kind == "RequestGroup"
     }
 
     fn is_booking(&self) -> bool {
@@ -195,6 +199,9 @@ impl Reading<'_> {
         if !before.is_empty() && !after.is_empty() && before != after {
             self.verdict.blame(Fault::DoneTwice, || format!("{name} is taken from {before} by {after}"));
         }
+        if to == "requested" {
+            walk.offered_us = walk.offered_us.or(Some(walk.updated_us));
+        }
         if TAKEN.contains(&to.as_str()) {
             walk.taken_us = walk.taken_us.or(Some(walk.updated_us));
         }
@@ -260,8 +267,10 @@ impl Reading<'_> {
         }
         let asks = walk.newest.asks();
         let based_on = walk.newest.based_on.into_iter().map(|reference| reference.reference).collect();
-        let (status, taken_us) = (walk.newest.status, walk.taken_us);
-        self.ledger.orders.entry(root).or_default().push(Task { step, offer, status, based_on, taken_us, asks });
+        let Walk { created_us, offered_us, taken_us, updated_us: ended_us, .. } = walk;
+        let status = walk.newest.status;
+        let task = Task { step, offer, status, based_on, created_us, offered_us, ended_us, taken_us, asks };
+        self.ledger.orders.entry(root).or_default().push(task);
     }
 
     fn booking_ends(&mut self, walk: Walk) {

@@ -47,6 +47,10 @@ pub(super) struct Task {
     pub(super) offer: u32,
     pub(super) status: String,
     pub(super) based_on: Vec<String>,
+    /// When it was placed, when it was first on offer, and when its last version was written, in microseconds.
+    pub(super) created_us: i64,
+    pub(super) offered_us: Option<i64>,
+    pub(super) ended_us: i64,
     /// When somebody took it, in microseconds.
     pub(super) taken_us: Option<i64>,
     /// It asks the owner of another one to stop, pause or go on.

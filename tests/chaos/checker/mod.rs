@@ -5,7 +5,7 @@
 //! as data: its table of transitions, and those of the prescription and the referral service.
 //!
 //! The history is streamed once ([`history`]), in one snapshot with all else. What is kept of it ([`ledger`]) grows with
-//! the number of Tasks, not with their bodies. Then it is asked: of each order, whether it is whole ([`orders`]); of
+//! the number of Tasks, not with their bodies. Then it is asked: of each order, whether it is whole ([`orders`]) and its steps came in their time ([`waits`]); of
 //! each answer, whether it holds ([`promises`]); both of the prescription service, by its own table ([`prescriptions`]),
 //! and of referrals and the slots that they are booked into ([`bookings`]); and what is left lying about
 //! ([`leftovers`], [`queues`]).
@@ -27,6 +27,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod waits;
 
 use anyhow::{Context, Result};
 use sqlx::{Connection, Executor, PgConnection};
@@ -34,6 +35,7 @@ use sqlx::{Connection, Executor, PgConnection};
 pub(crate) use verdict::Verdict;
 
 use crate::diary::Entry;
+use crate::orchestrators::ORCHESTRATION;
 use ledger::Ledger;
 use verdict::Fact;
 
@@ -95,8 +97,9 @@ async fn judge_database(database: &mut PgConnection, diary: &[Entry]) -> Result<
 fn tell(diary: &[Entry], verdict: &mut Verdict) {
     for entry in diary {
         match entry {
-            Entry::Submitted { request, .. } => {
+            Entry::Submitted { kind, request, .. } => {
                 verdict.saw(Fact::Submitted, 1);
+                verdict.saw(Fact::Orchestrations, usize::from(kind == ORCHESTRATION && !request.is_empty()));
                 verdict.saw(if request.is_empty() { Fact::Unanswered } else { Fact::Acknowledged }, 1);
             }
             Entry::Claimed { won, .. } => verdict.saw(if *won { Fact::Won } else { Fact::NotWon }, 1),

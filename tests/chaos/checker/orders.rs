@@ -13,7 +13,7 @@ use super::ledger::{Ledger, Task};
 use super::plan::{Plans, Step};
 use super::services::Service;
 use super::verdict::{Fact, Fault, Verdict};
-use super::{bookings, prescriptions};
+use super::{bookings, prescriptions, waits};
 
 /// What a head row says of an order: its plan or its service, and its requests, `Type/id`. The rest of it is the hub's own memory.
 #[derive(Deserialize)]
@@ -82,6 +82,8 @@ impl Judging<'_> {
             self.step(root, step, &offers(tasks, step.number));
         }
         self.fits(root, fulfilment, &steps, tasks);
+        let is_revoked = self.ledger.revoked_us(&fulfilment.based_on).is_some();
+        waits::Order { root, steps: &steps, tasks, is_revoked }.judge(self.verdict);
         tasks.iter().for_each(|task| self.stays_cancelled(root, task));
     }
 

@@ -17,7 +17,7 @@ const SERVICE: &str = "Organization/service";
 
 /// Statements, in which `LAB`, `REF` and `OFF` stand for the roots of three orders: one fulfilled by workers, one whose
 /// first step was claimed over REST, and one that was revoked.
-const DAMAGES: [(Fault, &str); 20] = [
+const DAMAGES: [(Fault, &str); 21] = [
     (Lost, "DELETE FROM version WHERE id = 'LAB.3'"),
     (Lost, "DELETE FROM version WHERE id = 'LAB.0'"),
     (Lost, "DELETE FROM version WHERE id = 'LAB'"),
@@ -37,6 +37,7 @@ const DAMAGES: [(Fault, &str); 20] = [
     (Damaged, "UPDATE version SET body = 'x' WHERE id = 'LAB.2' AND version = 2"),
     (Disordered, "DELETE FROM version WHERE id = 'LAB.2' AND version = 2"),
     (Disordered, "UPDATE version SET updated = updated - 100000000 WHERE id = 'LAB.2' AND version = 3"),
+    (TooEarly, "UPDATE version SET updated = updated - 1 WHERE id = 'LAB.3' AND version = 2"),
     (
         Unsent,
         "INSERT INTO outbox (task, version, work, step, priority, since, leased_until)

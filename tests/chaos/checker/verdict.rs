@@ -11,12 +11,14 @@ const EXAMPLES_MAX: usize = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fact {
     Submitted,
+    Orchestrations,
     Acknowledged,
     Unanswered,
     UnansweredButThere,
     Orders,
     Tasks,
     Versions,
+    Undone,
     Won,
     NotWon,
     Moved,
@@ -43,12 +45,14 @@ impl Fact {
     fn title(self) -> &'static str {
         match self {
             Self::Submitted => "orders submitted",
+            Self::Orchestrations => "of these, orchestrations acknowledged",
             Self::Acknowledged => "orders acknowledged",
             Self::Unanswered => "orders to which nobody said yes",
             Self::UnansweredButThere => "of these, orders that are there",
             Self::Orders => "orders in the database",
             Self::Tasks => "Tasks in the database",
             Self::Versions => "versions in the database",
+            Self::Undone => "steps of lost units that were undone",
             Self::Won => "claims over REST that were granted",
             Self::NotWon => "claims over REST that were not",
             Self::Moved => "steps over REST",
@@ -83,6 +87,8 @@ pub(super) enum Fault {
     Open,
     Unfit,
     DoneTwice,
+    TooEarly,
+    Undone,
     Broken,
     WentOn,
     BookedTwice,
@@ -98,7 +104,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Self::Refused,
         Self::Lost,
         Self::Doubled,
@@ -109,6 +115,8 @@ impl Fault {
         Self::Open,
         Self::Unfit,
         Self::DoneTwice,
+        Self::TooEarly,
+        Self::Undone,
         Self::Broken,
         Self::WentOn,
         Self::BookedTwice,
@@ -135,6 +143,8 @@ impl Fault {
             Self::Open => "Tasks without an end",
             Self::Unfit => "orders that do not fit their Tasks",
             Self::DoneTwice => "work done twice",
+            Self::TooEarly => "work offered before its time",
+            Self::Undone => "work undone that was not to be, or the reverse",
             Self::Broken => "answers that do not hold",
             Self::WentOn => "work begun after it was cancelled",
             Self::BookedTwice => "slots booked twice",
