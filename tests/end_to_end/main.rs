@@ -9,6 +9,7 @@ mod actions;
 mod anything;
 mod backups;
 mod bad_input;
+mod bounds;
 mod chains;
 mod changes;
 mod claims;

@@ -100,7 +100,9 @@ pub fn trouble_status(kind: TroubleKind) -> (StatusCode, IssueType, &'static str
             (StatusCode::SERVICE_UNAVAILABLE, IssueType::Conflict, "others were faster; nothing was done, try again")
         }
         TroubleKind::TooCostly => {
-            (StatusCode::UNPROCESSABLE_ENTITY, IssueType::TooCostly, "this search would read too much: narrow it")
+            let text = "this search would read too much (search_rows_limit, search_timeout_ms): narrow it by what few \
+                        resources have, such as an identifier, a patient or a date";
+            (StatusCode::UNPROCESSABLE_ENTITY, IssueType::TooCostly, text)
         }
         TroubleKind::BadPage => {
             (StatusCode::BAD_REQUEST, IssueType::Value, "this paging link was not written by this hub: start anew")

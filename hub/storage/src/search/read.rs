@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         let wanted = self.query.count as usize;
         let mut trail = Trail::new(plan, after, self.horizon_us)?;
         let mut hits: Vec<(Stored, Place)> = Vec::new();
-        let mut chunk_rows = u64::from(self.query.count) + 1;
+        let mut chunk_rows = (u64::from(self.query.count) + 1).min(self.left()?);
         loop {
             let rows = self.chunk(trail.plan(), trail.after, chunk_rows, true).await?;
             let ended = (rows.len() as u64) < chunk_rows;
