@@ -188,6 +188,17 @@ async fn names_amounts_and_what_belongs_together_are_found(world: World) {
         let expected = if finds { BTreeSet::from([pressure.clone()]) } else { BTreeSet::new() };
         assert_eq!(found(&hub, &format!("Observation?{search}")).await, expected, "{search}");
     }
+    // What is as much as another value is a value all the same.
+    let weight = |value: u32, unit: &str| {
+        json!({ "code": concept("1", "Weight"), "valueQuantity": { "value": value, "unit": unit,
+        "system": "http://unitsofmeasure.org", "code": unit } })
+    };
+    let twice = json!({ "resourceType": "Observation", "status": "final", "code": concept("2", "Weights"),
+        "component": [weight(1, "g"), weight(1000, "mg")] });
+    let twice = hub.post("Observation", &twice).await.is(201).body["id"].as_str().unwrap().to_owned();
+    for search in ["combo-value-quantity=1000", "combo-value-quantity=1", "component-value-quantity=1000||mg"] {
+        assert_eq!(found(&hub, &format!("Observation?{search}")).await, BTreeSet::from([twice.clone()]), "{search}");
+    }
     for (kind, wrong, name) in [
         ("Observation", "value-quantity=much", "value-quantity"),
         ("Observation", "value-quantity=5|mg", "value-quantity"),

@@ -5,85 +5,9 @@
 
 use serde_json::Value;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Way {
-    Text,
-    Token,
-    Reference,
-    Date,
-    Amount,
-}
-
-#[derive(Debug)]
-pub(super) struct Parameter {
-    pub(super) of: &'static str,
-    pub(super) name: &'static str,
-    pub(super) way: Way,
-    /// Where its values stand.
-    pub(super) paths: &'static [&'static str],
-}
-
-const fn by(of: &'static str, name: &'static str, way: Way, paths: &'static [&'static str]) -> Parameter {
-    Parameter { of, name, way, paths }
-}
-
-pub(super) const PARAMETERS: [Parameter; 47] = [
-    by("Patient", "name", Way::Text, &["name.text", "name.family", "name.given", "name.prefix", "name.suffix"]),
-    by("Patient", "family", Way::Text, &["name.family"]),
-    by("Patient", "given", Way::Text, &["name.given"]),
-    by("Patient", "address", Way::Text, &["address.text", "address.line", "address.city", "address.postalCode"]),
-    by("Patient", "address-city", Way::Text, &["address.city"]),
-    by("Patient", "identifier", Way::Token, &["identifier"]),
-    by("Patient", "gender", Way::Token, &["gender"]),
-    by("Patient", "active", Way::Token, &["active"]),
-    by("Patient", "birthdate", Way::Date, &["birthDate"]),
-    by("Patient", "general-practitioner", Way::Reference, &["generalPractitioner"]),
-    by("Patient", "_tag", Way::Token, &["meta.tag"]),
-    by("Patient", "_source", Way::Token, &["meta.source"]),
-    by("Observation", "status", Way::Token, &["status"]),
-    by("Observation", "code", Way::Token, &["code"]),
-    by("Observation", "category", Way::Token, &["category"]),
-    by("Observation", "subject", Way::Reference, &["subject"]),
-    by("Observation", "date", Way::Date, &["effectiveDateTime", "effectivePeriod"]),
-    by("Observation", "value-quantity", Way::Amount, &["valueQuantity"]),
-    by("Observation", "value-concept", Way::Token, &["valueCodeableConcept"]),
-    by("Observation", "value-string", Way::Text, &["valueString", "valueCodeableConcept.text"]),
-    by("Observation", "component-code", Way::Token, &["component.code"]),
-    by("Observation", "component-value-quantity", Way::Amount, &["component.valueQuantity"]),
-    by("Observation", "combo-code", Way::Token, &["code", "component.code"]),
-    by("Observation", "combo-value-quantity", Way::Amount, &["valueQuantity", "component.valueQuantity"]),
-    by("Observation", "_tag", Way::Token, &["meta.tag"]),
-    by("Encounter", "status", Way::Token, &["status"]),
-    by("Encounter", "class", Way::Token, &["class"]),
-    by("Encounter", "date", Way::Date, &["period"]),
-    by("Encounter", "length", Way::Amount, &["length"]),
-    by("Encounter", "subject", Way::Reference, &["subject"]),
-    by("Encounter", "_tag", Way::Token, &["meta.tag"]),
-    by("ServiceRequest", "code", Way::Token, &["code"]),
-    by("ServiceRequest", "identifier", Way::Token, &["identifier"]),
-    by("ServiceRequest", "requisition", Way::Token, &["requisition"]),
-    by("ServiceRequest", "authored", Way::Date, &["authoredOn"]),
-    by("ServiceRequest", "occurrence", Way::Date, &["occurrenceDateTime", "occurrencePeriod"]),
-    by("ServiceRequest", "subject", Way::Reference, &["subject"]),
-    by("ServiceRequest", "_tag", Way::Token, &["meta.tag"]),
-    by("Task", "status", Way::Token, &["status"]),
-    by("Task", "priority", Way::Token, &["priority"]),
-    by("Task", "code", Way::Token, &["code"]),
-    by("Task", "business-status", Way::Token, &["businessStatus"]),
-    by("Task", "group-identifier", Way::Token, &["groupIdentifier"]),
-    by("Task", "subject", Way::Reference, &["for"]),
-    by("Task", "authored-on", Way::Date, &["authoredOn"]),
-    by("Task", "modified", Way::Date, &["lastModified"]),
-    by("Task", "period", Way::Date, &["executionPeriod"]),
-];
-
-/// Composites of an Observation: where the elements are that they are about. Of each they compare `code` and
-/// `valueQuantity`.
-pub(super) const COMPOSITES: [(&str, &[&str]); 3] = [
-    ("code-value-quantity", &[""]),
-    ("component-code-value-quantity", &["component"]),
-    ("combo-code-value-quantity", &["", "component"]),
-];
+use super::There;
+use super::questions::Condition;
+use super::tables::{Link, Parameter, Way};
 
 /// What is asked of one value.
 #[derive(Clone, Debug)]
@@ -107,6 +31,11 @@ pub(super) enum Wanted {
     Below(&'static str),
     Above(&'static str),
     Reference(String),
+    /// A reference by the identifier that stands in it.
+    Named {
+        system: Option<String>,
+        code: Option<String>,
+    },
     Date {
         prefix: &'static str,
         text: &'static str,
@@ -119,7 +48,7 @@ pub(super) enum Wanted {
 }
 
 /// Everything at a dotted path, lists laid open.
-pub(super) fn at<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
+fn at<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
     let mut here = vec![value];
     for name in path.split('.').filter(|name| !name.is_empty()) {
         here = here.into_iter().filter_map(|value| value.get(name)).flat_map(each).collect();
@@ -131,19 +60,20 @@ fn each(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |several| several.iter().collect())
 }
 
-pub(super) fn all_at<'a>(value: &'a Value, paths: &[&str]) -> Vec<&'a Value> {
+fn all_at<'a>(value: &'a Value, paths: &[&str]) -> Vec<&'a Value> {
     paths.iter().flat_map(|path| at(value, path)).collect()
 }
 
 impl Wanted {
-    pub(super) fn is(&self, value: &Value) -> bool {
+    fn is(&self, value: &Value) -> bool {
         match self {
             Self::Begins(text) => value.as_str().is_some_and(|it| plain(it).starts_with(&plain(text))),
             Self::Contains(text) => value.as_str().is_some_and(|it| plain(it).contains(&plain(text))),
             Self::Exact(text) => value == text.as_str(),
-            Self::Token { system, code } => tokens(value).iter().any(|(of, is)| {
-                system.as_ref().is_none_or(|system| system == of) && code.as_ref().is_none_or(|code| code == is)
-            }),
+            Self::Token { system, code } => has_token(value, system.as_ref(), code.as_ref()),
+            Self::Named { system, code } => {
+                value.get("identifier").is_some_and(|value| has_token(value, system.as_ref(), code.as_ref()))
+            }
             Self::CodeText(text) => {
                 let called = all_at(value, &["text", "display", "coding.display"]);
                 called.into_iter().filter_map(Value::as_str).any(|it| plain(it).starts_with(&plain(text)))
@@ -161,6 +91,58 @@ impl Wanted {
     }
 }
 
+/// Whether a resource is what is asked for.
+pub(super) fn holds(condition: &Condition, body: &Value, there: &There) -> bool {
+    match condition {
+        Condition::Any(parameter, _, any) => {
+            all_at(body, parameter.paths).iter().any(|value| any.iter().any(|wanted| wanted.is(value)))
+        }
+        Condition::Not(parameter, any) => !holds(&Condition::Any(parameter, "", any.clone()), body, there),
+        Condition::Missing(parameter, missing) => all_at(body, parameter.paths).is_empty() == *missing,
+        Condition::Together(_, paths, code, amount) => all_at(body, paths).iter().any(|element| {
+            let is = |wanted: &Wanted, path| at(element, path).iter().any(|value| wanted.is(value));
+            is(code, "code") && is(amount, "valueQuantity")
+        }),
+        Condition::Ids(ids) => ids.iter().any(|id| body["id"] == id.as_str()),
+        Condition::LastUpdated(prefix, wanted) => {
+            let at = body["meta"]["lastUpdated"].as_str().unwrap();
+            let at = [at, at].map(str::to_owned);
+            lies(prefix, &[wanted.clone(), wanted.clone()], &at)
+        }
+        Condition::Chain(link, of) => there.of(link.to).any(|end| points(body, link, end) && holds(of, end, there)),
+        Condition::Has(link, of) => there.of(link.of).any(|from| points(from, link, body) && holds(of, from, there)),
+    }
+}
+
+fn points(from: &Value, link: &Link, to: &Value) -> bool {
+    let name = format!("{}/{}", link.to, to["id"].as_str().unwrap());
+    at(from, link.path).iter().any(|value| value["reference"] == name.as_str())
+}
+
+/// Of a type all that a search finds.
+pub(super) fn found<'t>(there: &'t There, kind: &str, conditions: &[Condition]) -> Vec<&'t Value> {
+    there.of(kind).filter(|body| conditions.iter().all(|condition| holds(condition, body, there))).collect()
+}
+
+/// What a resource is sorted by: of several values the one that comes first. What has none comes last.
+pub(super) fn sort_key(parameter: &Parameter, body: &Value, descending: bool) -> Option<String> {
+    if parameter.name == "priority" {
+        // What is said of no urgency is done in its turn.
+        let said = body["priority"].as_str().unwrap_or("routine");
+        return ["stat", "asap", "urgent", "routine"].iter().position(|code| *code == said).map(|n| n.to_string());
+    }
+    // Numbers of one length, so that they compare as texts do.
+    let number = |number: i64| format!("{:020}", i128::from(number) - i128::from(i64::MIN));
+    let keys = all_at(body, parameter.paths).into_iter().flat_map(|value| match parameter.way {
+        Way::Text => value.as_str().map(plain).into_iter().collect(),
+        Way::Token => tokens(value).into_iter().map(|(_, code)| code).collect(),
+        Way::Date => vec![span(value)[0].clone()],
+        Way::Amount => value["value"].as_number().map(|it| number(scaled(it.as_str()))).into_iter().collect(),
+        Way::Reference => Vec::new(),
+    });
+    if descending { keys.max() } else { keys.min() }
+}
+
 /// In small letters, without the accents of the vocabulary.
 fn plain(text: &str) -> String {
     let bare = |c: char| match c {
@@ -172,6 +154,11 @@ fn plain(text: &str) -> String {
         _ => c,
     };
     text.to_lowercase().chars().map(bare).collect()
+}
+
+fn has_token(value: &Value, system: Option<&String>, code: Option<&String>) -> bool {
+    let is = |of: &Option<&String>, it: &String| of.is_none_or(|of| of == it);
+    tokens(value).iter().any(|(of, it)| is(&system, of) && is(&code, it))
 }
 
 /// The system, empty for none, and the code.

@@ -29,7 +29,9 @@ pub struct Param {
     pub kind: ParamType,
     /// What a database keeps values by: parameters of one element share them. It is stored, so it stays.
     pub element: &'static str,
-    pub expression: Expression,
+    /// The paths of the published expression, each by itself: their union would drop what is equal to another, and so 1000 mg
+    /// beside 1 g.
+    paths: Vec<Expression>,
     /// For references: the types that a bare id may be of.
     pub targets: Vec<&'static str>,
     /// For references: the only type that counts, though the element may point elsewhere.
@@ -38,8 +40,8 @@ pub struct Param {
     pub is_open: bool,
     /// Of a date: whether it may be a Period or a Timing, as long as it likes.
     pub is_range: bool,
-    /// The names with which the paths of the expression begin: without one of them there is nothing to extract. None of a
-    /// condition, which is false then.
+    /// The names with which the paths begin: without them there is nothing to extract. None of a condition, which is false
+    /// then.
     begins: Vec<Begin>,
     /// Of a composite: each a parameter of the type, and where its value is from what the expression gives.
     parts: Vec<(&'static str, Expression)>,
@@ -125,7 +127,7 @@ impl Param {
             name,
             kind,
             element,
-            expression: expression(of, path)?,
+            paths: path.split(" | ").map(|path| expression(of, path)).collect::<Option<_>>()?,
             targets: listed.map_or_else(|| likely().unwrap_or_else(any), |listed| listed.split(' ').collect()),
             only,
             is_open: listed.is_none(),
@@ -162,12 +164,17 @@ impl Param {
 
     /// What the parameter is about in a resource.
     pub fn found<'a>(&'a self, body: &'a Body) -> Collection<'a> {
-        if !self.begins.is_empty() && !self.begins.iter().any(|begin| is_there(body, begin)) {
-            return Vec::new();
+        let mut found = Vec::new();
+        for (n, path) in self.paths.iter().enumerate() {
+            if self.begins.get(n).is_some_and(|begin| !is_there(body, begin)) {
+                continue;
+            }
+            let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
+            // What takes too many steps, as thousands of values of a condition do, is not found by them.
+            let more = path.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap_or_default();
+            if found.is_empty() { found = more } else { found.extend(more) }
         }
-        let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
-        // What takes too many steps, as thousands of values of a union do, is not found by them.
-        self.expression.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap_or_default()
+        found
     }
 
     /// Of each element that a composite is about, what each of its parts is about in it.

@@ -94,11 +94,8 @@ pub(super) fn is_feed(query: &Query) -> bool {
 fn in_order(query: &Query) -> Option<Plan> {
     let descending = match query.sort[..] {
         [Sort { by: SortBy::Priority, descending }] => descending,
-        [Sort { by: SortBy::Priority, descending }, Sort { by: SortBy::Authored, descending: also }]
-            if descending == also =>
-        {
-            descending
-        }
+        // Turned round, it would begin with those that tell no time, and these come last.
+        [Sort { by: SortBy::Priority, descending: false }, Sort { by: SortBy::Authored, descending: false }] => false,
         _ => return None,
     };
     let statuses = statuses(query)?;

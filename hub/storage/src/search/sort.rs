@@ -19,14 +19,12 @@ pub(super) fn sort_key(row: &Candidate, resource: Option<&Resource>, sort: &[Sor
             // An id has at most 64 bytes, a status 16.
             SortBy::Id => key.extend(text_key::<WORDS>(&row.id)),
             SortBy::Priority => key.push(i64::from(row.priority)),
-            SortBy::Status => key.extend(text_key::<2>(row.status.as_deref().unwrap_or_default())),
-            SortBy::Authored => key.push(row.authored),
-            SortBy::Modified => key.push(row.modified.unwrap_or(i64::MAX)),
+            SortBy::Status => put(&mut key, row.status.as_deref().map(text_key::<2>), sort.descending),
+            SortBy::Authored => put(&mut key, told(row.authored), sort.descending),
+            SortBy::Modified => put(&mut key, row.modified.and_then(told), sort.descending),
             SortBy::Param(param) => {
                 let value = resource.and_then(|resource| value_key(param, resource, sort.descending));
-                // What has none comes last, whichever way round.
-                key.push(i64::from(value.is_none() != sort.descending));
-                key.extend(value.unwrap_or([0; WORDS]));
+                put(&mut key, value, sort.descending);
             }
         }
         if sort.descending {
@@ -35,6 +33,17 @@ pub(super) fn sort_key(row: &Candidate, resource: Option<&Resource>, sort: &[Sor
     }
     key.push(!row.seq);
     key
+}
+
+/// What has no value comes last, whichever way round.
+fn put<const N: usize>(key: &mut Vec<i64>, value: Option<[i64; N]>, descending: bool) {
+    key.push(i64::from(value.is_none() != descending));
+    key.extend(value.unwrap_or([0; N]));
+}
+
+/// A time of a row, which has the largest number where the resource tells none.
+fn told(time: i64) -> Option<[i64; 1]> {
+    (time != i64::MAX).then_some([time])
 }
 
 /// Of several values the one that comes first.
