@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use tests::{World, say_once, stories};
+use serde_json::json;
+use tests::{World, leave_out_for_want_of, say_once, stories};
 use tokio::process::Command;
 
 stories![clients_that_others_wrote_follow_a_referral];
@@ -17,7 +18,8 @@ const FOREIGN_VARIABLE: &str = "HUB_TEST_FOREIGN";
 
 async fn clients_that_others_wrote_follow_a_referral(world: World) {
     let Some(installed) = std::env::var_os(FOREIGN_VARIABLE).map(PathBuf::from) else {
-        return say_once("left out: clients that others wrote (HUB_TEST_FOREIGN is not set; ./tests/run sets it)");
+        let why = "clients that others wrote (HUB_TEST_FOREIGN is not set; ./tests/run sets it)";
+        return leave_out_for_want_of("foreign", why);
     };
     let place = world.folder();
     copy_scripts(place);
@@ -38,7 +40,25 @@ async fn clients_that_others_wrote_follow_a_referral(world: World) {
         "told to clients that others wrote, and valid: {}",
         String::from_utf8_lossy(&told.stdout).trim()
     ));
+    sees_what_is_wrong(&python, place).await;
     hub.closes().await;
+}
+
+/// The validator takes not everything, and knows one release from the other.
+async fn sees_what_is_wrong(python: &Path, place: &Path) {
+    let orchestration = r#"{"resourceType":"RequestOrchestration","status":"draft","intent":"plan"}"#;
+    for (asked, body, is_right) in [
+        ("http://hub/fhir/R4/Task/1", r#"{"resourceType":"Task","status":"draft","intent":"order"}"#, true),
+        ("http://hub/fhir/R4/Task/1", r#"{"resourceType":"Task","intent":"order"}"#, false),
+        ("http://hub/fhir/R4/Task/1", r#"{"resourceType":"Task","status":"draft","intent":"order","x":1}"#, false),
+        ("http://hub/fhir/R5/RequestOrchestration/1", orchestration, true),
+        ("http://hub/fhir/R4/RequestOrchestration/1", orchestration, false),
+    ] {
+        let record = place.join("one.jsonl");
+        std::fs::write(&record, json!({ "asked": asked, "status": 200, "body": body }).to_string()).unwrap();
+        let told = Command::new(python).current_dir(place).arg("validate.py").arg(&record).output().await.unwrap();
+        assert_eq!(told.status.success(), is_right, "{asked} {body}");
+    }
 }
 
 fn copy_scripts(place: &Path) {

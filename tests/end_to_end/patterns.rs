@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use tests::{Program, World, say_once, stories};
+use tests::{Program, World, leave_out_for_want_of, stories};
 use tokio::process::Command;
 
 stories![
@@ -120,7 +120,7 @@ async fn plays_with(world: &World, script: &str, arguments: &[&str], variables: 
         panic!("{script} takes longer than {PATIENCE:?}");
     };
     match played {
-        Err(_) => say_once("the scripts of docs/patterns: there is no python3"),
+        Err(_) => leave_out_for_want_of("python", "the scripts of docs/patterns (there is no python3)"),
         Ok(played) => {
             let said = [played.stdout, played.stderr].concat();
             assert!(played.status.success(), "{script}:\n{}", String::from_utf8_lossy(&said));

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use tests::bodies::{laboratory, prescription, referral_bundle};
 use tests::prescription::{PATIENT, Prescription};
-use tests::{Client, Database, Parts, Program, Queue, World, python_with_pika, say_once, stories, tell, until};
+use tests::{
+    Client, Database, Parts, Program, Queue, World, leave_out_for_want_of, python_with_pika, stories, tell, until,
+};
 
 stories![every_kind_of_order_is_fulfilled_by_the_programs, an_order_is_tracked_at_the_command_line];
 
@@ -124,7 +126,7 @@ fn a_prescription_is_tracked_as_a_pharmacist_thinks_of_it() {
 /// The worker in Python knows the documents only. A queue of the embedded kind cannot be reached by it.
 async fn a_laboratory_in_python_fulfils_an_order(world: World) {
     let Some(python) = python_with_pika().await else {
-        return say_once("left out: the worker in Python (pika cannot be installed here)");
+        return leave_out_for_want_of("python", "the worker in Python (pika cannot be installed here)");
     };
     let hub = world.hub().await;
     let worker = Program::python_worker(&world, &python, &["--work", "laboratory", "--count", "3"]);
@@ -153,7 +155,7 @@ fn a_laboratory_in_python_on_postgres() {
 /// The same worker, at the queue of a pharmacy that a prescription nominates: to claim is to release.
 async fn a_pharmacy_in_python_dispenses(world: World) {
     let Some(python) = python_with_pika().await else {
-        return say_once("left out: the worker in Python (pika cannot be installed here)");
+        return leave_out_for_want_of("python", "the worker in Python (pika cannot be installed here)");
     };
     let hub = world.hub_with(&[("performers", "Organization/FA565")]).await;
     let service = Client::new(format!("{}/eps/FHIR/R4", hub.base.strip_suffix("/fhir/R4").unwrap()));

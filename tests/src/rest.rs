@@ -1,8 +1,6 @@
 //! The REST interface as a caller sees it.
 
-use std::fs::File;
 use std::future::IntoFuture;
-use std::io::Write as _;
 use std::pin::Pin;
 
 use reqwest::Method;
@@ -10,6 +8,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::order::Order;
+use crate::record;
 use crate::wait::eventually;
 
 const FHIR: &str = "application/fhir+json";
@@ -160,7 +159,7 @@ impl Request {
         let text = response.text().await.ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         let reply = Reply { status, headers, text, body };
-        reply.is_written_down(&asked);
+        record::write(&asked, &reply);
         Some(reply)
     }
 }
@@ -183,19 +182,7 @@ pub struct Reply {
     pub body: Value,
 }
 
-/// Names a file for all that hubs say in FHIR, one answer a line, as `tests/foreign/validate.py` reads it.
-const RECORD_VARIABLE: &str = "HUB_TEST_RECORD";
-
 impl Reply {
-    fn is_written_down(&self, asked: &str) {
-        let Some(path) = std::env::var_os(RECORD_VARIABLE).filter(|_| self.body["resourceType"].is_string()) else {
-            return;
-        };
-        let line = json!({ "asked": asked, "status": self.status, "body": self.text });
-        let mut file = File::options().create(true).append(true).open(path).unwrap();
-        file.write_all(format!("{line}\n").as_bytes()).unwrap();
-    }
-
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tests::prescription::Prescription;
-use tests::{Client, World, say_once, stories};
+use tests::{Client, World, leave_out_for_want_of, say_once, stories};
 use uuid::Uuid;
 
 use self::family::{Family, families};
@@ -39,7 +39,8 @@ fn tells_table(title: &str, rows: &[Row]) {
 async fn published_prescriptions_are_walked_through(world: World) {
     let families = families();
     if families.is_empty() {
-        return say_once("left out: published prescriptions (no folder of payloads; HUB_SHARED names its parent)");
+        let why = "published prescriptions (no folder of payloads; HUB_SHARED names its parent)";
+        return leave_out_for_want_of("payloads", why);
     }
     assert!(families.len() >= 25, "the families are there: {}", families.len());
     let mut days: BTreeMap<&str, Vec<&Family>> = BTreeMap::new();
@@ -69,9 +70,8 @@ async fn published_prescriptions_are_walked_through(world: World) {
 async fn what_is_tracked_has_the_published_shape(world: World) {
     let folder = shared().join("payloads/eps-tracker");
     if !folder.is_dir() {
-        return say_once(
-            "left out: published answers of the tracker (no folder of payloads; HUB_SHARED names its parent)",
-        );
+        let why = "published answers of the tracker (no folder of payloads; HUB_SHARED names its parent)";
+        return leave_out_for_want_of("payloads", why);
     }
     let published = |name: &str| read(&folder.join(format!("{name}.json"))).unwrap();
     let hub = world.hub().await;
@@ -138,7 +138,8 @@ async fn published_status_updates_are_taken(world: World) {
     let mut paths = files(&shared().join("payloads/eps-status-update"));
     paths.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("request-"));
     if paths.is_empty() {
-        return say_once("left out: published status updates (no folder of payloads; HUB_SHARED names its parent)");
+        let why = "published status updates (no folder of payloads; HUB_SHARED names its parent)";
+        return leave_out_for_want_of("payloads", why);
     }
     let hub = world.hub().await;
     let service = Client::new(format!("{}/psu", hub.base.strip_suffix("/fhir/R4").unwrap()));
