@@ -262,9 +262,13 @@ impl<'d, 'a> Order<'d, 'a> {
         }
         let now = self.draft.now();
         let state = self.state(step);
+        // What was only refused nobody had taken; a claim that ran out somebody had.
+        let was_claimed = state.lease.is_some_and(|until| until != Timestamp::MAX);
+        let begun = state.begun || was_claimed || state.status == Some(TaskStatus::Failed);
         let (occurrence, refused, open, calls) = (state.occurrence + 1, state.refused, state.open, state.calls);
         let (status, until) = (Some(TaskStatus::Requested), state.until);
-        *state = TaskState { status, occurrence, refused, open, calls, released: Some(now), ..TaskState::default() };
+        let released = Some(now);
+        *state = TaskState { status, occurrence, refused, open, calls, begun, released, ..TaskState::default() };
         let id = self.id_of(step);
         let mut body = offered_again(id, &last.body, open, now);
         body.extend(whom.owner());
@@ -373,7 +377,7 @@ impl<'d, 'a> Order<'d, 'a> {
                 return Ok(false);
             }
             Move::Fail => {
-                let started = self.run().tasks.iter().any(|task| task.started.is_some());
+                let started = self.run().tasks.iter().any(|task| task.started.is_some() || task.begun);
                 self.end(if started { TaskStatus::Failed } else { TaskStatus::Rejected })?;
                 return Ok(false);
             }

@@ -77,7 +77,7 @@ impl Known {
             is_skippable: is_skippable(node, task.documented),
             is_busy,
             taken: usize::from(is_done || is_busy),
-            has_begun: is_done || is_failed || is_busy || task.started.is_some(),
+            has_begun: is_done || is_failed || is_busy || task.started.is_some() || task.begun,
             released: task.released,
             started: task.started.or(task.ended.filter(|_| is_done)),
             // What was cancelled did not come to its end.
@@ -95,14 +95,16 @@ impl Known {
         let mut group = Self { in_sequence: node.in_sequence, ..Self::default() };
         let (mut all, mut of_taken) = (Counts::default(), Counts::default());
         let mut first = None;
+        let is_race = node.selection.is_exclusive() && !node.in_sequence;
         // What is idle is no part of it any more.
         for child in node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle) {
-            all.count(child);
+            // A branch of a race that nobody took was not chosen, whatever else may be said of it.
+            all.count(child, is_race && child.taken == 0);
             if child.is_still() {
                 continue;
             }
             if child.taken > 0 {
-                of_taken.count(child);
+                of_taken.count(child, false);
                 group.taken += 1;
             }
             group.is_busy |= child.is_busy;
@@ -121,10 +123,10 @@ impl Known {
         // None of a unit was done: that is allowed, and nobody waits for it.
         let is_none = group.is_lost_unit && !group.has_begun;
         // Of a race that was decided only what was chosen counts.
-        let is_race = node.selection.is_exclusive() && !node.in_sequence && group.taken > 0;
+        let is_decided = is_race && group.taken > 0;
         group.achieved = match () {
             () if group.is_idle || is_none => Some(true),
-            () if is_race => of_taken.achieved(node.selection),
+            () if is_decided => of_taken.achieved(node.selection),
             () => all.achieved(node.selection),
         };
         // With the last that it needs: of a choice, the first that was achieved.
@@ -151,10 +153,11 @@ struct Counts {
 }
 
 impl Counts {
-    fn count(&mut self, child: &Known) {
+    fn count(&mut self, child: &Known, is_left: bool) {
         match child.achieved {
-            Some(true) => self.achieved += 1,
             None => self.open += 1,
+            Some(true) if is_left => self.skipped += 1,
+            Some(true) => self.achieved += 1,
             Some(false) if child.is_skippable => self.skipped += 1,
             Some(false) => self.lost += 1,
         }

@@ -38,6 +38,7 @@ enum Has {
     Calls,
     Joined,
     Asked,
+    Begun,
 }
 
 impl Has {
@@ -123,7 +124,8 @@ impl Writer {
             | Has::Refused.when(task.refused > 0)
             | Has::Calls.when(task.calls)
             | Has::Joined.when(task.joined.is_some())
-            | Has::Asked.when(!task.asked.is_empty());
+            | Has::Asked.when(!task.asked.is_empty())
+            | Has::Begun.when(task.begun);
         self.number(head);
         [task.released, task.started, task.ended].into_iter().flatten().for_each(|time| self.time(time));
         if task.sequence > 0 {
@@ -201,7 +203,7 @@ impl Reader<'_> {
     fn rest(&mut self, head: u64, task: &mut TaskState) -> Option<()> {
         let has = |what: Has| what.is_in(head);
         (task.documented, task.withdrawn) = (has(Has::Documented), has(Has::Withdrawn));
-        (task.late, task.calls) = (has(Has::Late), has(Has::Calls));
+        (task.late, task.calls, task.begun) = (has(Has::Late), has(Has::Calls), has(Has::Begun));
         if has(Has::Report) {
             task.report = Some(self.text()?);
         }
@@ -309,6 +311,7 @@ mod tests {
             due: at(i64::MIN),
             until: at(-1),
             late: true,
+            begun: true,
             released: at(1_790_000_000_000_000),
             started: at(1_790_000_000_000_000),
             ended: at(1_790_000_060_000_000),

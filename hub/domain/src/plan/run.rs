@@ -71,6 +71,8 @@ pub struct TaskState {
     pub until: Option<Timestamp>,
     /// That time has passed, and it was said.
     pub late: bool,
+    /// Somebody had taken an earlier offer of it.
+    pub begun: bool,
     pub released: Option<Timestamp>,
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
@@ -79,7 +81,10 @@ pub struct TaskState {
 impl TaskState {
     /// Nothing has happened to it yet: it was never on offer, and is still wanted.
     pub(crate) fn is_untouched(&self) -> bool {
-        matches!(self.status, None | Some(TaskStatus::Draft)) && self.released.is_none() && !self.withdrawn
+        matches!(self.status, None | Some(TaskStatus::Draft))
+            && self.released.is_none()
+            && !self.withdrawn
+            && !self.begun
     }
 
     /// Somebody has claimed it and has not ended it.

@@ -12,6 +12,10 @@ pub(crate) fn world_of(actions: Value) -> World {
 }
 
 pub(crate) fn world_started_by(kind: &str, actions: Value) -> World {
+    World::with(policy_of(kind, actions))
+}
+
+fn policy_of(kind: &str, actions: Value) -> Policy {
     let plan = json!({
         "resourceType": "PlanDefinition",
         "url": "urn:test:plan",
@@ -23,7 +27,7 @@ pub(crate) fn world_started_by(kind: &str, actions: Value) -> World {
         }],
     });
     let plans = vec![Offered::read(&plan.to_string()).unwrap()];
-    World::with(Policy { catalogue: Catalogue::new(plans).unwrap(), ..Policy::default() })
+    Policy { catalogue: Catalogue::new(plans).unwrap(), ..Policy::default() }
 }
 
 pub(crate) fn step(id: &str, rest: Value) -> Value {
@@ -290,4 +294,45 @@ fn what_was_done_of_a_unit_that_fails_is_undone_the_last_first() {
     let order = world.submit(referral());
     [3, 4, 5, 6].into_iter().for_each(|step| world.does(&order, step, "Organization/x"));
     assert_eq!(world.states(&order), "0 completed, 3 completed, 4 completed, 5 completed, 6 completed");
+}
+
+#[test]
+fn a_unit_that_somebody_had_taken_stays_lost_when_that_claim_runs_out() {
+    let unit = json!({
+        "id": "unit",
+        "selectionBehavior": "all-or-none",
+        "action": [step("bed", json!({ "extension": undone_by("no-bed") })), step("surgeon", json!({}))],
+    });
+    for acts in [&[Act::Claim][..], &[Act::Claim, Act::InProgress]] {
+        let mut policy = policy_of("ServiceRequest", json!([unit, step("no-bed", json!({}))]));
+        (policy.leases.1, policy.offers_max) = (Some(std::time::Duration::from_secs(60)), 1);
+        let mut world = World::with(policy);
+        let order = world.submit(referral());
+        for (n, act) in (1..).zip(acts) {
+            world.report(&order, 3, "Organization/x", *act, n).unwrap();
+        }
+        world.move_task(&order, 4, "rejected").unwrap();
+        assert!(world.states(&order).contains("4 rejected"), "whoever is at the bed may end it yet");
+        world.passes(61);
+        assert!(world.states(&order).starts_with("0 failed, "), "{}", world.states(&order));
+        assert!(world.states(&order).ends_with("3.2 cancelled, 4 rejected"), "and nobody begins it anew");
+        world.check_histories();
+    }
+}
+
+#[test]
+fn a_branch_of_a_race_that_nobody_took_is_not_chosen_when_the_winner_fails() {
+    let any = json!({
+        "id": "any", "selectionBehavior": "any", "action": [step("letter", json!({})), step("call", json!({}))],
+    });
+    let race = |behaviour: &str| json!([{ "id": "race", "selectionBehavior": behaviour, "action": [any, step("visit", json!({}))] }]);
+    for (behaviour, end) in [("exactly-one", "0 rejected, "), ("at-most-one", "0 completed, ")] {
+        let mut policy = policy_of("ServiceRequest", race(behaviour));
+        policy.offers_max = 1;
+        let mut world = World::with(policy);
+        let order = world.submit(referral());
+        world.report(&order, 6, "Organization/x", Act::Claim, 1).unwrap();
+        world.report(&order, 6, "Organization/x", Act::Failed, 2).unwrap();
+        assert!(world.states(&order).starts_with(end), "{behaviour}: {}", world.states(&order));
+    }
 }

@@ -6,7 +6,7 @@ use hub_domain::command::{Act, Caller, Command, Entry, Interaction, On};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
 use hub_domain::decision::{Decision, Message, Timer};
 use hub_domain::directory::Lookup;
-use hub_domain::plan::advance::{Move, Standing};
+use hub_domain::plan::advance::{Move, Standing, Told};
 use hub_domain::plan::graph::Graph;
 use hub_domain::plan::run::Run;
 use hub_domain::refusal::Refusal;
@@ -278,7 +278,7 @@ impl World {
     }
 
     /// What the plan of an order would do next, from its head as it is stored, when all of it is looked at.
-    pub(crate) fn left_to_do(&self, order: &str) -> Vec<Move> {
+    pub(crate) fn left_to_do(&self, order: &str, told: &Told) -> Vec<Move> {
         let stored = serde_json::to_string(self.heads[&self.root(order)].run.as_ref().unwrap()).unwrap();
         let run: Run = serde_json::from_str(&stored).unwrap();
         let offered = self.policy.catalogue.find(run.plan.as_deref().unwrap()).unwrap();
@@ -287,7 +287,7 @@ impl World {
         if run.revoked || run.closed || is_over {
             return Vec::new();
         }
-        Standing::new(&graph, &run, self.now).moves()
+        Standing::new(&graph, &run, self.now).told(told).moves()
     }
 
     /// `0 requested, 2 draft, 2.2 requested`: each Task by its step.

@@ -40,6 +40,10 @@ pub(crate) struct Part {
     pub(crate) timing: Option<(u32, Option<u32>)>,
     /// The step that it undoes.
     pub(crate) undoes: Option<u32>,
+    /// It begins only while its request is not routine.
+    pub(crate) starts: bool,
+    /// It stops once its request is wanted as soon as possible.
+    pub(crate) stops: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +70,7 @@ impl Parts {
         let mut plan = Self { parts: Vec::new(), ties: Vec::new() };
         plan.grow(chance, 0, 0, Some("all"));
         plan.undo(chance);
+        plan.ask(chance);
         for _ in 0..chance.of(6) {
             let any = |chance: &mut Chance| chance.of(plan.parts.len()) as u32 + 1;
             let tie = Tie {
@@ -98,6 +103,8 @@ impl Parts {
             applies: number == 1 || !chance.one_in(8),
             timing: chance.one_in(6).then(|| (chance.of(3) as u32, chance.one_in(2).then_some(5))),
             undoes: None,
+            starts: false,
+            stops: false,
         });
         if behaviour.is_some() {
             for _ in 0..1 + chance.of(3) {
@@ -127,7 +134,28 @@ impl Parts {
                     applies: true,
                     timing: None,
                     undoes: Some(undone),
+                    starts: false,
+                    stops: false,
                 });
+            }
+        }
+    }
+
+    /// Some parts begin, or stop, by a condition. Who stops in a unit may still end what is to be undone: that is another
+    /// story.
+    fn ask(&mut self, chance: &mut Chance) {
+        let is_within = |plan: &Self, number: u32, above: u32| {
+            std::iter::successors(Some(number), |n| plan.parts.get(n.checked_sub(1)? as usize).map(|part| part.parent))
+                .any(|n| n == above)
+        };
+        for number in 2..=self.parts.len() as u32 {
+            let units = self.parts.iter().filter(|part| is_unit(part.behaviour)).map(|part| part.number);
+            let meets = |unit: u32| is_within(self, number, unit) || is_within(self, unit, number);
+            let is_free = !units.into_iter().any(meets);
+            let (starts, stops) = (chance.one_in(6), chance.one_in(8) && is_free);
+            let part = &mut self.parts[number as usize - 1];
+            if part.undoes.is_none() {
+                (part.starts, part.stops) = (starts, stops);
             }
         }
     }
@@ -178,8 +206,15 @@ impl Parts {
         if part.optional {
             action["requiredBehavior"] = "could".into();
         }
-        if !part.applies {
-            action["condition"] = json!([{ "kind": "applicability", "expression": { "expression": "false" } }]);
+        let conditions = [
+            (!part.applies).then_some(("applicability", "false")),
+            part.starts.then_some(("start", "priority = 'urgent' or priority = 'asap'")),
+            part.stops.then_some(("stop", "priority = 'asap'")),
+        ];
+        let asked = |(kind, text): &(&str, &str)| json!({ "kind": kind, "expression": { "expression": text } });
+        let conditions: Vec<Value> = conditions.iter().flatten().map(asked).collect();
+        if !conditions.is_empty() {
+            action["condition"] = conditions.into();
         }
         match part.timing {
             None => {}

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use hub_domain::decide::Policy;
+use hub_domain::plan::advance::Told;
 use hub_domain::workflow::{Catalogue, Offered};
 use schemas::message::Act;
+use schemas::plan::ConditionKind;
+use serde_json::json;
 
-use crate::proof::parts::{Chance, Parts};
-use crate::proof::reference::{End, Fate, Outcome, Reference};
+use crate::proof::parts::{Chance, Part, Parts};
+use crate::proof::reference::{End, Fate, Outcome, Reference, Urgency};
 use crate::world::{World, referral};
 
 /// Between two events, so that no sum of them is a sum of hours.
@@ -54,7 +57,8 @@ impl Case<'_> {
             0 => self.withdraw(End::Cancelled)?,
             1 => self.withdraw(End::Completed)?,
             2..=4 => self.hold()?,
-            5..=12 => self.time_passes(1 + chance.of(3) as u64)?,
+            5 | 6 => self.is_wanted([Urgency::Routine, Urgency::Urgent, Urgency::Asap][chance.of(3)])?,
+            7..=13 => self.time_passes(1 + chance.of(3) as u64)?,
             _ => {
                 let able: Vec<u32> = self.able();
                 if able.is_empty() {
@@ -111,6 +115,33 @@ impl Case<'_> {
         Ok(())
     }
 
+    /// The placer says how urgent it is.
+    fn is_wanted(&mut self, urgency: Urgency) -> Held {
+        let code = match urgency {
+            Urgency::Routine => "routine",
+            Urgency::Urgent => "urgent",
+            Urgency::Asap => "asap",
+        };
+        self.reference.urgency = urgency;
+        self.story.push(code.to_owned());
+        let set = self.world.set(&self.order, json!({ "priority": code }));
+        set.map_err(|refusal| format!("{code} is refused: {refusal:?}"))?;
+        self.reference.settle(self.world.now());
+        Ok(())
+    }
+
+    /// What the conditions say.
+    fn told(&self) -> Told {
+        let urgency = self.reference.urgency;
+        let of = |part: &Part| {
+            let starts = (part.starts && urgency > Urgency::Routine).then_some(ConditionKind::Start);
+            let stops = (part.stops && urgency == Urgency::Asap).then_some(ConditionKind::Stop);
+            let number = part.number as usize;
+            [starts, stops].into_iter().flatten().map(move |kind| (number, kind))
+        };
+        Told { holding: self.plan.parts.iter().flat_map(of).collect() }
+    }
+
     fn withdraw(&mut self, end: End) -> Held {
         let status = if end == End::Completed { "completed" } else { "revoked" };
         self.story.push(status.to_owned());
@@ -125,6 +156,10 @@ impl Case<'_> {
     fn comes_to_its_end(mut self) -> Held {
         if self.reference.held && self.reference.end.is_none() && !self.withdrawn {
             self.hold()?;
+            self.agrees()?;
+        }
+        if self.reference.end.is_none() && !self.withdrawn {
+            self.is_wanted(Urgency::Urgent)?;
             self.agrees()?;
         }
         for _ in 0..DILIGENT_LIMIT {
@@ -169,7 +204,8 @@ impl Case<'_> {
             Fate::Started => status == Some("in-progress"),
             Fate::Done => status == Some("completed"),
             Fate::Failed => matches!(status, Some("failed" | "rejected")),
-            Fate::Dropped => matches!(status, None | Some("cancelled")),
+            Fate::Dropped | Fate::Stopped => matches!(status, None | Some("cancelled")),
+            Fate::Left => status == Some("in-progress"),
             Fate::Absent => status.is_none(),
         };
         if !fits {
@@ -197,7 +233,7 @@ impl Case<'_> {
 
     /// From what is kept of it alone, nothing more follows: whoever goes on from here goes on alike.
     fn is_settled(&self) -> Held {
-        let left = self.world.left_to_do(&self.order);
+        let left = self.world.left_to_do(&self.order, &self.told());
         if left.is_empty() { Ok(()) } else { Err(format!("this was left undone: {left:?}")) }
     }
 

@@ -19,6 +19,9 @@ pub(crate) enum Fate {
     Failed,
     /// Its plan does without it.
     Dropped,
+    /// By its condition nothing is wanted of it any more; and whoever is at it still is asked to leave.
+    Stopped,
+    Left,
     /// It never applied.
     Absent,
 }
@@ -53,11 +56,20 @@ pub(crate) enum End {
     Cancelled,
 }
 
+/// Of the request: what the conditions ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(crate) enum Urgency {
+    Routine,
+    Urgent,
+    Asap,
+}
+
 pub(crate) struct Reference<'a> {
     plan: &'a Parts,
     pub(crate) steps: BTreeMap<u32, Step>,
     begun: Time,
     pub(crate) held: bool,
+    pub(crate) urgency: Urgency,
     pub(crate) end: Option<End>,
 }
 
@@ -68,7 +80,7 @@ impl<'a> Reference<'a> {
             (part.number, Step { fate, released: None, started: None, ended: None })
         };
         let steps = plan.steps().map(blank).collect();
-        let mut new = Self { plan, steps, begun: now, held: false, end: None };
+        let mut new = Self { plan, steps, begun: now, held: false, urgency: Urgency::Routine, end: None };
         new.settle(now);
         new
     }
@@ -93,7 +105,7 @@ impl<'a> Reference<'a> {
                 step.fate = Fate::Dropped;
             }
         }
-        if !self.steps.values().any(|step| step.fate == Fate::Started) {
+        if !self.steps.values().any(|step| matches!(step.fate, Fate::Started | Fate::Left)) {
             self.end = Some(end);
         }
     }
@@ -181,7 +193,10 @@ impl<'a> Reference<'a> {
         if self.outcome(1) != Outcome::Open {
             return None;
         }
+        let is_stopped = self.urgency == Urgency::Asap && self.line(number).any(|n| self.plan.part(n).stops);
         match self.steps[&number].fate {
+            Fate::Waiting | Fate::Offered | Fate::Claimed if is_stopped => Some(Fate::Stopped),
+            Fate::Started if is_stopped => Some(Fate::Left),
             Fate::Waiting => match self.begin(number) {
                 Begin::Never => Some(Fate::Dropped),
                 Begin::At(time) if time <= now && !self.held => Some(Fate::Offered),
@@ -206,7 +221,7 @@ impl<'a> Reference<'a> {
         }
         let Some(behaviour) = self.plan.part(number).behaviour else {
             return match self.steps[&number].fate {
-                Fate::Absent => Outcome::Absent,
+                Fate::Absent | Fate::Stopped | Fate::Left => Outcome::Absent,
                 Fate::Done => Outcome::Achieved,
                 Fate::Failed | Fate::Dropped => Outcome::Lost,
                 _ => Outcome::Open,
@@ -218,12 +233,21 @@ impl<'a> Reference<'a> {
             .map(|child| (child, self.outcome(child.number)))
             .filter(|(_, outcome)| *outcome != Outcome::Absent)
             .collect();
-        let is_race = matches!(behaviour, "exactly-one" | "at-most-one")
+        let is_exclusive = matches!(behaviour, "exactly-one" | "at-most-one");
+        let is_race = is_exclusive
             && !self.plan.part(number).in_sequence
             && children.iter().any(|(child, _)| self.is_taken(child.number));
         // Of a race that was decided only the winner counts.
         let counts = |child: &Part| !is_race || self.is_taken(child.number);
         let children: Vec<(&Part, Outcome)> = children.into_iter().filter(|(child, _)| counts(child)).collect();
+        // A branch that nobody took was not chosen.
+        let is_left =
+            |child: &Part| is_exclusive && !self.plan.part(number).in_sequence && !self.is_taken(child.number);
+        let chosen = |(child, outcome): (&'a Part, Outcome)| match outcome {
+            Outcome::Achieved if is_left(child) => (child, Outcome::Lost),
+            _ => (child, outcome),
+        };
+        let children: Vec<(&Part, Outcome)> = children.into_iter().map(chosen).collect();
         let any = |wanted: Outcome| children.iter().any(|(_, outcome)| *outcome == wanted);
         let is_lost = self.is_lost(number);
         match behaviour {
@@ -250,6 +274,12 @@ impl<'a> Reference<'a> {
         self.steps.iter().filter(move |(n, _)| self.line(**n).any(|above| above == number)).map(|(_, step)| step)
     }
 
+    /// What was stopped is no part of its group any more.
+    fn wanted_of(&self, number: u32) -> impl Iterator<Item = &Step> {
+        let is_step = self.plan.part(number).behaviour.is_none();
+        self.steps_of(number).filter(move |step| is_step || !matches!(step.fate, Fate::Stopped | Fate::Left))
+    }
+
     fn has_begun(&self, number: u32) -> bool {
         self.steps_of(number).any(|step| matches!(step.fate, Fate::Claimed | Fate::Started | Fate::Done | Fate::Failed))
     }
@@ -269,6 +299,9 @@ impl<'a> Reference<'a> {
         let above = if part.parent == 0 { Begin::At(self.begun) } else { self.begin(part.parent) };
         let mut all = vec![above, self.chosen(number)];
         all.extend(self.waits(number).map(|wait| self.after(&wait)));
+        if part.starts && self.urgency == Urgency::Routine {
+            all.push(Begin::NotYet);
+        }
         if let (Some((low, _)), Begin::At(from)) = (part.timing, above) {
             all.push(Begin::At(from + Time::from(low) * HOUR));
         }
@@ -326,9 +359,9 @@ impl<'a> Reference<'a> {
 
     fn time(&self, wait: &Wait) -> Option<Time> {
         match wait.event {
-            Event::Released => self.steps_of(wait.on).filter_map(|step| step.released).min(),
+            Event::Released => self.wanted_of(wait.on).filter_map(|step| step.released).min(),
             Event::Started => self
-                .steps_of(wait.on)
+                .wanted_of(wait.on)
                 .filter_map(|step| step.started.or(step.ended.filter(|_| step.fate == Fate::Done)))
                 .min(),
             Event::Ended => self.ended(wait.on).filter(|_| self.outcome(wait.on) == Outcome::Achieved),
