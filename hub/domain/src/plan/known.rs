@@ -80,8 +80,8 @@ impl Known {
             has_begun: is_done || is_failed || is_busy || task.started.is_some() || task.begun,
             released: task.released,
             started: task.started.or(task.ended.filter(|_| is_done)),
-            // What was cancelled did not come to its end.
-            ended: task.ended.filter(|_| task.status != Some(TaskStatus::Cancelled)),
+            // What was cancelled did not come to its end, and nobody waits for that of what is not wanted any more.
+            ended: task.ended.filter(|_| task.status != Some(TaskStatus::Cancelled) && !task.withdrawn),
             ..Self::default()
         }
     }
@@ -96,6 +96,8 @@ impl Known {
         let (mut all, mut of_taken) = (Counts::default(), Counts::default());
         let mut first = None;
         let is_race = node.selection.is_exclusive() && !node.in_sequence;
+        // Whoever was asked to leave may still be there.
+        group.is_busy = node.children.iter().any(|child| known[*child].is_busy);
         // What is idle is no part of it any more.
         for child in node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle) {
             // A branch of a race that nobody took was not chosen, whatever else may be said of it.
@@ -107,7 +109,6 @@ impl Known {
                 of_taken.count(child, false);
                 group.taken += 1;
             }
-            group.is_busy |= child.is_busy;
             group.has_begun |= child.has_begun;
             group.released = earlier(group.released, child.released);
             group.started = earlier(group.started, child.started);

@@ -77,7 +77,7 @@ impl Case<'_> {
         let held = self.reference.held;
         let able = |fate: Fate| match fate {
             Fate::Offered | Fate::Claimed => !held,
-            Fate::Started => true,
+            Fate::Started | Fate::Left => true,
             _ => false,
         };
         self.reference.steps.iter().filter(|(_, step)| able(step.fate)).map(|(number, _)| *number).collect()
@@ -87,6 +87,7 @@ impl Case<'_> {
         let (act, fate) = match (self.reference.steps[&number].fate, badly) {
             (Fate::Offered, _) => (Act::Claim, Fate::Claimed),
             (Fate::Claimed, false) => (Act::InProgress, Fate::Started),
+            (Fate::Left, _) => (Act::Failed, Fate::Stopped),
             (Fate::Started, false) => (Act::Completed, Fate::Done),
             _ => (Act::Failed, Fate::Failed),
         };
@@ -204,7 +205,8 @@ impl Case<'_> {
             Fate::Started => status == Some("in-progress"),
             Fate::Done => status == Some("completed"),
             Fate::Failed => matches!(status, Some("failed" | "rejected")),
-            Fate::Dropped | Fate::Stopped => matches!(status, None | Some("cancelled")),
+            Fate::Dropped => matches!(status, None | Some("cancelled")),
+            Fate::Stopped => matches!(status, None | Some("cancelled" | "failed")),
             Fate::Left => status == Some("in-progress"),
             Fate::Absent => status.is_none(),
         };

@@ -19,9 +19,9 @@ pub(crate) enum Fate {
     Failed,
     /// Its plan does without it.
     Dropped,
-    /// By its condition nothing is wanted of it any more; and whoever is at it still is asked to leave.
-    Stopped,
+    /// By its condition nothing is wanted of it any more, but somebody is still there, who was asked to leave; and then not.
     Left,
+    Stopped,
     /// It never applied.
     Absent,
 }
@@ -289,7 +289,7 @@ impl<'a> Reference<'a> {
     }
 
     fn is_busy(&self, number: u32) -> bool {
-        self.steps_of(number).any(|step| matches!(step.fate, Fate::Claimed | Fate::Started))
+        self.steps_of(number).any(|step| matches!(step.fate, Fate::Claimed | Fate::Started | Fate::Left))
     }
 
     // ---- when a part may begin
