@@ -28,6 +28,8 @@ pub const DAYS_OF_CYCLE: &str = "http://hl7.org/fhir/StructureDefinition/timing-
 pub const IN_SEQUENCE: &str = "urn:fhir-workflow-hub:extension:in-sequence";
 /// Names the action that undoes one, when the unit that it is a part of fails after it was done.
 pub const UNDONE_BY: &str = "urn:fhir-workflow-hub:extension:undone-by";
+/// Names the step that chooses among the branches of a choice: what it brings names those that come.
+pub const CHOSEN_BY: &str = "urn:fhir-workflow-hub:extension:chosen-by";
 /// The code system of the kinds of work: the queues' names.
 pub const WORK: &str = "urn:fhir-workflow-hub:work";
 
@@ -91,6 +93,8 @@ pub struct Action {
     pub related: Vec<Related>,
     /// The name of the action that undoes it.
     pub undone_by: Option<String>,
+    /// Of a choice, the name of the step that chooses.
+    pub chosen_by: Option<String>,
     /// What an orchestration asks for with this step: a Reference to a request.
     pub resource: Option<Value>,
     /// The same where the plan says it itself, since a definition describes it.

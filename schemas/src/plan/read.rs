@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::carried::{actors_of, work_of};
 use super::when::{self, OFFSET, micros};
 use super::{
-    ANSWER_WITHIN, Action, CodeFilter, Condition, ConditionKind, DAYS_OF_CYCLE, FROM_DIRECTORY, IN_SEQUENCE, PER_ITEM,
-    Plan, Related, Relationship, Repeat, Required, Selection, Trigger, UNDONE_BY, WORK, When, Window,
+    ANSWER_WITHIN, Action, CHOSEN_BY, CodeFilter, Condition, ConditionKind, DAYS_OF_CYCLE, FROM_DIRECTORY, IN_SEQUENCE,
+    PER_ITEM, Plan, Related, Relationship, Repeat, Required, Selection, Trigger, UNDONE_BY, WORK, When, Window,
 };
 use crate::outcome::{Issue, IssueType};
 use crate::resource::{Body, Kind, list};
@@ -113,7 +113,8 @@ impl Reader<'_> {
             repeat: self.repeat(value, path),
             days: self.days(value, path),
             related: self.related(value, path),
-            undone_by: self.undone_by(value, path),
+            undone_by: self.names(value, UNDONE_BY, path),
+            chosen_by: self.names(value, CHOSEN_BY, path),
             resource: value.get("resource").cloned(),
             option: self.option(value),
             values: self.values(value, path),
@@ -169,6 +170,11 @@ impl Reader<'_> {
         if said.is_some() && !selection.is_certain() && !is_group {
             self.fault(IssueType::Invariant, &path, "there is nothing to choose from: this action has no actions");
         }
+        let is_chosen = members(value, "extension").any(|extension| extension["url"] == CHOSEN_BY);
+        if is_chosen && (selection.is_certain() || has_mark(value, IN_SEQUENCE)) {
+            let text = format!("a step chooses among the branches of a choice, and all at once ({CHOSEN_BY})");
+            self.fault(IssueType::Invariant, &path, text);
+        }
         if has_mark(value, IN_SEQUENCE) && selection.is_certain() {
             self.fault(IssueType::Invariant, &path, format!("only a choice is offered in sequence ({IN_SEQUENCE})"));
         }
@@ -197,11 +203,12 @@ impl Reader<'_> {
         within
     }
 
-    fn undone_by(&mut self, value: &Value, path: &str) -> Option<String> {
-        let said = members(value, "extension").find(|extension| extension["url"] == UNDONE_BY)?;
+    /// Another action, by an extension.
+    fn names(&mut self, value: &Value, url: &str, path: &str) -> Option<String> {
+        let said = members(value, "extension").find(|extension| extension["url"] == url)?;
         let name = said["valueString"].as_str();
         if name.is_none() {
-            let text = format!("{UNDONE_BY} is a valueString: the id of an action");
+            let text = format!("{url} is a valueString: the id of an action");
             self.fault(IssueType::Value, &format!("{path}.extension"), text);
         }
         name.map(str::to_owned)

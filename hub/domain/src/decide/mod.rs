@@ -9,6 +9,7 @@ mod bound;
 mod broker;
 mod callback;
 mod change;
+mod choice;
 mod condition;
 mod criteria;
 mod definitions;

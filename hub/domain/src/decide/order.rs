@@ -148,6 +148,7 @@ impl<'d, 'a> Order<'d, 'a> {
         };
         let id = TaskId { root: self.root, step: leaf as u32, occurrence: 1 };
         let mut body = asked.work_item(id, status, &Step { action, item: node.item }, self.draft.now());
+        self.show_branches(leaf, &mut body);
         body.extend(whom.owner());
         part.iter().for_each(|part| point_to(&mut body, part));
         until.into_iter().for_each(|until| set_bound(&mut body, until, self.draft.now()));
@@ -182,6 +183,7 @@ impl<'d, 'a> Order<'d, 'a> {
     pub(crate) fn note(&mut self, step: usize, to: TaskStatus, body: &Body) {
         let now = self.draft.now();
         let documented = body.get("statusReason").is_some();
+        let chosen = if to == TaskStatus::Completed { self.chosen(step, body) } else { Vec::new() };
         let state = self.state(step);
         state.status = Some(to);
         match to {
@@ -189,6 +191,7 @@ impl<'d, 'a> Order<'d, 'a> {
             TaskStatus::InProgress => state.started = state.started.or(Some(now)),
             _ if to.is_terminal() => {
                 state.ended = Some(now);
+                state.chosen = chosen;
                 state.documented = documented;
             }
             _ => {}

@@ -265,8 +265,11 @@ impl<'a> Standing<'a> {
             true => this.achieved == Some(false) || (group.achieved == Some(true) && this.achieved.is_none()),
             false => is_exclusive && group.taken > usize::from(this.taken > 0),
         };
+        let chooser = self.graph.nodes[parent].chooser.and_then(|chooser| self.task(chooser));
+        let chosen = chooser.filter(|task| task.status == Some(TaskStatus::Completed)).map(|task| &task.chosen);
+        let is_left_out = chosen.is_some_and(|chosen| !chosen.contains(&(node as u32)));
         match () {
-            () if is_over => Opens::Never(NOT_SELECTED),
+            () if is_over || is_left_out => Opens::Never(NOT_SELECTED),
             () if group.is_lost_unit => Opens::Never(UNIT_LOST),
             () if group.turn.is_some_and(|turn| turn != node) => Opens::NotYet,
             () => Opens::From(Timestamp::default()),

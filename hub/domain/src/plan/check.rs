@@ -29,6 +29,7 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
     if faults.issues.is_empty() {
         let graph = Graph::bind(plan, 1);
         faults.undoing(&graph);
+        faults.choosing(&graph);
         faults.impossible(&graph);
         if faults.issues.is_empty() {
             faults.cycle(&graph);
@@ -167,7 +168,8 @@ impl<'a> Faults<'a> {
                     self.fault(IssueType::NotFound, &path, format!("there is no action {}", related.target));
                 }
             }
-            if let Some(name) = action.undone_by.as_ref().filter(|name| !self.places.contains_key(name.as_str())) {
+            let named = action.undone_by.iter().chain(&action.chosen_by);
+            for name in named.filter(|name| !self.places.contains_key(name.as_str())).collect::<Vec<_>>() {
                 self.fault(IssueType::NotFound, &format!("{path}.extension"), format!("there is no action {name}"));
             }
             self.relations(&action.actions, &format!("{path}.action"));
@@ -196,6 +198,18 @@ impl<'a> Faults<'a> {
                 self.fault(IssueType::Invariant, "action", text);
             } else if !graph.upwards(undone).any(is_unit) {
                 let text = format!("{undone_name} is never undone: it is no part of a unit (all-or-none)");
+                self.fault(IssueType::Invariant, "action", text);
+            }
+        }
+    }
+
+    /// Who chooses is a step, and none of what is chosen among.
+    fn choosing(&mut self, graph: &Graph) {
+        for (node, chooser) in (0..).zip(&graph.nodes).filter_map(|(n, node)| Some((n, node.chooser?))) {
+            let is_within = graph.upwards(chooser).any(|n| n == node);
+            if !graph.is_leaf(chooser) || is_within || graph.nodes[chooser].undoes.is_some() {
+                let (name, chooser) = (name(graph, node), name(graph, chooser));
+                let text = format!("{chooser} chooses what comes of {name}: a step does that, which is no part of it");
                 self.fault(IssueType::Invariant, "action", text);
             }
         }

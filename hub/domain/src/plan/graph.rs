@@ -51,6 +51,8 @@ pub struct Node {
     pub in_sequence: bool,
     /// The step that it undoes: it comes only when that is to be undone.
     pub undoes: Option<usize>,
+    /// The step that chooses among its branches.
+    pub chooser: Option<usize>,
     /// When it may begin by itself.
     pub when: Option<When>,
     pub selection: Selection,
@@ -116,6 +118,7 @@ impl Graph {
             is_repeated: false,
             in_sequence: false,
             undoes: None,
+            chooser: None,
             when: None,
             selection: Selection::All,
             required: Required::Must,
@@ -172,6 +175,7 @@ impl Graph {
             is_repeated: false,
             in_sequence: action.in_sequence,
             undoes: None,
+            chooser: None,
             when: action.when,
             selection: action.selection,
             required: action.required,
@@ -209,7 +213,8 @@ impl Graph {
     fn tie(&mut self) {
         let actions: Vec<Option<Arc<Action>>> = self.nodes.iter().map(|node| node.action.clone()).collect();
         let mut called: HashMap<&str, Vec<usize>> = HashMap::new();
-        if actions.iter().flatten().any(|action| !action.related.is_empty() || action.undone_by.is_some()) {
+        let is_named = |action: &Arc<Action>| action.undone_by.is_some() || action.chosen_by.is_some();
+        if actions.iter().flatten().any(|action| !action.related.is_empty() || is_named(action)) {
             for (n, action) in actions.iter().enumerate() {
                 for name in action.iter().flat_map(|action| &action.names) {
                     called.entry(name).or_default().push(n);
@@ -230,6 +235,13 @@ impl Graph {
             for target in undoing.flat_map(|all| self.nearest(from, all)).collect::<Vec<_>>() {
                 self.nodes[target].undoes = Some(from);
                 self.is_undoing = true;
+            }
+            let choosing = action.iter().filter_map(|action| called.get(action.chosen_by.as_deref()?));
+            for target in choosing.flat_map(|all| self.nearest(from, all)).collect::<Vec<_>>() {
+                self.nodes[from].chooser = Some(target);
+                for branch in self.nodes[from].children.clone() {
+                    self.wait(branch, target, Event::Ended, Window::default());
+                }
             }
         }
     }

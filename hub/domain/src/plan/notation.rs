@@ -39,6 +39,7 @@ enum Has {
     Joined,
     Asked,
     Begun,
+    Chosen,
 }
 
 impl Has {
@@ -125,7 +126,8 @@ impl Writer {
             | Has::Calls.when(task.calls)
             | Has::Joined.when(task.joined.is_some())
             | Has::Asked.when(!task.asked.is_empty())
-            | Has::Begun.when(task.begun);
+            | Has::Begun.when(task.begun)
+            | Has::Chosen.when(!task.chosen.is_empty());
         self.number(head);
         [task.released, task.started, task.ended].into_iter().flatten().for_each(|time| self.time(time));
         if task.sequence > 0 {
@@ -147,6 +149,10 @@ impl Writer {
         if !task.asked.is_empty() {
             self.number(task.asked.len() as u64);
             task.asked.iter().for_each(|whom| self.text(whom));
+        }
+        if !task.chosen.is_empty() {
+            self.number(task.chosen.len() as u64);
+            task.chosen.iter().for_each(|branch| self.number((*branch).into()));
         }
     }
 
@@ -226,6 +232,10 @@ impl Reader<'_> {
         if has(Has::Asked) {
             let many = self.small()?;
             task.asked = (0..many).map(|_| self.text()).collect::<Option<_>>()?;
+        }
+        if has(Has::Chosen) {
+            let many = self.small()?;
+            task.chosen = (0..many).map(|_| self.small()).collect::<Option<_>>()?;
         }
         Some(())
     }
@@ -312,6 +322,7 @@ mod tests {
             until: at(-1),
             late: true,
             begun: true,
+            chosen: vec![7, 70_000],
             released: at(1_790_000_000_000_000),
             started: at(1_790_000_000_000_000),
             ended: at(1_790_000_060_000_000),

@@ -71,6 +71,8 @@ pub struct TaskState {
     pub until: Option<Timestamp>,
     /// That time has passed, and it was said.
     pub late: bool,
+    /// It chose among branches, and this is what it chose: their numbers.
+    pub chosen: Vec<u32>,
     /// Somebody had taken an earlier offer of it.
     pub begun: bool,
     pub released: Option<Timestamp>,

@@ -336,3 +336,37 @@ fn a_branch_of_a_race_that_nobody_took_is_not_chosen_when_the_winner_fails() {
         assert!(world.states(&order).starts_with(end), "{behaviour}: {}", world.states(&order));
     }
 }
+
+#[test]
+fn a_step_chooses_which_branches_come() {
+    let by = json!([{ "url": "urn:fhir-workflow-hub:extension:chosen-by", "valueString": "ask" }]);
+    let choice = |behaviour: &str| {
+        let branches = ["knee", "hip", "back"].map(|id| step(id, json!({})));
+        json!([step("ask", json!({})), { "id": "which", "selectionBehavior": behaviour, "extension": by, "action": branches }])
+    };
+    // 2 ask, 3 which, 4 knee, 5 hip, 6 back
+    for (behaviour, names, then) in [
+        ("exactly-one", &["hip", "back"][..], "4 cancelled, 5 requested, 6 cancelled"),
+        ("one-or-more", &["hip", "back"], "4 cancelled, 5 requested, 6 requested"),
+        ("any", &[], ""),
+        ("exactly-one", &["nothing"], ""),
+    ] {
+        let mut world = world_of(choice(behaviour));
+        let order = world.submit(referral());
+        assert_eq!(world.states(&order), "0 requested, 2 requested", "nothing is on offer before it was chosen");
+        let inputs = world.step_of(&order, 2)["input"].clone();
+        assert_eq!(inputs[1]["valueCoding"], json!({ "code": "hip", "display": "hip" }));
+        world.chooses(&order, 2, "Organization/x", names);
+        let states = world.states(&order);
+        match then {
+            "" if behaviour == "any" => assert_eq!(states, "0 completed, 2 completed"),
+            "" => assert_eq!(states, "0 failed, 2 completed", "what is no branch is not chosen"),
+            then => {
+                let left_out = then.replace("4 cancelled, ", "").replace(", 6 cancelled", "");
+                assert_eq!(states, format!("0 in-progress, 2 completed, {left_out}"), "what was left out has no Task");
+                world.does(&order, 5, "Organization/x");
+            }
+        }
+        world.check_histories();
+    }
+}

@@ -93,6 +93,26 @@ impl World {
         }
     }
 
+    /// Claims a step and completes it with outputs that name these.
+    pub(crate) fn chooses(&mut self, order: &str, step: u32, who: &str, names: &[&str]) {
+        self.report(order, step, who, Reported::Claim, 1).unwrap();
+        self.completes_with(order, step, who, names, 2).unwrap();
+    }
+
+    pub(crate) fn completes_with(
+        &mut self,
+        order: &str,
+        step: u32,
+        who: &str,
+        names: &[&str],
+        sequence: u32,
+    ) -> Result<(), Refusal> {
+        let mut report = self.said(order, step, 1, who, Reported::Completed, sequence);
+        let output = |name: &&str| json!({ "type": { "text": "branch" }, "valueString": name });
+        report.output = names.iter().map(|name| output(name).as_object().unwrap().clone()).collect();
+        self.commands(Act::Report(report), Caller::Local).map(drop)
+    }
+
     pub(crate) fn report(
         &mut self,
         order: &str,

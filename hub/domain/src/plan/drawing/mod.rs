@@ -109,6 +109,7 @@ fn boxed<'a>(graph: &Graph, number: usize, action: &'a Action) -> Box<'a> {
         Required::MustUnlessDocumented => Some("must unless documented".to_owned()),
     });
     says.extend(graph.nodes[number].undoes.and_then(|n| graph.name(n)).map(|name| format!("undoes {name}")));
+    says.extend(graph.nodes[number].chooser.and_then(|n| graph.name(n)).map(|name| format!("chosen by {name}")));
     says.extend(action.per_item.then(|| "per item".to_owned()));
     says.extend(action.repeat.as_ref().map(|repeat| format!("{} times", repeat.times())));
     says.extend((!action.days.is_empty()).then(|| format!("on days {:?}", action.days)));

@@ -44,6 +44,8 @@ pub(crate) struct Part {
     pub(crate) starts: bool,
     /// It stops once its request is wanted as soon as possible.
     pub(crate) stops: bool,
+    /// Of a choice, the step that chooses.
+    pub(crate) chosen_by: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +73,7 @@ impl Parts {
         plan.grow(chance, 0, 0, Some("all"));
         plan.undo(chance);
         plan.ask(chance);
+        plan.choose(chance);
         for _ in 0..chance.of(6) {
             let any = |chance: &mut Chance| chance.of(plan.parts.len()) as u32 + 1;
             let tie = Tie {
@@ -105,6 +108,7 @@ impl Parts {
             undoes: None,
             starts: false,
             stops: false,
+            chosen_by: None,
         });
         if behaviour.is_some() {
             for _ in 0..1 + chance.of(3) {
@@ -136,7 +140,23 @@ impl Parts {
                     undoes: Some(undone),
                     starts: false,
                     stops: false,
+                    chosen_by: None,
                 });
+            }
+        }
+    }
+
+    /// Among the branches of some choices a step chooses.
+    fn choose(&mut self, chance: &mut Chance) {
+        let steps: Vec<u32> = self.steps().map(|step| step.number).collect();
+        for n in 0..self.parts.len() {
+            let part = &self.parts[n];
+            let is_choice = !part.in_sequence && !matches!(part.behaviour, None | Some("all" | "all-or-none"));
+            if is_choice && chance.one_in(3) {
+                self.parts[n].chosen_by = Some(steps[chance.of(steps.len())]);
+                if Offered::read(&self.json().to_string()).is_err() {
+                    self.parts[n].chosen_by = None;
+                }
             }
         }
     }
@@ -194,6 +214,9 @@ impl Parts {
             }
         }
         let mark = |name: &str| format!("urn:fhir-workflow-hub:extension:{name}");
+        if let Some(by) = part.chosen_by {
+            action["extension"] = json!([{ "url": mark("chosen-by"), "valueString": name(by) }]);
+        }
         if part.in_sequence {
             action["extension"] = json!([{ "url": mark("in-sequence"), "valueBoolean": true }]);
         }

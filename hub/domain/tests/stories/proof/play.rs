@@ -65,7 +65,8 @@ impl Case<'_> {
                     self.time_passes(1)?;
                 } else {
                     let number = able[chance.of(able.len())];
-                    self.acts(number, chance.one_in(4))?;
+                    let badly = chance.one_in(4);
+                    self.acts(number, badly, if self.chooses(number) { chance.of(16) } else { 0 })?;
                 }
             }
         }
@@ -83,7 +84,22 @@ impl Case<'_> {
         self.reference.steps.iter().filter(|(_, step)| able(step.fate)).map(|(number, _)| *number).collect()
     }
 
-    fn acts(&mut self, number: u32, badly: bool) -> Held {
+    fn chooses(&self, number: u32) -> bool {
+        self.plan.parts.iter().any(|group| group.chosen_by == Some(number))
+    }
+
+    /// Of the branches of all choices that a step makes, those of which the bit is set; of a choice of one the first.
+    fn picks(&self, number: u32, bits: usize) -> Vec<u32> {
+        let groups = self.plan.parts.iter().filter(|group| group.chosen_by == Some(number));
+        let of = |group: &Part| {
+            let most = if matches!(group.behaviour, Some("exactly-one" | "at-most-one")) { 1 } else { usize::MAX };
+            let branches = self.plan.children(group.number).map(|child| child.number).enumerate();
+            branches.filter(|(n, _)| bits >> n & 1 == 1).map(|(_, branch)| branch).take(most).collect::<Vec<_>>()
+        };
+        groups.flat_map(of).collect()
+    }
+
+    fn acts(&mut self, number: u32, badly: bool, bits: usize) -> Held {
         let (act, fate) = match (self.reference.steps[&number].fate, badly) {
             (Fate::Offered, _) => (Act::Claim, Fate::Claimed),
             (Fate::Claimed, false) => (Act::InProgress, Fate::Started),
@@ -93,7 +109,14 @@ impl Case<'_> {
         };
         self.story.push(format!("{number}: {act:?}"));
         let sequence = self.story.len() as u32;
-        let reported = self.world.report(&self.order, number, WHO, act, sequence);
+        let picks = if act == Act::Completed { self.picks(number, bits) } else { Vec::new() };
+        let names: Vec<String> = picks.iter().map(|pick| format!("p{pick}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let reported = match names.is_empty() {
+            true => self.world.report(&self.order, number, WHO, act, sequence),
+            false => self.world.completes_with(&self.order, number, WHO, &names, sequence),
+        };
+        self.reference.picks.insert(number, picks);
         reported.map_err(|refusal| format!("step {number} refuses {act:?}: {refusal:?}"))?;
         self.reference.happens(number, fate, self.world.now());
         Ok(())
@@ -168,7 +191,7 @@ impl Case<'_> {
                 return Ok(());
             }
             match self.able().first() {
-                Some(number) => self.acts(*number, false)?,
+                Some(number) => self.acts(*number, false, 1)?,
                 None => self.time_passes(4)?,
             }
             self.agrees()?;

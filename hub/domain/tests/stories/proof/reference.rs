@@ -68,6 +68,8 @@ pub(crate) struct Reference<'a> {
     plan: &'a Parts,
     pub(crate) steps: BTreeMap<u32, Step>,
     begun: Time,
+    /// What each step chose.
+    pub(crate) picks: BTreeMap<u32, Vec<u32>>,
     pub(crate) held: bool,
     pub(crate) urgency: Urgency,
     pub(crate) end: Option<End>,
@@ -80,7 +82,8 @@ impl<'a> Reference<'a> {
             (part.number, Step { fate, released: None, started: None, ended: None })
         };
         let steps = plan.steps().map(blank).collect();
-        let mut new = Self { plan, steps, begun: now, held: false, urgency: Urgency::Routine, end: None };
+        let mut new =
+            Self { plan, steps, begun: now, picks: BTreeMap::new(), held: false, urgency: Urgency::Routine, end: None };
         new.settle(now);
         new
     }
@@ -327,7 +330,10 @@ impl<'a> Reference<'a> {
         let is_open = |other: &Part| self.outcome(other.number) == Outcome::Open;
         let is_achieved = |other: &Part| self.outcome(other.number) == Outcome::Achieved;
         let is_unsettled = |other: &Part| is_open(other) || self.is_busy(other.number);
+        let is_made = |by: u32| self.steps[&by].fate == Fate::Done;
+        let is_picked = |by: u32| self.picks.get(&by).is_some_and(|picks| picks.contains(&number));
         match () {
+            () if group.chosen_by.is_some_and(|by| is_made(by) && !is_picked(by)) => Begin::Never,
             () if group.in_sequence && self.outcome(number) == Outcome::Lost => Begin::Never,
             () if group.in_sequence && is_open(part) && others().any(is_achieved) => Begin::Never,
             () if group.in_sequence && others().any(|o| before(o) && is_unsettled(o)) => Begin::NotYet,
@@ -340,7 +346,10 @@ impl<'a> Reference<'a> {
 
     /// What this one itself waits for.
     fn waits(&self, number: u32) -> impl Iterator<Item = Wait> {
-        self.plan.ties.iter().flat_map(|tie| tie.starts()).filter(move |wait| wait.who == number)
+        let parent = self.plan.part(number).parent;
+        let by = if parent == 0 { None } else { self.plan.part(parent).chosen_by };
+        let choice = by.map(|on| Wait { who: number, on, event: Event::Ended, low: 0, high: None });
+        self.plan.ties.iter().flat_map(|tie| tie.starts()).filter(move |wait| wait.who == number).chain(choice)
     }
 
     fn ends(&self, number: u32) -> impl Iterator<Item = Wait> {
