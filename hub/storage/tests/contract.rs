@@ -22,6 +22,8 @@ mod place;
 mod queues;
 #[path = "contract/reads.rs"]
 mod reads;
+#[path = "contract/refused.rs"]
+mod refused;
 #[path = "contract/retention.rs"]
 mod retention;
 #[path = "contract/schema.rs"]
@@ -143,6 +145,9 @@ contract! {
         a_wide_link_is_followed_from_what_is_narrow,
         paging_over_a_link_joins_up,
         what_points_to_a_resource_is_told_for_all_types_at_once,
+    }
+    refused {
+        what_is_refused_has_not_read_much_more,
     }
     bound {
         no_task_search_reads_more_than_five_times_its_page,

@@ -18,9 +18,12 @@ use crate::indexed::{self, Indexed, State, ToIndex};
 use crate::rows::RangeRow;
 
 const STATES: &str = "-- indexed\nSELECT kind, elements, coming, seq FROM indexed";
+/// The first that is not before a type is found by an index. One of just that type would be looked for in all rows, for
+/// each type that has none, once the planner knows that most rows are of few types.
 const STORED: &str = "-- stored_types
     SELECT n.kind FROM unnest($1::text[]) AS n (kind)
-     WHERE EXISTS (SELECT 1 FROM resource AS r WHERE r.kind = n.kind) OR n.kind = 'Task' AND EXISTS (SELECT 1 FROM task)";
+     WHERE n.kind = (SELECT r.kind FROM resource AS r WHERE r.kind >= n.kind ORDER BY r.kind LIMIT 1)
+        OR n.kind = 'Task' AND EXISTS (SELECT 1 FROM task)";
 const START: &str = "-- start_indexed
     INSERT INTO indexed (kind, elements, coming, seq)
     SELECT unnest($1::text[]), unnest($2::text[]), '', 0

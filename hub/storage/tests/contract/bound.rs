@@ -186,15 +186,17 @@ async fn what_reads_too_much_is_refused(place: &Place) {
 }
 
 /// Whether the database itself reads as little as the registry says.
-mod honest {
+pub(crate) mod honest {
     use super::*;
 
+    use hub_domain::registry::Page;
     use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 
     /// Rows and index entries that the server touched, by its own counters.
     const TOUCHED: &str = "
         SELECT coalesce(sum(seq_tup_read), 0)::bigint + coalesce(sum(idx_tup_fetch), 0)::bigint
-          FROM pg_stat_user_tables WHERE relname IN ('task', 'search_token', 'search_date')";
+          FROM pg_stat_user_tables
+         WHERE relname IN ('task', 'resource', 'search_token', 'search_date', 'search_value')";
 
     async fn touched(server: &mut PgConnection) -> i64 {
         sqlx::query_scalar(TOUCHED).fetch_one(server).await.unwrap()
@@ -215,12 +217,8 @@ mod honest {
     async fn reads_little(place: &Place, queries: &[Query], server: &mut PgConnection) {
         let one = Options { read_connections: 1, ..options() };
         for query in queries {
-            let registry = place.again(one.clone()).await.registry;
-            let before = touched(server).await;
-            let page = registry.search(query).await.unwrap();
-            registry.close().await;
-            everybody_left(server).await;
-            let rows = touched(server).await - before;
+            let (rows, page) = touched_for(place, one.clone(), query, server).await;
+            let page = page.unwrap();
             // Each candidate is read twice: through the index of its arm, and by its number for the tests; and each
             // arm has looked at one row ahead.
             let allowed = 2 * 5 * i64::from(query.count);
@@ -229,8 +227,23 @@ mod honest {
         }
     }
 
+    /// How much the server touches for a search, and what comes of it. Only its connection may be open.
+    pub(crate) async fn touched_for(
+        place: &Place,
+        options: Options,
+        query: &Query,
+        server: &mut PgConnection,
+    ) -> (i64, Result<Page, Trouble>) {
+        let registry = place.again(options).await.registry;
+        let before = touched(server).await;
+        let page = registry.search(query).await;
+        registry.close().await;
+        everybody_left(server).await;
+        (touched(server).await - before, page)
+    }
+
     /// A connection that has left the list of connections has reported.
-    async fn everybody_left(server: &mut PgConnection) {
+    pub(crate) async fn everybody_left(server: &mut PgConnection) {
         const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
         for _ in 0..1_000 {
@@ -259,6 +272,11 @@ mod honest {
             ("task", "owner = 'a' AND status = 'ready' AND open = 1", "priority, authored, seq"),
             ("search_token", "value = x'a0'", "seq DESC"),
             ("search_date", "param = 1 AND low >= 5", "low, seq"),
+            // All of a type, and all texts of a parameter: until the limit is reached.
+            ("resource", "kind = 'Patient'", "seq DESC"),
+            ("resource", "kind = 'Patient' AND status = 'draft'", "seq DESC"),
+            ("resource", "kind = 'Patient' AND updated > 5", "updated, seq"),
+            ("search_value", "param = 1", "low, seq"),
         ];
         let arm = |(table, given, order): &(&str, &str, &str), limit: &str| {
             let keys = order.trim_end_matches(" DESC");
