@@ -380,7 +380,9 @@ impl<'d, 'a> Order<'d, 'a> {
                 return Ok(false);
             }
             Move::Fail => {
-                let started = self.run().tasks.iter().any(|task| task.started.is_some() || task.begun);
+                let is_done = |task: &TaskState| task.status == Some(TaskStatus::Completed);
+                let is_begun = |task: &TaskState| task.started.is_some() || task.begun || is_done(task);
+                let started = self.run().tasks.iter().any(is_begun);
                 self.end(if started { TaskStatus::Failed } else { TaskStatus::Rejected })?;
                 return Ok(false);
             }
