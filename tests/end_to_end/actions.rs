@@ -1,10 +1,15 @@
 //! What the actions of an orchestration carry: definitions, values, data, deeds.
 
+use schemas::message::Act;
 use serde_json::{Value, json};
 use tests::bodies::With;
-use tests::{Client, World, stories};
+use tests::{Client, Report, World, stories};
 
-stories![an_action_is_what_its_definition_says, a_definition_that_is_not_here_is_refused];
+stories![
+    an_action_is_what_its_definition_says,
+    a_definition_that_is_not_here_is_refused,
+    what_a_step_comes_to_is_given_to_the_next,
+];
 
 /// The same hub, at the base that speaks R5.
 fn r5(hub: &Client) -> Client {
@@ -83,5 +88,43 @@ async fn a_definition_that_is_not_here_is_refused(world: World) {
     assert_eq!(hub.finds("RequestGroup").await.len(), 0, "nothing is kept");
     hub.post("ActivityDefinition", &drug()).await.is(201);
     r5.post("RequestOrchestration", &unknown).await.is(201);
+    hub.closes().await;
+}
+
+async fn what_a_step_comes_to_is_given_to_the_next(world: World) {
+    let hub = world.hub().await;
+    let old = json!({
+        "resourceType": "MedicationRequest", "status": "active", "intent": "proposal",
+        "medicationCodeableConcept": { "text": "Old" }, "subject": { "reference": "Patient/1" },
+    });
+    let old = hub.post("MedicationRequest", &old).await.is(201).reference();
+    hub.post("ActivityDefinition", &drug()).await.is(201);
+    let deed = |code: &str| json!({ "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/action-type", "code": code }] });
+    let steps = json!([
+        { "linkId": "measure", "definitionCanonical": "http://example.org/drug",
+          "output": [{ "id": "dose", "title": "Dose" }] },
+        { "linkId": "give", "definitionCanonical": "http://example.org/drug", "input": [{ "relatedData": "dose" }],
+          "dynamicValue": [{ "path": "note[0].text", "expression": {
+              "language": "text/fhirpath", "expression": "%inputs.value" } }] },
+        { "linkId": "stop", "type": deed("remove"), "resource": { "reference": old },
+          "relatedAction": [{ "targetId": "give", "relationship": "after-end" }] },
+    ]);
+    let order = hub.order_of(&r5(&hub).post("RequestOrchestration", &orchestration(steps)).await.is(201));
+    assert_eq!(order.statuses().await, ["requested", "requested", "draft", "draft"]);
+    let mut pharmacy = hub.worker("pharmacy", "Organization/pharmacy-1").await;
+    let work = pharmacy.claims_next().await;
+    pharmacy.reports(Report::new(&work, Act::Completed, 2).output("dose", "5 mg")).await;
+    let work = pharmacy.claims_next().await;
+    let task = order.tasks().await.swap_remove(2);
+    assert_eq!((work.step.as_str(), &task["input"][0]["valueString"]), ("give", &json!("5 mg")));
+    let asked = hub.reads(task["focus"]["reference"].as_str().unwrap()).await;
+    assert_eq!(asked["note"][0]["text"], "5 mg");
+    pharmacy.ends(&work).await;
+    assert_eq!(hub.reads(&old).await["status"], "active");
+    assert_eq!(pharmacy.fulfils_next().await.step, "stop");
+    assert_eq!(hub.reads(&old).await["status"], "cancelled");
+    order.is("completed").await;
+    order.walked_legally().await;
+    drop(pharmacy);
     hub.closes().await;
 }

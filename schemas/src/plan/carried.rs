@@ -5,17 +5,31 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::read::{Reader, members};
-use super::{Dynamic, WORK};
+use super::{Deed, Dynamic, WORK};
 use crate::outcome::IssueType;
 use crate::resource::Body;
 use crate::task::{is_questionnaire, questionnaire_code};
 
+/// FHIR's codes of what an action does.
+const DEEDS: &str = "http://terminology.hl7.org/CodeSystem/action-type";
+
 impl Reader<'_> {
     /// What its Tasks are called.
-    pub(super) fn code(&self, action: &Value, definition: Option<&str>) -> Option<Value> {
-        let said = action.get("code").map(|code| code.get(0).unwrap_or(code).clone());
-        said.or_else(|| {
-            definition.filter(|of| is_questionnaire(of)).map(|_| questionnaire_code("complete-questionnaire"))
+    pub(super) fn code(&self, action: &Value, definition: Option<&str>, deed: Deed) -> Option<Value> {
+        match action.get("code") {
+            Some(code) => Some(code.get(0).unwrap_or(code).clone()),
+            None if definition.is_some_and(is_questionnaire) => Some(questionnaire_code("complete-questionnaire")),
+            None if deed != Deed::Create => Some(json!({ "coding": [{ "system": DEEDS, "code": deed.code() }] })),
+            None => None,
+        }
+    }
+
+    pub(super) fn deed(&mut self, action: &Value, path: &str) -> Deed {
+        let Some(code) = action.get("type").and_then(code_of) else { return Deed::Create };
+        Deed::parse(code).unwrap_or_else(|| {
+            let text = "what is done here is: create, update, remove, fire-event";
+            self.fault(IssueType::NotSupported, &format!("{path}.type"), text);
+            Deed::Create
         })
     }
 
@@ -50,6 +64,7 @@ impl Reader<'_> {
         let documents = members(action, "documentation")
             .map(|document| json!({ "type": { "text": "documentation" }, "valueRelatedArtifact": document }));
         let mut inputs: Vec<Value> = asked.into_iter().chain(documents).collect();
+        inputs.extend(members(action, "input").filter_map(required));
         for (i, id) in members(action, "goalId").enumerate() {
             match self.goals.iter().find(|goal| goal["id"] == *id) {
                 Some(goal) => {
@@ -63,6 +78,23 @@ impl Reader<'_> {
             .extend(members(action, "goal").map(|goal| json!({ "type": { "text": "goal" }, "valueReference": goal })));
         inputs
     }
+}
+
+/// An input that nobody makes is for the filler to find. R4 has the requirement by itself.
+fn required(input: &Value) -> Option<Value> {
+    let requirement = if input.get("type").is_some() { input } else { input.get("requirement")? };
+    let title = [&input["title"], &input["id"]].into_iter().find_map(Value::as_str).unwrap_or("data");
+    let is_made = input.get("relatedData").is_some();
+    (!is_made).then(|| json!({ "type": { "text": title }, "valueDataRequirement": requirement }))
+}
+
+fn code_of(concept: &Value) -> Option<&str> {
+    concept["coding"].as_array()?.iter().find_map(|coding| coding["code"].as_str())
+}
+
+/// To tell somebody needs no resource.
+pub(super) fn tells_only(kind: &Value) -> bool {
+    code_of(kind) == Some(Deed::FireEvent.code())
 }
 
 /// The queue of a step: the code of [`WORK`] among the roles of its participants.

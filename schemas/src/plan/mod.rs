@@ -2,6 +2,7 @@
 //! `RequestOrchestration.action` share. R5 inside; R4's spellings are read as well.
 
 mod carried;
+mod flow;
 mod read;
 mod when;
 
@@ -101,6 +102,9 @@ pub struct Action {
     pub option: Option<Arc<Body>>,
     /// What is set in it when it is asked for, in this order.
     pub values: Vec<Dynamic>,
+    /// What other steps have come to, that it is given.
+    pub takes: Vec<Taken>,
+    pub deed: Deed,
     /// The canonical or uri of what describes the step.
     pub definition: Option<String>,
     /// What its filler is to know, as `Task.input` has it.
@@ -116,6 +120,46 @@ pub struct Dynamic {
     pub expression: String,
     /// Where the plan has it.
     pub path: String,
+}
+
+/// An output of another action, which is an input of this one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// The name of that action.
+    pub from: String,
+    /// How its Task may call that output: by its id, or its title.
+    pub names: Vec<String>,
+    /// The type of resource that it is, where that is said.
+    pub kind: Option<String>,
+    /// What the input is called.
+    pub title: Option<String>,
+}
+
+/// `action.type`: what is done to what the step names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It is asked for; absent reads so.
+    Create,
+    Update,
+    /// It is withdrawn.
+    Remove,
+    /// Somebody is told.
+    FireEvent,
+}
+
+impl Deed {
+    pub fn parse(code: &str) -> Option<Self> {
+        [Self::Create, Self::Update, Self::Remove, Self::FireEvent].into_iter().find(|deed| deed.code() == code)
+    }
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Remove => "remove",
+            Self::FireEvent => "fire-event",
+        }
+    }
 }
 
 impl Action {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::carried::{actors_of, work_of};
+use super::carried::{actors_of, tells_only, work_of};
+use super::flow::Flow;
 use super::when::{self, OFFSET, micros};
 use super::{
     ANSWER_WITHIN, Action, CHOSEN_BY, CodeFilter, Condition, ConditionKind, DAYS_OF_CYCLE, FROM_DIRECTORY, IN_SEQUENCE,
@@ -22,8 +23,9 @@ const DEFINITIONS: &str = "definitions";
 pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
     let kind = body.get("resourceType").and_then(Value::as_str).unwrap_or("PlanDefinition");
     let (goals, contained) = (list(body, "goal").collect(), list(body, "contained").collect());
-    let mut reader = Reader { issues: Vec::new(), orchestrates: kind != "PlanDefinition", goals, contained };
     let top: Vec<&Value> = list(body, "action").collect();
+    let (orchestrates, flow) = (kind != "PlanDefinition", Flow::of(&top));
+    let mut reader = Reader { issues: Vec::new(), orchestrates, goals, contained, flow };
     if top.is_empty() {
         reader.fault(IssueType::Required, &format!("{kind}.action"), "a plan needs at least one action");
     }
@@ -70,33 +72,36 @@ pub(super) struct Reader<'a> {
     orchestrates: bool,
     pub(super) goals: Vec<&'a Value>,
     pub(super) contained: Vec<&'a Value>,
+    pub(super) flow: Flow<'a>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     pub(super) fn fault(&mut self, code: IssueType, path: &str, text: impl Into<String>) {
         self.issues.push(Issue::error(code, path, text));
     }
 
-    fn actions(&mut self, values: &[&Value], path: &str, above: &Named) -> Vec<Arc<Action>> {
-        let read = |(i, value): (usize, &&Value)| Arc::new(self.action(value, &format!("{path}[{i}]"), above));
+    fn actions(&mut self, values: &[&'a Value], path: &str, above: &Named) -> Vec<Arc<Action>> {
+        let read = |(i, value): (usize, &&'a Value)| Arc::new(self.action(value, &format!("{path}[{i}]"), above));
         values.iter().enumerate().map(read).collect()
     }
 
-    fn action(&mut self, value: &Value, path: &str, above: &Named) -> Action {
+    fn action(&mut self, value: &'a Value, path: &str, above: &Named) -> Action {
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         let mut names: Vec<String> = [text("linkId"), text("id")].into_iter().flatten().collect();
         names.dedup();
         let place = || path.split_once('.').map_or(path, |(_, place)| place).to_owned();
-        let children: Vec<&Value> = members(value, "action").collect();
+        let children: Vec<&'a Value> = members(value, "action").collect();
         let named = Named { work: work_of(value), actors: actors_of(value) }.or(above);
         let definition = ["definitionCanonical", "definitionUri"].into_iter().find_map(text);
         self.parts(value, path, &children, &named, definition.is_some());
         self.cardinality(value, path);
+        let (takes, waits) = self.takes(value, path);
+        let deed = self.deed(value, path);
         Action {
             id: names.first().cloned().unwrap_or_else(place),
             names,
             title: text("title"),
-            code: self.code(value, definition.as_deref()),
+            code: self.code(value, definition.as_deref(), deed),
             work: named.work.clone(),
             actors: named.actors.clone(),
             priority: text("priority"),
@@ -112,13 +117,15 @@ impl Reader<'_> {
             when: self.when(value, path),
             repeat: self.repeat(value, path),
             days: self.days(value, path),
-            related: self.related(value, path),
+            related: self.related(value, path).into_iter().chain(waits).collect(),
             undone_by: self.names(value, UNDONE_BY, path),
             chosen_by: self.names(value, CHOSEN_BY, path),
             resource: value.get("resource").cloned(),
             option: self.option(value),
             values: self.values(value, path),
             inputs: self.inputs(value, path, definition.as_deref()),
+            takes,
+            deed,
             definition,
             actions: self.actions(&children, &format!("{path}.action"), &named),
         }
@@ -126,7 +133,7 @@ impl Reader<'_> {
 
     /// A group has actions, a step has what it asks for: one of both.
     fn parts(&mut self, value: &Value, path: &str, children: &[&Value], named: &Named, is_defined: bool) {
-        let asks = value.get("resource").is_some() || is_defined;
+        let asks = value.get("resource").is_some() || is_defined || value.get("type").is_some_and(tells_only);
         if asks && !children.is_empty() {
             self.fault(IssueType::Invariant, path, "an action has actions, or a resource or definition: not both");
         }

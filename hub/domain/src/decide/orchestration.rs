@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{Plan, WORK};
+use schemas::plan::{Deed, Plan, WORK};
 use schemas::resource::{Body, Key, Kind, Resource, list, text_at};
 use schemas::task::task_code;
 use serde_json::{Map, Value, json};
@@ -21,9 +21,6 @@ use crate::apply;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::Needs;
 use crate::workflow::Offered;
-
-/// Elements of an action that nothing is done by.
-const NOT_DONE: [&str; 2] = ["input", "output"];
 
 /// The plan by which a request is done; none when nobody has one for it.
 pub(super) fn plan_for<'a>(draft: &Draft<'a>, request: &Resource) -> Result<Option<Cow<'a, Offered>>, Stop> {
@@ -94,7 +91,6 @@ impl Reading<'_, '_> {
     }
 
     fn action(&mut self, action: &Body, path: &str, named: bool) -> Body {
-        self.check(action, path);
         let mut action = action.clone();
         let title = ["title", "description", "textEquivalent"].iter().find_map(|name| action.get(*name)).cloned();
         action.extend(title.map(|title| ("title".to_owned(), title)));
@@ -102,8 +98,9 @@ impl Reading<'_, '_> {
         if let Some(inner) = action.get("action").and_then(Value::as_array) {
             let inner = self.actions(inner, &format!("{path}.action"), named);
             action.insert("action".into(), inner.into());
-        } else if action.contains_key("resource") || action.contains_key("definitionCanonical") {
-            let asked = self.option(&action, path);
+        } else {
+            let deed = deed_of(&action);
+            let asked = if deed == Deed::Create { self.option(&action, path) } else { self.kept(&action, deed, path) };
             self.step(&mut action, asked, named, path);
         }
         action
@@ -120,7 +117,7 @@ impl Reading<'_, '_> {
             action.insert("participant".into(), participants.into());
         }
         let Some((kind, option)) = asked else { return };
-        if !action.contains_key("code") {
+        if !action.contains_key("code") && deed_of(action) == Deed::Create {
             action.insert("code".into(), json!([task_code("fulfill")]));
         }
         let urgency = option.get("priority").or_else(|| self.group.body.get("priority")).cloned();
@@ -142,18 +139,6 @@ impl Reading<'_, '_> {
         self.faults.extend(faults.filter(|fault| !is_set || fault.code != IssueType::Required).map(|fault| {
             Issue::error(fault.code, format!("{path}.definitionCanonical"), format!("{}: {}", fault.path, fault.text))
         }));
-    }
-
-    fn check(&mut self, action: &Body, path: &str) {
-        for name in NOT_DONE.iter().filter(|name| action.contains_key(**name)) {
-            let text = "nothing is done by this element here: leave it out";
-            self.faults.push(Issue::error(IssueType::NotSupported, format!("{path}.{name}"), text));
-        }
-        let kind = text_of_first_code(action.get("type"));
-        if kind.is_some_and(|kind| kind != "create") {
-            let text = "a step asks for a new request: create";
-            self.faults.push(Issue::error(IssueType::NotSupported, format!("{path}.type"), text));
-        }
     }
 
     /// Whether some participant says whose work it is, which must be a kind of work that there is.
@@ -194,6 +179,27 @@ impl Reading<'_, '_> {
         request
     }
 
+    /// What a step changes, withdraws or tells of is kept here already. None: it is not known yet, or refused.
+    fn kept(&mut self, action: &Body, deed: Deed, path: &str) -> Option<(Kind, Body)> {
+        if action.contains_key("dynamicValue") {
+            let text = "values are set in what a step asks for: this one asks for nothing new";
+            self.faults.push(Issue::error(IssueType::NotSupported, format!("{path}.dynamicValue"), text));
+        }
+        let reference = text_at(action, &["resource", "reference"]);
+        if reference.is_none() && deed == Deed::FireEvent {
+            return None;
+        }
+        match reference.filter(|reference| !reference.starts_with('#')).map(|reference| self.named(reference, path)) {
+            Some(None) => None,
+            Some(Some(Some(found))) => Some(found),
+            None | Some(Some(None)) => {
+                let text = format!("what a step is to {} is kept by this hub", deed.code());
+                self.faults.push(Issue::error(IssueType::NotSupported, format!("{path}.resource"), text));
+                None
+            }
+        }
+    }
+
     /// None: it is to be looked for. Some(None): it can be nothing that a step asks for.
     fn named(&mut self, reference: &str, path: &str) -> Option<Option<(Kind, Body)>> {
         if let Some(id) = reference.strip_prefix('#') {
@@ -214,8 +220,10 @@ impl Reading<'_, '_> {
     }
 }
 
-fn text_of_first_code(concept: Option<&Value>) -> Option<&str> {
-    concept?.get("coding")?.get(0)?.get("code")?.as_str()
+/// What is not known is refused by who reads the plan.
+fn deed_of(action: &Body) -> Deed {
+    let codings = action.get("type").and_then(|kind| kind["coding"].as_array()).into_iter().flatten();
+    codings.into_iter().find_map(|coding| Deed::parse(coding["code"].as_str()?)).unwrap_or(Deed::Create)
 }
 
 /// What is contained under an id.

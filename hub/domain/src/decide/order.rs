@@ -16,7 +16,7 @@ use super::bound::set_bound;
 use super::broker::Whom;
 use super::callback;
 use super::draft::Draft;
-use super::part::{Part, point_to};
+use super::part::Handover;
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, Progress, STOPPED, Standing};
 use crate::plan::graph::Graph;
@@ -79,7 +79,7 @@ impl<'d, 'a> Order<'d, 'a> {
         for leaf in order.graph.leaves().collect::<Vec<_>>() {
             let state = order.state(leaf).clone();
             if order.graph.is_certain(leaf) && state.status.is_none() && !state.withdrawn && !order.is_over() {
-                order.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked, None, None)?;
+                order.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked, &Handover::default(), None)?;
             }
         }
         Ok(())
@@ -137,7 +137,7 @@ impl<'d, 'a> Order<'d, 'a> {
         leaf: usize,
         status: TaskStatus,
         whom: &Whom,
-        part: Option<&Resource>,
+        hand: &Handover,
         until: Option<Timestamp>,
     ) -> Result<Resource, Stop> {
         let requests = self.requests()?;
@@ -150,7 +150,7 @@ impl<'d, 'a> Order<'d, 'a> {
         let mut body = asked.work_item(id, status, &Step { action, item: node.item }, self.draft.now());
         self.show_branches(leaf, &mut body);
         body.extend(whom.owner());
-        part.iter().for_each(|part| point_to(&mut body, part));
+        hand.give(&mut body);
         until.into_iter().for_each(|until| set_bound(&mut body, until, self.draft.now()));
         let open = !body.contains_key("owner");
         let task = self.draft.create(self.root, Key::task(id), body);
@@ -232,6 +232,7 @@ impl<'d, 'a> Order<'d, 'a> {
             }
         } else if status == TaskStatus::Completed {
             self.end_part(&task.body, status)?;
+            self.carry_out(step)?;
         } else if matches!(status, TaskStatus::Rejected | TaskStatus::Failed) && step != 0 {
             self.offer_again(step, task)?;
         } else if status.is_offered() && !self.wants(step) {
@@ -395,17 +396,13 @@ impl<'d, 'a> Order<'d, 'a> {
         if matches!(whom, Whom::Nobody) {
             return self.give_up(leaf, "nobody-left");
         }
-        let part = match self.ask_for(leaf)? {
-            Part::None => None,
-            Part::Made(part) => Some(*part),
-            Part::Unsayable => return self.give_up(leaf, "not-expressible"),
-        };
+        let Some(hand) = self.hand_over(leaf)? else { return self.give_up(leaf, "not-expressible") };
         let now = self.draft.now();
         let task = match self.state(leaf).status {
-            None => self.create_step(leaf, TaskStatus::Requested, &whom, part.as_ref(), until)?,
+            None => self.create_step(leaf, TaskStatus::Requested, &whom, &hand, until)?,
             Some(_) => self.move_task(leaf, TaskStatus::Requested, Actor::Hub, |body| {
                 body.extend(whom.owner());
-                part.iter().for_each(|part| point_to(body, part));
+                hand.give(body);
                 until.into_iter().for_each(|until| set_bound(body, until, now));
             })?,
         };
@@ -422,7 +419,7 @@ impl<'d, 'a> Order<'d, 'a> {
     /// A step whose turn it is, and that cannot be offered.
     fn give_up(&mut self, leaf: usize, why: &str) -> Result<(), Stop> {
         if self.state(leaf).status.is_none() {
-            self.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked, None, None)?;
+            self.create_step(leaf, TaskStatus::Draft, &Whom::AsAsked, &Handover::default(), None)?;
         }
         self.cancel(leaf, why)
     }

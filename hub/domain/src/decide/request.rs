@@ -131,20 +131,23 @@ pub(super) fn replaced(kind: Kind, body: &Body) -> impl Iterator<Item = Key> {
 pub(super) fn replace(draft: &mut Draft, request: &Key) -> Result<(), Stop> {
     let body = draft.get(request)?.body.clone();
     for old in replaced(request.kind, &body).filter(|old| old != request) {
-        // One that is elsewhere is ended there.
-        let Some((before, root)) = draft.find(&old).cloned().zip(draft.scene.roots.get(&old).copied()) else {
-            continue;
-        };
-        if has_ended(RequestStatus::of(&before.body)) {
-            continue;
-        }
-        workflows::check_own(draft, root)?;
-        let mut body = before.body.into_body();
-        body.insert("status".into(), revoked_code(old.kind).into());
-        draft.replace(root, &old, body)?;
-        if draft.run_of(root).is_some_and(|run| run.plan.is_some()) {
-            effects(draft, &old, root, RequestStatus::Revoked, "request-replaced")?;
-        }
+        withdraw(draft, &old, "request-replaced")?;
+    }
+    Ok(())
+}
+
+/// Revokes a request, with what that means for its Tasks. One that is elsewhere is ended there.
+pub(super) fn withdraw(draft: &mut Draft, old: &Key, why: &'static str) -> Result<(), Stop> {
+    let Some((before, root)) = draft.find(old).cloned().zip(draft.scene.roots.get(old).copied()) else { return Ok(()) };
+    if has_ended(RequestStatus::of(&before.body)) {
+        return Ok(());
+    }
+    workflows::check_own(draft, root)?;
+    let mut body = before.body.into_body();
+    body.insert("status".into(), revoked_code(old.kind).into());
+    draft.replace(root, old, body)?;
+    if draft.run_of(root).is_some_and(|run| run.plan.is_some()) {
+        effects(draft, old, root, RequestStatus::Revoked, why)?;
     }
     Ok(())
 }

@@ -84,7 +84,7 @@ pub(super) fn tree(resource: &Resource) -> Value {
 
 impl Order<'_, '_> {
     /// A resource, if it is kept here.
-    fn if_here(&self, key: &Key) -> Result<Option<Resource>, Stop> {
+    pub(super) fn if_here(&self, key: &Key) -> Result<Option<Resource>, Stop> {
         match self.draft.find(key) {
             Some(found) => Ok(Some(found.clone())),
             None if self.draft.scene.looked_for(key) => Ok(None),

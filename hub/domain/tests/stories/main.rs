@@ -9,6 +9,7 @@ mod called_back;
 mod changed;
 mod conditions;
 mod defined;
+mod handed;
 mod linked;
 mod matrix;
 mod offered;

@@ -247,10 +247,7 @@ fn what_cannot_run_is_refused_with_every_fault() {
         ),
         (json!([step("a", json!({ "resource": { "display": "?" } }))]), "RequestGroup.action[0].resource"),
         (json!([step("a", json!({ "participant": [with_role] }))]), "RequestGroup.action[0].participant[0].role"),
-        (
-            json!([step("a", json!({ "type": { "coding": [{ "code": "fire-event" }] } }))]),
-            "RequestGroup.action[0].type",
-        ),
+        (json!([step("a", json!({ "type": { "coding": [{ "code": "burn" }] } }))]), "RequestGroup.action[0].type"),
         (json!([step("a", after("z"))]), "RequestGroup.action[0].relatedAction[0]"),
         (json!([{ "id": "g", "title": "nothing" }]), "RequestGroup.action[0]"),
         (json!([step("a", after("b")), step("b", after("a"))]), "RequestGroup.action"),
