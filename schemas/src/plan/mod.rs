@@ -4,6 +4,7 @@
 mod carried;
 mod flow;
 mod read;
+mod timing;
 mod when;
 
 use std::collections::HashMap;
@@ -15,7 +16,8 @@ use crate::outcome::Issue;
 use crate::resource::{Body, Kind};
 use crate::task::is_questionnaire;
 
-pub use when::{Repeat, When, Window};
+pub use timing::{DayTime, Days, Repeat};
+pub use when::{When, Window};
 
 /// Marks an action that is done once for each request of the order (a prescription's items).
 pub const PER_ITEM: &str = "urn:fhir-workflow-hub:extension:per-item";

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::carried::{actors_of, tells_only, work_of};
 use super::flow::Flow;
+use super::timing::{REPEATS_LIMIT, TIMING, timing};
 use super::when::{self, OFFSET, micros};
 use super::{
     ANSWER_WITHIN, Action, CHOSEN_BY, CodeFilter, Condition, ConditionKind, DAYS_OF_CYCLE, FROM_DIRECTORY, IN_SEQUENCE,
@@ -281,9 +282,14 @@ impl<'a> Reader<'a> {
     }
 
     fn repeat(&mut self, value: &Value, path: &str) -> Option<Repeat> {
-        let repeat = when::timing(value.get("timingTiming")?);
+        let repeat = timing(value.get("timingTiming")?);
         if repeat.is_none() {
-            self.fault(IssueType::NotSupported, &format!("{path}.timingTiming"), when::TIMING);
+            self.fault(IssueType::NotSupported, &format!("{path}.timingTiming"), TIMING);
+        }
+        let is_of_cycle = members(value, "extension").any(|extension| extension["url"] == DAYS_OF_CYCLE);
+        if is_of_cycle && matches!(repeat, Some(Repeat::Days { .. })) {
+            let text = "days of a cycle, or days by the calendar: not both";
+            self.fault(IssueType::Invariant, &format!("{path}.timingTiming"), text);
         }
         repeat
     }
@@ -294,8 +300,8 @@ impl<'a> Reader<'a> {
         let read: Vec<Option<u32>> = days
             .map(|day| day["valueInteger"].as_u64().and_then(|day| u32::try_from(day).ok()).filter(|day| *day > 0))
             .collect();
-        if read.len() > when::REPEATS_LIMIT || read.contains(&None) {
-            let text = format!("days of a cycle are counted from 1, and are {} at most", when::REPEATS_LIMIT);
+        if read.len() > REPEATS_LIMIT || read.contains(&None) {
+            let text = format!("days of a cycle are counted from 1, and are {} at most", REPEATS_LIMIT);
             self.fault(IssueType::Value, &format!("{path}.extension"), text);
         }
         read.into_iter().flatten().collect()

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::timing::DayTime;
 use crate::time::Timestamp;
 
 /// How long after something: not before `low`, and if said, not later than `high`. Microseconds.
@@ -18,31 +19,9 @@ pub enum When {
     Between { low: Option<Timestamp>, high: Option<Timestamp> },
     /// A Duration or a Range, counted from when what it stands in may begin.
     After(Window),
+    /// A time of a day, counted from there too.
+    On(DayTime),
 }
-
-/// `action.timingTiming`: the action, with all that is in it, is done several times.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Repeat {
-    /// So many times, each so long (microseconds) after the one before may begin.
-    Every {
-        count: u32,
-        us: i64,
-    },
-    At(Vec<Timestamp>),
-}
-
-impl Repeat {
-    /// How often.
-    pub fn times(&self) -> usize {
-        match self {
-            Self::Every { count, .. } => *count as usize,
-            Self::At(events) => events.len(),
-        }
-    }
-}
-
-/// More often nothing is repeated.
-pub(super) const REPEATS_LIMIT: usize = 1_000;
 
 /// What an offset is, for whoever gave something else.
 pub(super) const OFFSET: &str = "a time is a number, not negative, with a UCUM unit of time: s, min, h, d, wk, mo, a";
@@ -76,45 +55,6 @@ pub(super) fn period(value: &Value) -> Option<When> {
     let (low, high) = (bound("start")?.map(|range| range.0), bound("end")?.map(|range| range.1));
     let is_period = low.or(high).is_some() && low.zip(high).is_none_or(|(low, high)| low <= high);
     is_period.then_some(When::Between { low, high })
-}
-
-/// What a Timing may say here, for whoever said something else.
-pub(super) const TIMING: &str = "of a Timing there may be: events; or a repeat with a count, or boundsDuration, and a \
-                                 period or duration; at most 1000 times";
-
-/// Events, or a repeat with an end. What is longer than its period begins again all the same.
-pub(super) fn timing(value: &Value) -> Option<Repeat> {
-    const KNOWN: [&str; 8] =
-        ["count", "boundsDuration", "period", "periodUnit", "duration", "durationUnit", "frequency", "extension"];
-    let repeat = match (value.get("event").and_then(Value::as_array), value["repeat"].as_object()) {
-        (Some(events), None) => {
-            let events = events.iter().map(|event| Timestamp::range(event.as_str()?).map(|(low, _)| low));
-            Repeat::At(events.collect::<Option<_>>()?)
-        }
-        (None, Some(repeat)) => {
-            let is_plain = repeat.get("frequency").is_none_or(|frequency| *frequency == 1);
-            if !is_plain || repeat.keys().any(|name| !KNOWN.contains(&name.as_str())) {
-                return None;
-            }
-            let us = every(value, "period", "periodUnit").or_else(|| every(value, "duration", "durationUnit"))?;
-            let bounds = repeat.get("boundsDuration").map(|bounds| micros(bounds).ok_or(()));
-            let within = bounds.transpose().ok()?.map(|bounds| bounds.div_euclid(us).max(1));
-            let count = match repeat.get("count") {
-                Some(count) => Some(count.as_i64()?),
-                None => within,
-            };
-            Repeat::Every { count: u32::try_from(count?).ok()?, us }
-        }
-        _ => return None,
-    };
-    (1..=REPEATS_LIMIT).contains(&repeat.times()).then_some(repeat)
-}
-
-/// A time that a repeat says as a number beside its unit.
-fn every(timing: &Value, number: &str, unit: &str) -> Option<i64> {
-    let repeat = &timing["repeat"];
-    let said = serde_json::json!({ "value": repeat.get(number)?, "code": repeat.get(unit)? });
-    micros(&said).filter(|us| *us > 0)
 }
 
 /// A FHIR Duration in microseconds. A month is 30 days and a year 365: an offset in a plan is a rule of thumb.
@@ -157,30 +97,6 @@ mod tests {
         assert_eq!(of(None, None), None);
         assert_eq!(of(Some(2), Some(1)), None);
         assert_eq!(of(Some(-1), Some(1)), None);
-    }
-
-    #[test]
-    fn a_timing_says_how_often_and_how_far_apart() {
-        let of = |repeat: Value| timing(&json!({ "repeat": repeat }));
-        let every = |count, days: i64| Some(Repeat::Every { count, us: days * 86_400_000_000 });
-        assert_eq!(of(json!({ "count": 6, "duration": 21, "durationUnit": "d" })), every(6, 21));
-        assert_eq!(of(json!({ "count": 3, "period": 1, "periodUnit": "wk", "frequency": 1 })), every(3, 7));
-        let bounds = json!({ "value": 10, "code": "d" });
-        assert_eq!(of(json!({ "boundsDuration": bounds, "period": 2, "periodUnit": "d" })), every(5, 2));
-        let events = timing(&json!({ "event": ["2026-01-01", "2026-02-01T08:00:00Z"] }));
-        assert_eq!(events.map(|events| events.times()), Some(2));
-        for repeat in [
-            json!({}),
-            json!({ "count": 2 }),
-            json!({ "period": 1, "periodUnit": "d" }),
-            json!({ "count": 0, "period": 1, "periodUnit": "d" }),
-            json!({ "count": 1001, "period": 1, "periodUnit": "d" }),
-            json!({ "count": 2, "period": 0, "periodUnit": "d" }),
-            json!({ "count": 2, "period": 1, "periodUnit": "d", "frequency": 3 }),
-            json!({ "count": 2, "period": 1, "periodUnit": "d", "dayOfWeek": ["mon"] }),
-        ] {
-            assert_eq!(of(repeat.clone()), None, "{repeat}");
-        }
     }
 
     #[test]

@@ -236,6 +236,7 @@ impl<'a> Standing<'a> {
             (Some(When::After(window)), Opens::From(from)) => {
                 (Some(after(from, window.low_us)), window.high_us.map(|high| after(from, high)))
             }
+            (Some(When::On(time)), Opens::From(from)) => (Some(time.after(from)), None),
             _ => return opening,
         };
         opening.when = opening.when.and(Opens::From(low.unwrap_or_default()));

@@ -202,7 +202,7 @@ impl Graph {
     fn add(&mut self, node: Node) -> usize {
         let number = self.nodes.len();
         self.is_conditional |= !node.conditions.is_empty();
-        self.is_timed |= matches!(node.when, Some(When::After(_)));
+        self.is_timed |= matches!(node.when, Some(When::After(_) | When::On(_)));
         self.is_bounded |= node.when.is_some_and(has_end);
         self.nodes[node.parent].children.push(number);
         self.nodes.push(node);
@@ -384,6 +384,10 @@ fn times(node: &Node, action: &Action) -> Vec<Node> {
             let events = (1..).zip(events);
             events.map(|(n, low)| Node { when: at(low), ..copy(node, n, n == 1) }).collect()
         }
+        Some(Repeat::Days { count, days, minutes }) => {
+            let nth = |n: u32| Node { when: Some(When::On(days.time(n, minutes))), ..copy(node, n + 1, n == 0) };
+            (0..*count).map(nth).collect()
+        }
     };
     if action.days.is_empty() {
         return cycles;
@@ -415,6 +419,8 @@ fn later(when: Option<When>, us: i64) -> When {
             let high_us = high_us.map(|high| high.saturating_add(us));
             When::After(Window { low_us: low_us.saturating_add(us), high_us })
         }
+        // It has no days of a cycle.
+        Some(time @ When::On(_)) => time,
     }
 }
 
@@ -422,5 +428,6 @@ fn has_end(when: When) -> bool {
     match when {
         When::Between { high, .. } => high.is_some(),
         When::After(window) => window.high_us.is_some(),
+        When::On(_) => false,
     }
 }

@@ -191,3 +191,27 @@ fn a_step_is_done_at_its_events() {
     world.passes(24 * HOUR);
     assert_eq!(world.states(&order), "0 requested, 3 requested, 4 requested");
 }
+
+#[test]
+fn a_step_is_done_on_its_days_and_at_its_times() {
+    // The world begins on Monday 2026-09-21, at 14:13:20.
+    let mut world = world_of(json!([step(
+        "give",
+        json!({ "timingTiming": { "repeat": {
+        "count": 3, "dayOfWeek": ["mon", "tue"], "timeOfDay": ["08:00:00", "20:00:00"] } } })
+    )]));
+    let order = world.submit(referral());
+    let mut given = Vec::new();
+    for hour in 1..=10 * 24 {
+        for step in 2..=5 {
+            if world.newest(&order, step).is_some_and(|task| task.text("status") == Some("requested")) {
+                given.push(hour);
+                world.does(&order, step, "Organization/x");
+            }
+        }
+        world.passes(HOUR);
+    }
+    // Monday's morning is over: it begins on Tuesday, and goes on in the next week.
+    assert_eq!(given, [19, 31, 19 + 6 * 24]);
+    assert_eq!(world.status_of(&order), "completed");
+}
