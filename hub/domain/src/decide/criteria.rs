@@ -1,15 +1,16 @@
 //! The conditions of a plan, asked of the requests of the order and of its Tasks.
 
-use hub_fhirpath::{Collection, Item, Node, Scope};
+use hub_fhirpath::Expression;
 use schemas::plan::ConditionKind;
-use schemas::resource::{Key, Resource};
+use schemas::resource::Key;
 use schemas::task::TaskStatus;
 use serde_json::Value;
 
 use super::Stop;
 use super::order::Order;
+use super::sight::{Sight, tree};
 use crate::plan::advance::Told;
-use crate::plan::graph::{Asking, TASKS};
+use crate::plan::graph::Asking;
 
 /// Of a node, what kinds of condition were asked, and whether each of them holds.
 struct Asked {
@@ -68,22 +69,21 @@ impl Order<'_, '_> {
             return Ok(Vec::new());
         }
         let requests: Vec<Value> = self.requests()?.iter().map(tree).collect();
-        let sees_tasks = asked.iter().any(|node| of(*node).any(|asking| asking.sees_tasks));
-        let tasks = if sees_tasks { self.newest_tasks()? } else { Vec::new() };
+        let expressions = asked.iter().flat_map(|node| of(*node)).filter_map(|asking| asking.expression.as_ref());
+        let texts: Vec<&str> = expressions.map(Expression::text).collect();
+        let sight = Sight::of(self, texts.iter().copied(), None)?;
         let tell = |node: usize| {
             let request = &requests[graph.nodes[node].item.unwrap_or(0)];
-            let told = of(node).map(|asking| (asking.kind, self.holds(asking, request, &tasks))).collect();
+            let told = of(node).map(|asking| (asking.kind, self.holds(asking, request, &sight))).collect();
             Asked { node, told }
         };
         Ok(asked.into_iter().map(tell).collect())
     }
 
     /// One that gives nothing, or fails on what is there, does not hold.
-    fn holds(&self, asking: &Asking, request: &Value, tasks: &[Value]) -> bool {
+    fn holds(&self, asking: &Asking, request: &Value, sight: &Sight) -> bool {
         let Some(expression) = &asking.expression else { return false };
-        let tasks: Collection = tasks.iter().map(|task| Item::Node(Node::resource(task))).collect();
-        let scope = Scope::new(self.draft.now().date_time()).with(TASKS, tasks);
-        expression.holds(request, &scope).is_ok_and(|holds| holds == Some(true))
+        expression.holds(request, &sight.scope(self.draft.now())).is_ok_and(|holds| holds == Some(true))
     }
 
     pub(super) fn newest_tasks(&mut self) -> Result<Vec<Value>, Stop> {
@@ -95,8 +95,4 @@ impl Order<'_, '_> {
         }
         Ok(self.draft.get_all(&keys)?.iter().map(tree).collect())
     }
-}
-
-fn tree(resource: &Resource) -> Value {
-    Value::Object((*resource.body).clone())
 }

@@ -41,7 +41,10 @@ impl Sight {
         expressions: impl Iterator<Item = &'e str> + Clone,
         step: Option<usize>,
     ) -> Result<Self, Stop> {
-        let mentions = |name: &str| expressions.clone().any(|text| text.contains(name));
+        let mentions = |name: &str| {
+            let (plain, quoted) = (format!("%{name}"), format!("%`{name}`"));
+            expressions.clone().any(|text| text.contains(&plain) || text.contains(&quoted))
+        };
         let mut sight = Self::default();
         if mentions(TASKS) {
             sight.seen.push((TASKS, order.newest_tasks()?));

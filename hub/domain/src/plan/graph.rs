@@ -74,20 +74,11 @@ pub(crate) struct Asking {
     pub(crate) kind: ConditionKind,
     /// None: it is no expression, and so never holds.
     pub(crate) expression: Option<Expression>,
-    /// It looks at the order's Tasks.
-    pub(crate) sees_tasks: bool,
 }
-
-/// The newest Tasks of all steps, in an expression: whoever asks for them has them loaded.
-pub(crate) const TASKS: &str = "tasks";
 
 impl Asking {
     fn new(condition: &Condition) -> Self {
-        Self {
-            kind: condition.kind,
-            expression: Expression::parse(&condition.expression).ok(),
-            sees_tasks: condition.expression.contains(TASKS),
-        }
+        Self { kind: condition.kind, expression: Expression::parse(&condition.expression).ok() }
     }
 }
 

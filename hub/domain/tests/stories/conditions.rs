@@ -97,6 +97,22 @@ fn a_step_that_is_to_stop_is_not_wanted_any_more() {
 }
 
 #[test]
+fn conditions_see_whom_the_order_is_for_as_far_as_that_is_here() {
+    let mut world = world_of(json!([
+        step("women", when("applicability", "%subject.gender = 'female'")),
+        step("all", when("applicability", "%encounter.empty() and %requests.code.exists()")),
+    ]));
+    let patient = json!({ "resourceType": "Patient", "gender": "female" });
+    let patient = world.create(patient, hub_domain::command::Caller::Local).unwrap();
+    let mut request = referral();
+    request[0]["subject"] = json!({ "reference": patient });
+    let order = world.submit(request);
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 requested");
+    let order = world.submit(referral());
+    assert_eq!(world.states(&order), "0 requested, 3 requested", "who is not here is nothing");
+}
+
+#[test]
 fn each_item_is_asked_by_itself() {
     let mut each = step("each", when("applicability", "priority = 'urgent'"));
     each["extension"] = json!([{ "url": "urn:fhir-workflow-hub:extension:per-item", "valueBoolean": true }]);
