@@ -6,6 +6,7 @@
 mod activity;
 mod expansion;
 mod expression;
+mod goals;
 
 use std::collections::HashMap;
 
@@ -19,6 +20,7 @@ pub(crate) use activity::Told;
 pub use activity::activity;
 pub(crate) use expansion::expand;
 use expression::holds;
+use goals::Goals;
 pub(crate) use expression::{evaluated, set};
 
 use crate::plan::check::{ACTIONS_LIMIT, DEPTH_LIMIT};
@@ -43,11 +45,18 @@ pub struct Given {
 
 /// A RequestGroup, with its options contained.
 pub fn plan(definition: &Body, given: &Given) -> Result<Body, Vec<Issue>> {
-    let mut making = Making { given, contained: Vec::new(), faults: Vec::new(), count: 0, within: Vec::new() };
+    let (contained, faults, goals) = (Vec::new(), Vec::new(), Goals::default());
+    let mut making = Making { given, contained, faults, goals, count: 0, within: Vec::new() };
+    making.goals.take(definition, "", &given.subject);
     let actions = making.actions(definition, definition, "PlanDefinition", 1);
+    let (goals, links) = making.goals.finish();
+    making.contained.extend(goals);
     let mut group = Map::from_iter([("resourceType".to_owned(), "RequestGroup".into())]);
     if !making.contained.is_empty() {
         group.insert("contained".into(), making.contained.into());
+    }
+    if !links.is_empty() {
+        group.insert("extension".into(), links.into());
     }
     if let Some(canonical) = canonical(definition) {
         group.insert("instantiatesCanonical".into(), json!([canonical]));
@@ -98,9 +107,8 @@ fn canonical(definition: &Body) -> Option<String> {
 }
 
 /// Elements that an action of a definition and one of a group have alike.
-const ALIKE: [&str; 22] = [
+const ALIKE: [&str; 21] = [
     "id",
-    "extension",
     "prefix",
     "title",
     "description",
@@ -127,11 +135,16 @@ const ALIKE: [&str; 22] = [
 const OF_PARTICIPANT: &str =
     "http://hl7.org/fhir/5.0/StructureDefinition/extension-RequestOrchestration.action.participant";
 
+/// Where R4 keeps the definition that an action of R5 names.
+const OF_DEFINITION: &str =
+    "http://hl7.org/fhir/5.0/StructureDefinition/extension-RequestOrchestration.action.definitionCanonical";
+
 struct Making<'a> {
     given: &'a Given,
     /// The options so far.
     contained: Vec<Value>,
     faults: Vec<Issue>,
+    goals: Goals,
     /// How many actions there are so far.
     count: usize,
     /// The definitions that it is in at the moment.
@@ -186,7 +199,12 @@ impl Making<'_> {
         let carried: Vec<Value> =
             list(action, "condition").filter(|condition| condition["kind"] != "applicability").cloned().collect();
         let participants: Vec<Value> = list(action, "participant").map(participant).collect();
-        for (name, values) in [("condition", carried), ("participant", participants)] {
+        let mut extensions: Vec<Value> = list(action, "extension").cloned().collect();
+        extensions.extend(self.goals.of(action, self.within.last().map_or("", String::as_str)));
+        // It is asked for by its name alone, and need not be here.
+        let asked = text_at(action, &["definitionCanonical"]).filter(|name| is_questionnaire(name));
+        extensions.extend(asked.map(|name| json!({ "url": OF_DEFINITION, "valueCanonical": name })));
+        for (name, values) in [("condition", carried), ("participant", participants), ("extension", extensions)] {
             if !values.is_empty() {
                 made.insert(name.to_owned(), values.into());
             }
@@ -197,7 +215,9 @@ impl Making<'_> {
             return made;
         }
         let mut inner = self.actions(of, action, path, depth + 1);
-        if let Some(name) = action.get("definitionCanonical").and_then(Value::as_str) {
+        if asked.is_some() {
+            // Whoever submits it has it asked.
+        } else if let Some(name) = text_at(action, &["definitionCanonical"]) {
             inner.extend(self.definition(of, name, action, &mut made, path, depth));
         } else if action.contains_key("definitionUri") {
             let text = "a definition that is no canonical is not resolved";
@@ -234,6 +254,7 @@ impl Making<'_> {
             Some("PlanDefinition") => {
                 let found = found.clone();
                 self.within.push(name.to_owned());
+                self.goals.take(&found, name, &self.given.subject);
                 let mut inner = self.actions(&found, &found, &format!("{path}.definition"), depth + 1);
                 self.within.pop();
                 let called = text_at(action, &["id"]).unwrap_or(path);

@@ -51,6 +51,7 @@ use crate::workflows;
 pub use bodies::work_of;
 pub use callback::{CALLBACK, CALLBACK_WORK};
 pub use draft::after;
+pub use orchestration::remarks;
 pub use references::is_conditional;
 
 /// The queue of Tasks that name no kind of work.

@@ -38,7 +38,8 @@ pub(super) fn own_plan(draft: &Draft, group: &Resource, before: Option<&Plan>) -
     let definitions = definitions::named(draft, &shown, before.map_or(&none, |plan| &plan.definitions))?;
     let said = apply::expand(&shown, Kind::REQUEST_GROUP.name(), &definitions);
     let contained = list(&group.body, "contained").chain(&said.contained).cloned().collect();
-    let mut reading = Reading { draft, group, contained, needs: Needs::default(), faults: said.faults };
+    let mut reading =
+        Reading { draft, group, contained, needs: Needs::default(), faults: said.faults, goals: said.goals };
     let actions = reading.actions(&said.actions, "RequestGroup.action", false);
     if !reading.needs.is_empty() {
         return Err(Stop::more(reading.needs));
@@ -46,7 +47,7 @@ pub(super) fn own_plan(draft: &Draft, group: &Resource, before: Option<&Plan>) -
     let mut plan = Map::from_iter([("resourceType".to_owned(), Kind::REQUEST_GROUP.name().into())]);
     let title = text_at(&group.body, &["code", "text"]);
     plan.extend(title.map(|title| ("title".to_owned(), title.into())));
-    for (name, values) in [("action", actions), ("contained", said.contained), ("goal", said.goals)] {
+    for (name, values) in [("action", actions), ("contained", said.contained), ("goal", reading.goals)] {
         if !values.is_empty() {
             plan.insert(name.into(), values.into());
         }
@@ -73,6 +74,24 @@ pub(super) fn own_plan(draft: &Draft, group: &Resource, before: Option<&Plan>) -
     }
 }
 
+/// What is odd about an orchestration, and hinders nothing: what it offers is an option, in FHIR's words, and not every
+/// author says so.
+pub fn remarks(body: &Body) -> Vec<Issue> {
+    if text_at(body, &["resourceType"]) != Some(Kind::REQUEST_GROUP.name()) {
+        return Vec::new();
+    }
+    let offered = |inner: &Value| {
+        let request = inner["resourceType"].as_str().and_then(Kind::parse).is_some_and(Kind::is_request);
+        request && inner["intent"] != "option"
+    };
+    let odd = list(body, "contained").enumerate().filter(|(_, inner)| offered(inner));
+    odd.map(|(n, _)| {
+        let text = "what an orchestration offers has the intent option; it is taken for one";
+        Issue::warning(IssueType::BusinessRule, format!("{}.contained[{n}].intent", Kind::REQUEST_GROUP), text)
+    })
+    .collect()
+}
+
 /// Makes a plan of the actions of a group: each step says whose work it is, and what its Task is called.
 struct Reading<'r, 'a> {
     draft: &'r Draft<'a>,
@@ -81,6 +100,7 @@ struct Reading<'r, 'a> {
     contained: Vec<Value>,
     needs: Needs,
     faults: Vec<Issue>,
+    goals: Vec<Value>,
 }
 
 impl Reading<'_, '_> {
@@ -92,6 +112,7 @@ impl Reading<'_, '_> {
 
     fn action(&mut self, action: &Body, path: &str, named: bool) -> Body {
         let mut action = action.clone();
+        self.describe_goals(&mut action);
         let title = ["title", "description", "textEquivalent"].iter().find_map(|name| action.get(*name)).cloned();
         action.extend(title.map(|title| ("title".to_owned(), title)));
         let named = self.is_named(&action, path) || named;
@@ -104,6 +125,27 @@ impl Reading<'_, '_> {
             self.step(&mut action, asked, named, path);
         }
         action
+    }
+
+    /// To a Goal that is contained no Task can lead: its description goes there.
+    fn describe_goals(&mut self, action: &mut Body) {
+        let (mut others, mut ids) = (Vec::new(), Vec::new());
+        for goal in list(action, "goal") {
+            let id = goal["reference"].as_str().filter(|reference| reference.starts_with('#'));
+            let found = id.and_then(|id| self.contained.iter().find(|inner| inner["id"] == id[1..]));
+            match id.zip(found) {
+                Some((id, found)) => {
+                    self.goals.push(json!({ "id": id, "description": found["description"] }));
+                    ids.push(Value::from(id));
+                }
+                None => others.push(goal.clone()),
+            }
+        }
+        if !ids.is_empty() {
+            ids.extend(list(action, "goalId").cloned());
+            action.insert("goal".into(), others.into());
+            action.insert("goalId".into(), ids.into());
+        }
     }
 
     /// What its author leaves to the hub: whose work it is, what its Task is called, how urgent it is.

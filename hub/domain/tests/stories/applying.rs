@@ -115,6 +115,52 @@ fn a_plan_becomes_a_group_with_its_options() {
 }
 
 #[test]
+fn the_goals_of_a_plan_become_goals_of_somebody() {
+    let goal = |id: &str, text: &str| {
+        json!({ "id": id, "category": { "text": "treatment" }, "description": { "text": text },
+                "target": [{ "measure": { "text": "pain" }, "detailQuantity": { "value": 3 }, "due": { "value": 2, "code": "wk" } }] })
+    };
+    let inner = json!({ "resourceType": "PlanDefinition", "status": "active", "goal": [goal("g", "Sleep")],
+        "action": [{ "id": "deep", "title": "Deep", "goalId": ["g"] }] });
+    let definition = json!({ "resourceType": "PlanDefinition", "status": "active", "goal": [goal("g", "No pain")],
+        "contained": [prescription()], "action": [
+            { "id": "one", "definitionCanonical": "#drug", "goalId": ["g"] },
+            { "id": "two", "definitionCanonical": "http://example.org/inner" },
+            { "id": "ask", "title": "Ask", "definitionCanonical": "http://example.org/Questionnaire/pain" },
+        ] });
+    let mut given = given();
+    given.definitions.insert("http://example.org/inner".to_owned(), body(inner));
+    let group = apply::plan(&body(definition), &given).unwrap();
+    assert_eq!(gate::check(&group, Some("RequestGroup")), Ok(()));
+    let shown = gate::to_r5(&group);
+    assert_eq!(gate::check_r5(&shown, Some("RequestOrchestration")), Ok(()));
+    let shown = Value::Object(shown);
+    assert_eq!(shown["goal"], json!([{ "reference": "#goal-1" }, { "reference": "#goal-2" }]));
+    assert_eq!(shown["action"][0]["goal"], json!([{ "reference": "#goal-1" }]));
+    assert_eq!(shown["action"][1]["action"][0]["goal"], json!([{ "reference": "#goal-2" }]));
+    assert_eq!(shown["action"][2]["definitionCanonical"], "http://example.org/Questionnaire/pain");
+    let made = shown["contained"].as_array().unwrap().iter().find(|inner| inner["id"] == "goal-2").unwrap();
+    assert_eq!((&made["resourceType"], &made["lifecycleStatus"]), (&json!("Goal"), &json!("proposed")));
+    assert_eq!((&made["description"]["text"], &made["subject"]["reference"]), (&json!("Sleep"), &json!("Patient/1")));
+    assert_eq!(made["target"][0]["dueDuration"]["value"], 2);
+
+    // Submitted, the description goes to the filler.
+    let mut world = crate::world::World::new();
+    let mut sent = Value::Object(group);
+    for (name, value) in [("status", "active"), ("intent", "order")] {
+        sent[name] = json!(value);
+    }
+    sent["action"].as_array_mut().unwrap().remove(1);
+    assert!(hub_domain::decide::remarks(&body(sent.clone())).is_empty());
+    let order = world.create(sent.clone(), hub_domain::command::Caller::Local).unwrap();
+    assert_eq!(world.step_of(&order, 1)["input"][0]["valueCodeableConcept"]["text"], "No pain");
+    assert_eq!(world.step_of(&order, 2)["input"][0]["valueCanonical"], "http://example.org/Questionnaire/pain");
+    sent["contained"][0]["intent"] = json!("proposal");
+    let odd = hub_domain::decide::remarks(&body(sent));
+    assert_eq!(odd.iter().map(|issue| issue.path.as_str()).collect::<Vec<_>>(), ["RequestGroup.contained[0].intent"]);
+}
+
+#[test]
 fn what_cannot_be_applied_is_told_with_its_place() {
     let plan =
         |action: Value| body(json!({ "resourceType": "PlanDefinition", "status": "active", "action": [action] }));

@@ -91,6 +91,11 @@ fn care_plan(mut group: Resource) -> Resource {
     if let Some(title) = text_at(&group, &["code", "text"]) {
         plan["title"] = title.into();
     }
+    let goals = contained.iter().filter(|inner| inner["resourceType"] == "Goal").filter_map(|goal| goal["id"].as_str());
+    let goals: Vec<Value> = goals.map(|id| json!({ "reference": format!("#{id}") })).collect();
+    if !goals.is_empty() {
+        plan["goal"] = goals.into();
+    }
     group.insert("id".into(), "group".into());
     contained.insert(0, group.into());
     plan["contained"] = contained.into();

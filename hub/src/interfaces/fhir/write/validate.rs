@@ -8,6 +8,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::command::{Act, Caller, Command, Interaction, On, Role};
+use hub_domain::decide::remarks;
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType, operation_outcome};
 use schemas::resource::{Body as Resource, Key, Kind, list, text_at};
@@ -77,6 +78,7 @@ async fn validate(
         issues = rehearsed(service, caller, of, &asked).await?;
     }
     let taken = issues.is_empty();
+    issues.extend(asked.resource.iter().flat_map(remarks).map(|issue| asked.placed(issue)));
     issues.extend(asked.profile.as_deref().and_then(|profile| of_profile(of.kind, profile)));
     if taken {
         let text = match asked.mode.as_deref() {
