@@ -200,3 +200,22 @@ fn the_definitions_among_the_examples_are_plans_or_say_why_not() {
         }
     }
 }
+
+#[test]
+fn the_pictures_of_the_pages_are_those_of_their_plans() {
+    let pages = [include_str!("../../../../docs/plans.md"), include_str!("../../../../docs/plans/pictures.md")];
+    let mut drawn = 0;
+    for page in pages {
+        let mut plan = None;
+        for fenced in page.split("```").skip(1).step_by(2) {
+            if let Some(text) = fenced.strip_prefix("json\n") {
+                plan = Some(Offered::read(text).unwrap().plan);
+            } else if let Some(picture) = fenced.strip_prefix("mermaid\n") {
+                let graph = Graph::bind(plan.as_ref().unwrap(), 1);
+                assert_eq!(Drawing::of(&graph).mermaid(), picture);
+                drawn += 1;
+            }
+        }
+    }
+    assert_eq!(drawn, 13);
+}
