@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{CodeFilter, Plan, Trigger};
+use schemas::plan::{CodeFilter, EVENT, Plan, Trigger};
 use schemas::resource::{Body, Kind};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -125,9 +125,24 @@ impl Catalogue {
     }
 }
 
-fn specificity(plan: &Plan, kind: Kind, request: &Body) -> Option<usize> {
-    let fits = |trigger: &&Trigger| trigger.kind == kind && trigger.filters.iter().all(|f| carries(request, f));
-    plan.triggers.iter().filter(fits).map(|trigger| trigger.filters.len()).max()
+/// An event goes before all codes.
+fn weight(trigger: &Trigger) -> (bool, usize) {
+    (trigger.event.is_some(), trigger.filters.len())
+}
+
+fn specificity(plan: &Plan, kind: Kind, request: &Body) -> Option<(bool, usize)> {
+    let fits = |trigger: &&Trigger| {
+        trigger.kind.is_none_or(|of| of == kind)
+            && trigger.event.as_ref().is_none_or(|event| comes_of(request, event))
+            && trigger.filters.iter().all(|f| carries(request, f))
+    };
+    plan.triggers.iter().filter(fits).map(weight).max()
+}
+
+/// Whether the request says of itself that it comes of this event.
+fn comes_of(request: &Body, event: &str) -> bool {
+    let tags = request.get("meta").and_then(|meta| meta["tag"].as_array()).into_iter().flatten();
+    tags.into_iter().any(|tag| tag["system"] == EVENT && tag["code"] == event)
 }
 
 /// Whether the element carries one of the codes.
@@ -148,8 +163,9 @@ fn carries(request: &Body, filter: &CodeFilter) -> bool {
 
 /// Two triggers of the same weight that one order can meet. Different elements can always both be met.
 fn is_tie(a: &Trigger, b: &Trigger) -> bool {
-    a.kind == b.kind
-        && a.filters.len() == b.filters.len()
+    a.kind.zip(b.kind).is_none_or(|(a, b)| a == b)
+        && a.event.as_ref().zip(b.event.as_ref()).is_none_or(|(a, b)| a == b)
+        && weight(a) == weight(b)
         && a.filters.iter().all(|f| {
             let same = b.filters.iter().find(|g| g.element == f.element);
             same.is_none_or(|g| f.codes.iter().any(|code| g.codes.contains(code)))

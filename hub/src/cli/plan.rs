@@ -9,6 +9,7 @@ use hub_domain::plan::drawing::{Drawing, span};
 use hub_domain::plan::graph::Graph;
 use hub_domain::plan::simulate::{Happening, Script, What, script, simulate};
 use hub_domain::workflow::Offered;
+use schemas::plan::Trigger;
 use schemas::time::Timestamp;
 
 use crate::plans;
@@ -108,7 +109,8 @@ fn read_script(file: &Path) -> anyhow::Result<Script> {
 /// `referral|1: 4 steps, started by ServiceRequest, done by clinic`
 fn told(offered: &Offered) -> String {
     let graph = Graph::bind(&offered.plan, 1);
-    let mut starts: Vec<&str> = offered.plan.triggers.iter().map(|trigger| trigger.kind.name()).collect();
+    let by = |trigger: &Trigger| trigger.event.clone().or(trigger.kind.map(|kind| kind.name().to_owned()));
+    let mut starts: Vec<String> = offered.plan.triggers.iter().filter_map(by).collect();
     starts.dedup();
     let mut works: Vec<&str> =
         graph.leaves().filter_map(|leaf| graph.nodes[leaf].action.as_ref()?.work.as_deref()).collect();

@@ -33,6 +33,8 @@ pub const IN_SEQUENCE: &str = "urn:fhir-workflow-hub:extension:in-sequence";
 pub const UNDONE_BY: &str = "urn:fhir-workflow-hub:extension:undone-by";
 /// Names the step that chooses among the branches of a choice: what it brings names those that come.
 pub const CHOSEN_BY: &str = "urn:fhir-workflow-hub:extension:chosen-by";
+/// The system of the tags by which a request says of which event it comes.
+pub const EVENT: &str = "urn:fhir-workflow-hub:event";
 /// The code system of the kinds of work: the queues' names.
 pub const WORK: &str = "urn:fhir-workflow-hub:work";
 
@@ -47,10 +49,13 @@ pub struct Plan {
     pub definitions: HashMap<String, Body>,
 }
 
-/// Which orders start the plan: a type of request and, if given, one of these codes at an element.
+/// Which orders start the plan: a type of request or the name of an event and, if given, one of these codes at an element.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trigger {
-    pub kind: Kind,
+    /// None: of any type, by the event.
+    pub kind: Option<Kind>,
+    /// The request has it as a tag of [`EVENT`].
+    pub event: Option<String>,
     pub filters: Vec<CodeFilter>,
 }
 

@@ -359,18 +359,24 @@ impl<'a> Reader<'a> {
 
     fn trigger(&mut self, value: &Value, path: &str) -> Option<Trigger> {
         let data = value.get("data").map(|data| data.get(0).unwrap_or(data));
+        let named = value["type"] == "named-event";
+        let event = value["name"].as_str().filter(|_| named).map(str::to_owned);
+        if named && event.is_none() {
+            self.fault(IssueType::Required, &format!("{path}.name"), "which event starts the plan");
+            return None;
+        }
         let kind = data.and_then(|data| data["type"].as_str()).and_then(Kind::parse).filter(|kind| kind.is_request());
-        let Some((data, kind)) = data.zip(kind) else {
+        if kind.is_none() && (event.is_none() || data.is_some()) {
             self.fault(IssueType::Value, path, "a trigger names the type of request that starts the plan in data.type");
             return None;
-        };
-        let filters = members(data, "codeFilter").map(|filter| CodeFilter {
+        }
+        let filters = data.into_iter().flat_map(|data| members(data, "codeFilter")).map(|filter| CodeFilter {
             element: filter["path"].as_str().unwrap_or("code").to_owned(),
             codes: members(filter, "code")
                 .filter_map(|c| Some((c["system"].as_str().map(str::to_owned), c["code"].as_str()?.to_owned())))
                 .collect(),
         });
-        Some(Trigger { kind, filters: filters.collect() })
+        Some(Trigger { kind, event, filters: filters.collect() })
     }
 }
 

@@ -28,7 +28,7 @@ pub fn play(bytes: &[u8]) {
 
 /// The same plan, started by every ServiceRequest.
 fn started_by_all(offered: &Offered) -> Offered {
-    let triggers = vec![Trigger { kind: Kind::SERVICE_REQUEST, filters: Vec::new() }];
+    let triggers = vec![Trigger { kind: Some(Kind::SERVICE_REQUEST), event: None, filters: Vec::new() }];
     let plan = KeptPlan::new(Plan { triggers, ..(**offered.plan).clone() });
     Offered { plan: Arc::new(plan), ..offered.clone() }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{UNDONE_BY, WORK};
+use schemas::plan::{CHOSEN_BY, UNDONE_BY, WORK};
 use schemas::resource::{Body, list, text_at};
 use schemas::task::is_questionnaire;
 use serde_json::{Value, json};
@@ -218,7 +218,8 @@ pub(super) fn rename(action: &mut Body, called: &str) {
             lengthen(data.get_mut("relatedData"), called);
         }
     }
-    for extension in many(action, "extension").filter(|extension| extension["url"] == UNDONE_BY) {
+    let names = [UNDONE_BY, CHOSEN_BY];
+    for extension in many(action, "extension").filter(|extension| names.iter().any(|url| extension["url"] == *url)) {
         lengthen(extension.get_mut("valueString"), called);
     }
     if let Some(Value::Array(goals)) = action.get_mut("goalId") {

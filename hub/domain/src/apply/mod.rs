@@ -20,8 +20,8 @@ pub(crate) use activity::Told;
 pub use activity::activity;
 pub(crate) use expansion::expand;
 use expression::holds;
-use goals::Goals;
 pub(crate) use expression::{evaluated, set};
+use goals::Goals;
 
 use crate::plan::check::{ACTIONS_LIMIT, DEPTH_LIMIT};
 

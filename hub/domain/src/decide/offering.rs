@@ -57,8 +57,11 @@ fn stored(draft: &Draft) -> Result<Vec<(Key, Offered)>, Stop> {
 /// Whether a definition says of itself that orders start it.
 fn starts_orders(definition: &Body) -> bool {
     let triggers = list(definition, "action").flat_map(|action| action["trigger"].as_array().into_iter().flatten());
-    let mut types = triggers.flat_map(|trigger| trigger["data"].as_array().into_iter().flatten());
-    types.any(|data| data["type"].as_str().and_then(Kind::parse).is_some_and(Kind::is_request))
+    let is_of = |data: &Value| data["type"].as_str().and_then(Kind::parse).is_some_and(Kind::is_request);
+    triggers.into_iter().any(|trigger| {
+        let mut types = trigger["data"].as_array().into_iter().flatten();
+        trigger["type"] == "named-event" || types.any(is_of)
+    })
 }
 
 /// A PlanDefinition is written. When orders are to start with it, it has to run, and to leave no doubt which plan is meant.

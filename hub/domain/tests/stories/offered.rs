@@ -127,3 +127,28 @@ fn a_plan_that_could_not_run_or_leaves_a_doubt_is_not_kept() {
     other["action"][0]["action"][0].as_object_mut().unwrap().remove("participant");
     keep(&mut world, other).unwrap();
 }
+
+#[test]
+fn an_order_that_comes_of_an_event_starts_the_plan_of_that() {
+    let mut world = World::new();
+    let plan = |url: &str, trigger: Value| {
+        let role = json!({ "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] });
+        json!({ "resourceType": "PlanDefinition", "url": url, "status": "active", "action": [{
+            "id": "whole", "trigger": [trigger], "action": [{ "id": "visit", "participant": [{ "role": role }] }] }] })
+    };
+    let event = json!({ "type": "named-event", "name": "discharge" });
+    world.create(plan("urn:a", event.clone()), Caller::Local).unwrap();
+    assert!(world.create(plan("urn:b", event), Caller::Local).is_err(), "of two nobody could choose");
+    let tagged = |event: &str| {
+        let mut request = referral();
+        request[0]["meta"] = json!({ "tag": [{ "system": "urn:fhir-workflow-hub:event", "code": event }] });
+        request
+    };
+    let order = world.submit(tagged("discharge"));
+    assert_eq!(world.states(&order), "0 requested, 2 requested");
+    let order = world.submit(tagged("admission"));
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 draft, 4 draft, 5 draft", "that of every referral");
+    let nameless = plan("urn:c", json!({ "type": "named-event" }));
+    let refused = world.create(nameless, Caller::Local).unwrap_err();
+    assert_eq!(refused.issues[0].path, "PlanDefinition.action[0].trigger.name");
+}
