@@ -31,7 +31,6 @@ mod offers;
 mod orchestrations;
 mod outages;
 mod overload;
-mod pages;
 mod patterns;
 mod payloads;
 mod prescription_payloads;
