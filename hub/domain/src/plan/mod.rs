@@ -1,6 +1,7 @@
 //! The plan engine: which Tasks exist, which are released, which wait, which are cancelled, and when all is done.
 
 pub mod advance;
+mod bind;
 pub mod check;
 pub mod drawing;
 pub mod graph;
