@@ -16,6 +16,7 @@ mod definitions;
 pub(crate) mod draft;
 mod entries;
 mod fate;
+mod handover;
 mod join;
 mod joined;
 mod offering;

@@ -16,7 +16,7 @@ use super::bound::set_bound;
 use super::broker::Whom;
 use super::callback;
 use super::draft::Draft;
-use super::part::Handover;
+use super::handover::Handover;
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, Progress, STOPPED, Standing};
 use crate::plan::graph::Graph;

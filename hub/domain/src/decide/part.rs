@@ -1,12 +1,8 @@
 //! What a step asks for: a request of its own, made when the step is released, which ends as its Task does.
 
-use std::collections::BTreeSet;
-
-use hub_fhirpath::Expression;
 use schemas::gate;
 use schemas::order::{self, RequestStatus, can_complete, revoked_code};
-use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{Deed, Taken};
+use schemas::plan::Deed;
 use schemas::resource::{Body, Key, Kind, Resource, list};
 use schemas::task::{TaskStatus, focus};
 use schemas::time::Timestamp;
@@ -18,35 +14,12 @@ use super::bodies::{Asked, Step};
 use super::orchestration::contained;
 use super::order::Order;
 use super::request;
-use super::sight::Sight;
-use crate::apply::{self, Told};
-use crate::refusal::{Refusal, RefusalKind};
+use crate::apply::Told;
+use crate::refusal::Refusal;
 use crate::workflows;
 
 /// Leads from a request to the order that it is a part of, where its type may not be based on that.
 const PART_OF: &str = "urn:fhir-workflow-hub:extension:orchestration";
-
-/// What the Task of a step gets when that is released.
-#[derive(Default)]
-pub(super) struct Handover {
-    /// The request of its own that it asks for.
-    part: Option<Resource>,
-    /// What it is about, when that is here already.
-    about: Option<Value>,
-    inputs: Vec<Value>,
-}
-
-impl Handover {
-    pub(super) fn give(&self, task: &mut Body) {
-        if let Some(about) = &self.about {
-            task.insert("focus".into(), about.clone());
-        }
-        if !self.inputs.is_empty() {
-            task.insert("input".into(), self.inputs.clone().into());
-        }
-        self.part.iter().for_each(|part| point_to(task, part));
-    }
-}
 
 impl Order<'_, '_> {
     /// Whether its steps ask for requests of their own.
@@ -65,7 +38,7 @@ impl Order<'_, '_> {
     }
 
     /// What a step asks for by itself, as its author or a definition describes it.
-    fn option_of(&self, step: usize) -> Result<Option<Resource>, Stop> {
+    pub(super) fn option_of(&self, step: usize) -> Result<Option<Resource>, Stop> {
         let action = self.graph.nodes[step].action.as_ref().filter(|action| action.deed == Deed::Create);
         let Some(action) = action else { return Ok(None) };
         if let Some(option) = &action.option {
@@ -82,81 +55,6 @@ impl Order<'_, '_> {
         }
         let key = Key::of_reference(reference).ok_or_else(no_option)?;
         self.draft.get(&key).cloned().map(Some)
-    }
-
-    /// What a step comes to, now that it is released. None: what it should ask for cannot be said.
-    pub(super) fn hand_over(&mut self, leaf: usize) -> Result<Option<Handover>, Stop> {
-        let action = self.graph.nodes[leaf].action.as_ref();
-        let about = action.filter(|action| action.deed != Deed::Create).and_then(|action| action.resource.clone());
-        let inputs = self.inputs_of(leaf)?;
-        let Some(option) = self.option_of(leaf)? else { return Ok(Some(Handover { about, inputs, part: None })) };
-        let group = self.requests()?.swap_remove(0);
-        let mut body = part(&option, &group, self.draft.now());
-        let mut faults = self.set_values(leaf, &mut body)?;
-        if faults.is_empty()
-            && let Err(found) = gate::check(&body, None)
-        {
-            faults = self.at_step(leaf, found);
-        }
-        let is_starting = self.draft.scene.heads.get(&self.root).is_none_or(|head| head.run.is_none());
-        match faults.is_empty() {
-            true => {
-                let key = Key::new(option.key.kind, part_id(self.root, leaf));
-                let part = Some(self.draft.create(self.root, key, body));
-                Ok(Some(Handover { part, inputs, about: None }))
-            }
-            // Whoever submits it can still be told.
-            false if is_starting => Err(Refusal::new(RefusalKind::Unprocessable, faults).into()),
-            false => Ok(None),
-        }
-    }
-
-    /// The dynamic values of a step, in their order: asked of the request as it is so far.
-    fn set_values(&mut self, leaf: usize, body: &mut Body) -> Result<Vec<Issue>, Stop> {
-        let Some(action) = self.graph.nodes[leaf].action.clone().filter(|action| !action.values.is_empty()) else {
-            return Ok(Vec::new());
-        };
-        let sight = Sight::of(self, action.values.iter().map(|dynamic| dynamic.expression.as_str()), Some(leaf))?;
-        let mut faults = Vec::new();
-        for dynamic in &action.values {
-            let Ok(expression) = Expression::parse(&dynamic.expression) else { continue };
-            let so_far = Value::Object(body.clone());
-            let found = apply::evaluated(&expression, &so_far, &sight.scope(self.draft.now()));
-            let set = found.and_then(|found| match found.is_empty() {
-                true => Ok(()),
-                false => apply::set(body, &dynamic.element, found),
-            });
-            faults.extend(set.err().map(|text| Issue::error(IssueType::Processing, dynamic.path.clone(), text)));
-        }
-        Ok(faults)
-    }
-
-    /// Faults of what a step asks for, told at the step.
-    fn at_step(&self, leaf: usize, faults: Vec<Issue>) -> Vec<Issue> {
-        let name = self.graph.name(leaf).unwrap_or_default();
-        let told = |fault: Issue| Issue::error(fault.code, fault.path, format!("of the step {name}: {}", fault.text));
-        faults.into_iter().map(told).collect()
-    }
-
-    /// What the filler of a step is to know: what its plan says, and what those have come to whose outputs it is given.
-    pub(super) fn inputs_of(&mut self, step: usize) -> Result<Vec<Value>, Stop> {
-        let Some(action) = self.graph.nodes[step].action.clone() else { return Ok(Vec::new()) };
-        let mut inputs = action.inputs.clone();
-        for taken in &action.takes {
-            let is_from = |n: usize| self.graph.nodes[n].action.as_ref().is_some_and(|a| a.names.contains(&taken.from));
-            let sources = self.graph.nodes[step].waits.iter().map(|wait| wait.on).filter(|on| is_from(*on));
-            let leaves: BTreeSet<usize> = sources.flat_map(|on| self.graph.leaves_of(on)).collect();
-            let mut keys = Vec::new();
-            for leaf in leaves {
-                if self.state(leaf).status == Some(TaskStatus::Completed) {
-                    keys.push(Key::task(self.id_of(leaf)));
-                }
-            }
-            for task in self.draft.get_all(&keys)? {
-                inputs.extend(handed_on(&task.body, taken));
-            }
-        }
-        Ok(inputs)
     }
 
     /// A step that was to withdraw a request is done: so it is withdrawn.
@@ -245,25 +143,6 @@ impl Order<'_, '_> {
     }
 }
 
-/// The outputs of a Task that are meant: those that are called so; else those of the type that is wanted; else all.
-fn handed_on(task: &Body, taken: &Taken) -> Vec<Value> {
-    let is_called = |output: &&Value| {
-        let codes = output["type"]["coding"].as_array().into_iter().flatten().map(|coding| &coding["code"]);
-        codes.chain([&output["type"]["text"]]).any(|said| taken.names.iter().any(|name| said == name))
-    };
-    let is_of = |output: &&Value| {
-        let reference = output["valueReference"]["reference"].as_str().and_then(Key::of_reference);
-        taken.kind.as_ref().is_none_or(|kind| reference.is_some_and(|key| key.kind.name() == kind))
-    };
-    let called: Vec<&Value> = list(task, "output").filter(is_called).collect();
-    let meant = if called.is_empty() { list(task, "output").filter(is_of).collect() } else { called };
-    let mut inputs: Vec<Value> = meant.into_iter().cloned().collect();
-    if let Some(title) = &taken.title {
-        inputs.iter_mut().for_each(|input| input["type"]["text"] = title.as_str().into());
-    }
-    inputs
-}
-
 /// What a Task is about, and whose it is when the request names somebody.
 pub(super) fn point_to(task: &mut Body, part: &Resource) {
     task.insert("focus".into(), part.reference());
@@ -272,7 +151,7 @@ pub(super) fn point_to(task: &mut Body, part: &Resource) {
     }
 }
 
-fn part_id(root: Uuid, leaf: usize) -> String {
+pub(super) fn part_id(root: Uuid, leaf: usize) -> String {
     format!("{root}.{leaf}")
 }
 
