@@ -1,6 +1,6 @@
 //! The tutorial does what it says: its commands, as they stand there, against a hub.
 
-use tests::{World, say_once, stories};
+use tests::{World, leave_out_for_want_of, stories};
 
 use super::{practice, state};
 
@@ -16,7 +16,7 @@ fn commands() -> String {
 
 async fn the_commands_of_the_tutorial_do_what_it_says(world: World) {
     if std::process::Command::new("curl").arg("--version").output().is_err() {
-        return say_once("left out: the tutorial of referrals (no curl)");
+        return leave_out_for_want_of("curl", "the tutorial of referrals (there is no curl)");
     }
     let hub = world.hub().await;
     let root = hub.base.strip_suffix("/fhir/R4").unwrap();
