@@ -381,9 +381,11 @@ impl<'d, 'a> Order<'d, 'a> {
                 return Ok(false);
             }
             Move::Fail => {
+                // Who claimed it and would not do it has started nothing. What an earlier offer started shows on the whole.
                 let is_done = |task: &TaskState| task.status == Some(TaskStatus::Completed);
-                let is_begun = |task: &TaskState| task.started.is_some() || task.begun || is_done(task);
-                let started = self.run().tasks.iter().any(is_begun);
+                let is_started = |task: &TaskState| task.started.is_some() || is_done(task);
+                let is_under_way = self.state(0).status.is_some_and(TaskStatus::is_started);
+                let started = is_under_way || self.run().tasks.iter().any(is_started);
                 self.end(if started { TaskStatus::Failed } else { TaskStatus::Rejected })?;
                 return Ok(false);
             }
