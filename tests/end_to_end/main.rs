@@ -31,6 +31,7 @@ mod offers;
 mod orchestrations;
 mod outages;
 mod overload;
+mod pages;
 mod patterns;
 mod payloads;
 mod prescription_payloads;
