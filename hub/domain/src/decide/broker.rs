@@ -44,7 +44,7 @@ impl Order<'_, '_> {
 
     /// Whether a step that was refused goes to the next service, however often it was offered.
     pub(super) fn is_brokered(&mut self, step: usize) -> bool {
-        self.scope_of(step).is_some_and(|scope| !self.state(scope).asked.is_empty())
+        self.scope_of(step).is_some_and(|scope| !self.state(scope).rare.asked.is_empty())
     }
 
     /// Whom a step is offered to now. `refused`: whoever was asked last will not do it.
@@ -54,7 +54,7 @@ impl Order<'_, '_> {
         if super::bodies::Asked::new(vec![&request]).performer().is_some() {
             return Ok(Whom::AsAsked);
         }
-        let asked = self.state(scope).asked.clone();
+        let asked = self.state(scope).rare.asked.clone();
         if let Some(last) = asked.last().filter(|_| !refused) {
             return Ok(Whom::One(last.clone()));
         }
@@ -67,7 +67,7 @@ impl Order<'_, '_> {
             self.cause = Some(reason("nobody-left", "no service of the directory is left that could be asked"));
             return Ok(Whom::Nobody);
         };
-        self.state(scope).asked.push(next.clone());
+        self.state(scope).rare.asked.push(next.clone());
         Ok(Whom::One(next))
     }
 

@@ -191,7 +191,9 @@ impl<'d, 'a> Order<'d, 'a> {
             TaskStatus::InProgress => state.started = state.started.or(Some(now)),
             _ if to.is_terminal() => {
                 state.ended = Some(now);
-                state.chosen = chosen;
+                if !chosen.is_empty() {
+                    state.rare.chosen = chosen;
+                }
                 state.documented = documented;
             }
             _ => {}

@@ -267,7 +267,7 @@ impl<'a> Standing<'a> {
             false => is_exclusive && group.taken > usize::from(this.taken > 0),
         };
         let chooser = self.graph.nodes[parent].chooser.and_then(|chooser| self.task(chooser));
-        let chosen = chooser.filter(|task| task.status == Some(TaskStatus::Completed)).map(|task| &task.chosen);
+        let chosen = chooser.filter(|task| task.status == Some(TaskStatus::Completed)).map(|task| &task.rare.chosen);
         let is_left_out = chosen.is_some_and(|chosen| !chosen.contains(&(node as u32)));
         match () {
             () if is_over || is_left_out => Opens::Never(NOT_SELECTED),

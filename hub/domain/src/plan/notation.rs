@@ -11,8 +11,10 @@ use schemas::time::Timestamp;
 use super::run::{Joined, TaskState, Tie};
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Of a number in a character.
+const BITS: usize = 5;
 /// Another character of the same number follows.
-const MORE: u64 = 32;
+const MORE: u64 = 1 << BITS;
 const SAME: u8 = b'*';
 const STATUS: u64 = 0b1111;
 
@@ -125,9 +127,9 @@ impl Writer {
             | Has::Refused.when(task.refused > 0)
             | Has::Calls.when(task.calls)
             | Has::Joined.when(task.joined.is_some())
-            | Has::Asked.when(!task.asked.is_empty())
+            | Has::Asked.when(!task.rare.asked.is_empty())
             | Has::Begun.when(task.begun)
-            | Has::Chosen.when(!task.chosen.is_empty());
+            | Has::Chosen.when(!task.rare.chosen.is_empty());
         self.number(head);
         [task.released, task.started, task.ended].into_iter().flatten().for_each(|time| self.time(time));
         if task.sequence > 0 {
@@ -146,20 +148,20 @@ impl Writer {
             let tie = Tie::ALL.iter().position(|tie| *tie == joined.tie).unwrap_or_default();
             [joined.to.into(), joined.occurrence.into(), tie as u64].into_iter().for_each(|number| self.number(number));
         }
-        if !task.asked.is_empty() {
-            self.number(task.asked.len() as u64);
-            task.asked.iter().for_each(|whom| self.text(whom));
+        if !task.rare.asked.is_empty() {
+            self.number(task.rare.asked.len() as u64);
+            task.rare.asked.iter().for_each(|whom| self.text(whom));
         }
-        if !task.chosen.is_empty() {
-            self.number(task.chosen.len() as u64);
-            task.chosen.iter().for_each(|branch| self.number((*branch).into()));
+        if !task.rare.chosen.is_empty() {
+            self.number(task.rare.chosen.len() as u64);
+            task.rare.chosen.iter().for_each(|branch| self.number((*branch).into()));
         }
     }
 
     fn number(&mut self, mut number: u64) {
         while number >= MORE {
             self.digit(number & (MORE - 1) | MORE);
-            number >>= 5;
+            number >>= BITS;
         }
         self.digit(number);
     }
@@ -231,11 +233,11 @@ impl Reader<'_> {
         }
         if has(Has::Asked) {
             let many = self.small()?;
-            task.asked = (0..many).map(|_| self.text()).collect::<Option<_>>()?;
+            task.rare.asked = (0..many).map(|_| self.text()).collect::<Option<_>>()?;
         }
         if has(Has::Chosen) {
             let many = self.small()?;
-            task.chosen = (0..many).map(|_| self.small()).collect::<Option<_>>()?;
+            task.rare.chosen = (0..many).map(|_| self.small()).collect::<Option<_>>()?;
         }
         Some(())
     }
@@ -244,7 +246,7 @@ impl Reader<'_> {
         let mut number = 0;
         for (n, character) in self.text.as_bytes().get(self.at..)?.iter().enumerate().take(DIGITS_MAX) {
             let digit = u64::from(VALUES[usize::from(*character)]);
-            number |= (digit & (MORE - 1)) << (5 * n);
+            number |= (digit & (MORE - 1)) << (BITS * n);
             if digit < MORE {
                 self.at += n + 1;
                 return Some(number);
@@ -298,12 +300,15 @@ const VALUES: [u8; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::run::Rare;
 
     fn at(time: i64) -> Option<Timestamp> {
         Some(Timestamp(time))
     }
 
     fn busy() -> TaskState {
+        let mut rare = Rare::default();
+        (rare.asked, rare.chosen) = (vec!["Organization/1".into(), String::new()], vec![7, 70_000]);
         TaskState {
             status: Some(TaskStatus::OnHold),
             occurrence: 3,
@@ -317,12 +322,11 @@ mod tests {
             offered: Some(u32::MAX),
             joined: Some(Joined { to: 4, occurrence: 1, tie: Tie::Twin }),
             calls: true,
-            asked: vec!["Organization/1".into(), String::new()],
+            rare,
             due: at(i64::MIN),
             until: at(-1),
             late: true,
             begun: true,
-            chosen: vec![7, 70_000],
             released: at(1_790_000_000_000_000),
             started: at(1_790_000_000_000_000),
             ended: at(1_790_000_060_000_000),

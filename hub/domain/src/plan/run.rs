@@ -1,5 +1,7 @@
 //! The compact state of a running order: what the head row keeps, so that most decisions read no old Task.
 
+use std::ops::{Deref, DerefMut};
+
 use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,21 +65,52 @@ pub struct TaskState {
     pub joined: Option<Joined>,
     /// It tells whoever asked for the whole how that ended.
     pub calls: bool,
-    /// Of a part of the plan that one service of the directory is to do: whom it was offered to, the last one last.
-    pub asked: Vec<String>,
+    /// What few steps have.
+    pub rare: Rare,
     /// When it may begin, as long as that is all it waits for: a timer is set.
     pub due: Option<Timestamp>,
     /// By when it is to be done.
     pub until: Option<Timestamp>,
     /// That time has passed, and it was said.
     pub late: bool,
-    /// It chose among branches, and this is what it chose: their numbers.
-    pub chosen: Vec<u32>,
     /// Somebody had taken an earlier offer of it.
     pub begun: bool,
     pub released: Option<Timestamp>,
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
+}
+
+/// Elsewhere, so that the states of a thousand steps are read and dropped sooner.
+#[derive(Debug, Clone, Default)]
+pub struct Rare(Option<Box<Few>>);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Few {
+    /// Of a part of the plan that one service of the directory is to do: whom it was offered to, the last one last.
+    pub asked: Vec<String>,
+    /// It chose among branches, and this is what it chose: their numbers.
+    pub chosen: Vec<u32>,
+}
+
+impl Deref for Rare {
+    type Target = Few;
+
+    fn deref(&self) -> &Few {
+        static NOTHING: Few = Few { asked: Vec::new(), chosen: Vec::new() };
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Rare {
+    fn deref_mut(&mut self) -> &mut Few {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl PartialEq for Rare {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
 }
 
 impl TaskState {

@@ -192,7 +192,7 @@ impl Stage<'_> {
         task.status = Some(status);
         // Whoever chooses is taken to name all.
         let branches = self.graph.nodes.iter().filter(|group| group.chooser == Some(node));
-        task.chosen = branches.flat_map(|group| &group.children).map(|branch| *branch as u32).collect();
+        task.rare.chosen = branches.flat_map(|group| &group.children).map(|branch| *branch as u32).collect();
         match what {
             What::Offered(_) => task.released = Some(self.now),
             What::Begun => task.started = Some(self.now),
