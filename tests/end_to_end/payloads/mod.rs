@@ -22,13 +22,29 @@ stories![every_example_is_stored_or_refused_for_a_reason];
 ///
 /// The Tasks point to orders and Tasks that are not among the examples, and a Task must not be about nothing. In the Bundle
 /// a list is written as a single value.
-const REFUSED: [(&str, &str, &str); 6] = [
+const REFUSED: [(&str, &str, &str); 9] = [
     ("Task-example1.json", "not-found", "Task.focus.reference"),
     ("Task-example2.json", "not-found", "Task.partOf[0].reference"),
     ("Task-example3.json", "not-found", "Task.focus.reference"),
     ("Task-example4.json", "not-found", "Task.partOf[0].reference"),
     ("Task-example5.json", "not-found", "Task.focus.reference"),
     ("retrieveOboUsers/responses/PractitionerBundle.json", "structure", "Bundle.entry[0].resource.identifier"),
+    // Named events start orders, and this hub speaks no CQL.
+    (
+        "PlanDefinition-exclusive-breastfeeding-intervention-01.json",
+        "not-supported",
+        "PlanDefinition.action[0].condition[0].expression.language",
+    ),
+    (
+        "PlanDefinition-exclusive-breastfeeding-intervention-03.json",
+        "not-supported",
+        "PlanDefinition.action[0].condition[0].expression.language",
+    ),
+    (
+        "PlanDefinition-zika-virus-intervention-initial.json",
+        "not-supported",
+        "PlanDefinition.action[0].condition[0].expression.language",
+    ),
 ];
 
 /// Types of published files that the hub does not keep: answers, and what is of no order.
@@ -187,7 +203,7 @@ async fn asks_by_all_that_is_said(world: &World, hub: &Hub, published: &BTreeSet
         silent.extend(names.iter().filter(|name| !is_asked(name)).map(|name| format!("{reference} by {name}")));
     }
     assert!(silent.is_empty(), "{} of {said} are never asked for: {silent:#?}", silent.len());
-    assert!(told.lines().count() == published.len() && said > 1_000, "{said}");
+    assert!(told.lines().count() == published.len() && said > 900, "{said}");
 }
 
 /// Posts one resource and says what became of it, and what it is called if it was stored.

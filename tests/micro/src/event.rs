@@ -2,18 +2,20 @@
 //! decided, and the state is written again. A small plan beside a large one, each half done.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use hub_domain::plan::graph::Graph;
 use hub_domain::plan::run::Run;
 use hub_domain::workflow::Offered;
 use schemas::message::Act as Reported;
 use schemas::task::TaskStatus;
+use schemas::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::registry::{self, Case, NOW, Registry, report};
 use crate::{Work, orders};
 
+const MINUTE_US: i64 = 60_000_000;
+const HOUR_US: i64 = 60 * MINUTE_US;
 /// Steps of a group: each waits for the one before, and each group for the group before.
 const GROUP: usize = 10;
 
@@ -34,7 +36,9 @@ fn completed(steps: usize) -> Case {
     registry.execute(registry::submission(&orders::laboratory()));
     registry.revise(|run| {
         for (n, step) in graph.leaves().take(steps / 2).enumerate() {
-            let at = |minutes: usize| Some(NOW.plus(Duration::from_secs(n as u64 * 3_600 + minutes as u64 * 60)));
+            // Each took most of an hour, one after the other, the last until now.
+            let begun = (steps / 2 - n) as i64 * HOUR_US;
+            let at = |minutes: i64| Some(Timestamp(NOW.0 - begun + minutes * MINUTE_US));
             let task = &mut run.tasks[step];
             (task.status, task.sequence) = (Some(TaskStatus::Completed), 2);
             (task.released, task.started, task.ended) = (at(0), at(5), at(55));
