@@ -7,6 +7,7 @@ stories![a_plan_is_written_looked_at_and_run_as_the_page_says];
 
 /// The first block of a page that is fenced so.
 fn fenced<'p>(page: &'p str, of: &str, with: &str) -> &'p str {
+    // What stands before a fence is no block; then every other part is one.
     let blocks = page.split("```").skip(1).step_by(2);
     let mut those = blocks.filter_map(|block| block.strip_prefix(of)?.strip_prefix('\n'));
     those.find(|block| block.contains(with)).unwrap()

@@ -24,7 +24,7 @@ pub(crate) fn write(asked: &str, reply: &Reply) {
         return;
     };
     let mut seen = SEEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    // The base, since each has its release of FHIR.
+    // The base, since each has its release of FHIR: the two parts behind `http://address/`.
     let base = asked.split('/').skip(3).take(2).collect::<Vec<_>>();
     let new = shapes(&reply.body).into_iter().filter(|shape| seen.insert(hash(&(&base, shape))));
     if new.count() == 0 {

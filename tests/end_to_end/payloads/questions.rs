@@ -75,6 +75,7 @@ pub(super) fn questions(param: &Param, value: &IndexValue) -> Vec<String> {
     match value {
         IndexValue::Text(text) => {
             let beginning: String = text.chars().take(5).collect();
+            // From its middle on, where only `:contains` looks.
             let rest: String = text.chars().skip(3).collect();
             let mut questions = vec![
                 asked("", escaped(text)),

@@ -474,8 +474,8 @@ impl<'d, 'a> Order<'d, 'a> {
         let Some(here) = self.state(0).status.filter(|status| !status.is_terminal()) else { return Ok(()) };
         let Some(run) = self.draft.run_of(self.root) else { return Ok(()) };
         let (revoked, closed, held) = (run.revoked, run.closed, run.held);
-        // The first is the fulfilment Task itself; behind the plan's own are those that others wrote.
         let (mut busy, mut started, mut claimed) = (false, false, false);
+        // The first is the fulfilment Task itself; behind the plan's own are those that others wrote.
         for task in run.tasks.iter().take(self.graph.nodes.len()).skip(1) {
             busy |= task.status.is_some_and(TaskStatus::is_started);
             started |= task.started.is_some() || task.status == Some(TaskStatus::Completed);

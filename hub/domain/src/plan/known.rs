@@ -65,20 +65,6 @@ impl Known {
         if task.is_untouched() {
             return Self { is_optional, is_skippable: is_skippable(node, false), ..Self::default() };
         }
-        if task.status == Some(TaskStatus::Completed) && !task.withdrawn {
-            // Of a large order most are.
-            return Self {
-                achieved: Some(true),
-                is_optional,
-                is_skippable: is_skippable(node, task.documented),
-                taken: 1,
-                has_begun: true,
-                released: task.released,
-                started: task.started.or(task.ended),
-                ended: task.ended,
-                ..Self::default()
-            };
-        }
         let is_busy = task.is_engaged();
         let is_done = task.status == Some(TaskStatus::Completed);
         // Only what somebody had taken fails.

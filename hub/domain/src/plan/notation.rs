@@ -365,6 +365,7 @@ mod tests {
             assert_eq!(read(text, 100), None, "{text}");
         }
         let whole = write(&[busy()]);
+        // The first is the empty text, which is no steps and no damage.
         for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)).skip(1) {
             assert_eq!(read(&whole[..end], 1), None);
         }

@@ -207,6 +207,7 @@ fn the_pictures_of_the_pages_are_those_of_their_plans() {
     let mut drawn = 0;
     for page in pages {
         let mut plan = None;
+        // What stands before a fence is no block; then every other part is one.
         for fenced in page.split("```").skip(1).step_by(2) {
             if let Some(text) = fenced.strip_prefix("json\n") {
                 plan = Some(Offered::read(text).unwrap().plan);
