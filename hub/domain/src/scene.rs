@@ -112,6 +112,11 @@ impl Scene {
         self.asked.contains(key) || self.existing.contains(key) || self.resources.contains_key(key)
     }
 
+    /// Whether it is known that this is not here. What exists may not have been loaded, where only that was asked.
+    pub(crate) fn is_absent(&self, key: &Key) -> bool {
+        self.asked.contains(key) && !self.existing.contains(key)
+    }
+
     /// Adds what another round found. What is here already stays: it may be the work of an earlier decision of the
     /// same batch.
     pub fn add(&mut self, other: Self) {

@@ -251,7 +251,7 @@ impl Reading<'_, '_> {
         if let Some(found) = self.draft.find(&key) {
             return Some(Some((key.kind, (*found.body).clone())));
         }
-        if self.draft.scene.looked_for(&key) {
+        if self.draft.scene.is_absent(&key) {
             let text = format!("there is no such {} here", key.kind);
             self.faults.push(Issue::error(IssueType::NotFound, format!("{path}.resource.reference"), text));
         } else {

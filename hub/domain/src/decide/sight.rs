@@ -90,7 +90,7 @@ impl Order<'_, '_> {
     pub(super) fn if_here(&self, key: &Key) -> Result<Option<Resource>, Stop> {
         match self.draft.find(key) {
             Some(found) => Ok(Some(found.clone())),
-            None if self.draft.scene.looked_for(key) => Ok(None),
+            None if self.draft.scene.is_absent(key) => Ok(None),
             None => Err(Stop::more(Needs {
                 resources: vec![key.clone()],
                 existence: vec![key.clone()],

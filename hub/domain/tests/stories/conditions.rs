@@ -1,7 +1,8 @@
 //! Steps that apply, begin and stop by what their requests and Tasks say.
 
-use crate::plans::{after, step, world_of};
-use crate::world::{laboratory, prescription, referral};
+use crate::plans::{after, policy_of, step, world_of};
+use crate::world::{World, laboratory, prescription, referral};
+use hub_domain::decide::Policy;
 use serde_json::{Value, json};
 
 fn when(kind: &str, expression: &str) -> Value {
@@ -125,4 +126,17 @@ fn each_item_is_asked_by_itself() {
 
 fn world_of_prescriptions(actions: Value) -> crate::world::World {
     crate::plans::world_started_by("MedicationRequest", actions)
+}
+
+/// Where references are checked it is known that a patient is here before anybody has read what it says.
+#[test]
+fn whom_the_order_is_for_is_seen_also_where_references_are_checked() {
+    let of_women = step("of-women", when("applicability", "%subject.gender = 'female'"));
+    let policy = policy_of("ServiceRequest", json!([step("always", json!({})), of_women]));
+    let mut world = World::with(Policy { strict_references: true, ..policy });
+    let patient = world.submit(vec![json!({ "resourceType": "Patient", "gender": "female" })]);
+    let mut request = referral();
+    request[0]["subject"] = json!({ "reference": patient });
+    let order = world.submit(request);
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 requested");
 }

@@ -15,7 +15,7 @@ pub(crate) fn world_started_by(kind: &str, actions: Value) -> World {
     World::with(policy_of(kind, actions))
 }
 
-fn policy_of(kind: &str, actions: Value) -> Policy {
+pub(crate) fn policy_of(kind: &str, actions: Value) -> Policy {
     let plan = json!({
         "resourceType": "PlanDefinition",
         "url": "urn:test:plan",
