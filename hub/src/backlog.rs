@@ -20,6 +20,8 @@ const REST: u32 = 20;
 #[derive(Debug)]
 pub struct Backlog {
     messages: AtomicU64,
+    /// All that this hub ever committed.
+    grown: AtomicU64,
     full: AtomicBool,
     limit_messages: u64,
 }
@@ -27,7 +29,7 @@ pub struct Backlog {
 impl Backlog {
     /// Empty, and full at `limit_messages`.
     pub fn new(limit_messages: u64) -> Self {
-        Self { messages: AtomicU64::new(0), full: AtomicBool::new(false), limit_messages }
+        Self { messages: AtomicU64::new(0), grown: AtomicU64::new(0), full: AtomicBool::new(false), limit_messages }
     }
 
     /// Whether new work has to wait: from the limit on, until a tenth of it has left.
@@ -38,6 +40,7 @@ impl Backlog {
     /// So many were committed.
     pub(crate) fn grew(&self, messages: usize) {
         let messages = messages as u64;
+        self.grown.fetch_add(messages, Ordering::Relaxed);
         self.judge(self.messages.fetch_add(messages, Ordering::Relaxed).saturating_add(messages));
     }
 
@@ -49,8 +52,10 @@ impl Backlog {
         self.judge(before.saturating_sub(messages as u64));
     }
 
-    /// So many there are.
-    fn counted(&self, messages: u64) {
+    /// So many there are, and so many were already `grown` when it was begun to count. What was committed meanwhile may
+    /// be in the count or not: it is added, for a full outbox shall not look as if it had room.
+    fn counted(&self, messages: u64, grown: u64) {
+        let messages = messages.saturating_add(self.grown.load(Ordering::Relaxed) - grown);
         self.messages.store(messages, Ordering::Relaxed);
         self.judge(messages);
     }
@@ -68,9 +73,9 @@ impl Backlog {
     /// Counts, until it is stopped.
     pub(crate) async fn watch(self: Arc<Self>, registry: Arc<dyn Registry>, stop: CancellationToken) {
         loop {
-            let begin = Instant::now();
+            let (begin, grown) = (Instant::now(), self.grown.load(Ordering::Relaxed));
             match registry.outbox_depth(self.limit_messages).await {
-                Ok(messages) => self.counted(messages),
+                Ok(messages) => self.counted(messages, grown),
                 // Without the database nothing is committed either.
                 Err(trouble) => tracing::debug!(cause = %trouble, "the outbox cannot be counted"),
             }
@@ -89,7 +94,7 @@ mod tests {
     #[test]
     fn it_is_full_at_its_limit_and_until_a_tenth_has_left() {
         let backlog = Backlog::new(20);
-        backlog.counted(17);
+        backlog.counted(17, 0);
         backlog.grew(2);
         assert!(!backlog.is_full());
         backlog.grew(1);
@@ -104,12 +109,22 @@ mod tests {
     fn a_count_corrects_what_was_added_up() {
         let backlog = Backlog::new(20);
         backlog.grew(15);
-        backlog.counted(25);
+        backlog.counted(25, 15);
         assert!(backlog.is_full());
-        backlog.counted(0);
+        backlog.counted(0, 15);
         backlog.shrank(5);
         backlog.grew(19);
         assert!(!backlog.is_full(), "what others had committed and we sent leaves no debt");
+    }
+
+    #[test]
+    fn what_is_committed_while_it_counts_is_not_forgotten() {
+        let backlog = Backlog::new(5);
+        backlog.grew(4);
+        let grown = backlog.grown.load(Ordering::Relaxed);
+        backlog.grew(1);
+        backlog.counted(4, grown);
+        assert!(backlog.is_full());
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(crate) enum Failure {
 
 /// What `commit_holds` raises on PostgreSQL.
 const OVERTAKEN: &str = "HB001";
+const SQLITE_BUSY: u32 = 5;
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
@@ -35,6 +36,12 @@ impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Self {
         Self::Trouble(trouble)
     }
+}
+
+/// Whether another holds SQLite's lock: the low byte is the primary code.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
 pub(crate) fn trouble(error: sqlx::Error) -> Trouble {

@@ -230,12 +230,14 @@ mod tests {
 
     #[test]
     fn what_grows_too_fast_fails_though_it_always_did() {
-        let all = |large| counts(&[("plan-event-10", 1000), ("plan-event-1000", large)]);
-        let holds = |large: u64| {
-            let baseline = Baseline { tools: tools("x86_64, rustc 1"), counts: all(large) };
-            baseline.compare(&all(large), &tools("x86_64, rustc 1")).holds()
+        let [Growth { large, small, most }] = GROWTHS;
+        let holds = |times_1000: u64| {
+            let counts = || counts(&[(small, 1000), (large, times_1000)]);
+            let baseline = Baseline { tools: tools("x86_64, rustc 1"), counts: counts() };
+            baseline.compare(&counts(), &tools("x86_64, rustc 1")).holds()
         };
-        assert_eq!([2999, 3000, 3001].map(holds), [true, true, false]);
+        let most = (most * 1000.0) as u64;
+        assert_eq!([most - 1, most, most + 1].map(holds), [true, true, false]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod write;
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Timer};
@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::Options;
 use crate::clock::SystemClock;
-use crate::errors::trouble;
+use crate::errors::{is_busy, trouble};
 use crate::history;
 use crate::indexed::{Behind, index_anew};
 use crate::load::PlanCache;
@@ -40,6 +40,8 @@ use crate::schema;
 
 /// How long a reader or the writer waits for a lock of another process, such as a backup.
 const BUSY: Duration = Duration::from_secs(5);
+/// After this long, what nobody waits for is tried again.
+const BUSY_AGAIN: Duration = Duration::from_millis(10);
 /// When the log has grown by so many pages (of 4 kB) they are written to their places, one that many commits changed once.
 const LOG_PAGES: &str = "4096";
 /// To this the log shrinks when it begins anew, after a reader of many minutes has made it long.
@@ -86,12 +88,10 @@ impl Sqlite {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false);
-        let writer = pool
-            .clone()
-            .max_connections(1)
-            .connect_with(connect.clone().pragma("cache_size", WRITER_CACHE_KB))
-            .await
-            .map_err(trouble)?;
+        let writer = pool.clone().max_connections(1);
+        let writer =
+            once_not_busy(|| writer.clone().connect_with(connect.clone().pragma("cache_size", WRITER_CACHE_KB)))
+                .await?;
         migrate(&writer).await?;
         let behind = Behind::default();
         behind.see(&indexed::start(&mut *writer.acquire().await.map_err(trouble)?).await?);
@@ -112,6 +112,21 @@ impl Sqlite {
 
     fn shown_us(&self) -> HashMap<Kind, i64> {
         self.shown_us.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Connects, and again as long as another hub makes the file one with a log: SQLite has nobody wait for that, whatever
+/// timeout was asked for.
+async fn once_not_busy<F>(connect: impl Fn() -> F) -> Result<SqlitePool, Trouble>
+where
+    F: Future<Output = Result<SqlitePool, sqlx::Error>>,
+{
+    let until = Instant::now() + BUSY;
+    loop {
+        match connect().await {
+            Err(error) if is_busy(&error) && Instant::now() < until => tokio::time::sleep(BUSY_AGAIN).await,
+            connected => return connected.map_err(trouble),
+        }
     }
 }
 
