@@ -27,7 +27,7 @@ impl Timestamp {
     }
 
     /// The same day and time so many months later; the last day of that month where it has no such day.
-    pub fn plus_months(self, months: u8) -> Self {
+    pub fn plus_months(self, months: u16) -> Self {
         let then = self.date_time();
         let count = i32::from(u8::from(then.month())) - 1 + i32::from(months);
         let year = then.year() + count / 12;

@@ -3,6 +3,7 @@
 
 mod carried;
 mod flow;
+mod point;
 mod read;
 mod timing;
 mod when;
@@ -16,8 +17,9 @@ use crate::outcome::Issue;
 use crate::resource::{Body, Kind};
 use crate::task::is_questionnaire;
 
+pub use point::Point;
 pub use timing::{DayTime, Days, Repeat};
-pub use when::{When, Window};
+pub use when::{Since, When, Window};
 
 /// Marks an action that is done once for each request of the order (a prescription's items).
 pub const PER_ITEM: &str = "urn:fhir-workflow-hub:extension:per-item";
@@ -33,6 +35,8 @@ pub const IN_SEQUENCE: &str = "urn:fhir-workflow-hub:extension:in-sequence";
 pub const UNDONE_BY: &str = "urn:fhir-workflow-hub:extension:undone-by";
 /// Names the step that chooses among the branches of a choice: what it brings names those that come.
 pub const CHOSEN_BY: &str = "urn:fhir-workflow-hub:extension:chosen-by";
+/// The system of the ids of a plan's own actions, where a time counts from one of them.
+pub const ACTION: &str = "urn:fhir-workflow-hub:action";
 /// The system of the tags by which a request says of which event it comes.
 pub const EVENT: &str = "urn:fhir-workflow-hub:event";
 /// The code system of the kinds of work: the queues' names.
@@ -95,6 +99,8 @@ pub struct Action {
     /// One applicability condition that holds is enough; otherwise all must.
     pub any_applies: bool,
     pub when: Option<When>,
+    /// What that counts from, when it is a point outside of the plan.
+    pub point: Option<Point>,
     pub repeat: Option<Repeat>,
     /// On these days of what it stands in, the first one is 1.
     pub days: Vec<u32>,

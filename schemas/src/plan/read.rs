@@ -10,7 +10,7 @@ use super::timing::{REPEATS_LIMIT, TIMING, timing};
 use super::when::{self, OFFSET, micros};
 use super::{
     ANSWER_WITHIN, Action, CHOSEN_BY, CodeFilter, Condition, ConditionKind, DAYS_OF_CYCLE, FROM_DIRECTORY, IN_SEQUENCE,
-    PER_ITEM, Plan, Related, Relationship, Repeat, Required, Selection, Trigger, UNDONE_BY, WORK, When, Window,
+    PER_ITEM, Plan, Point, Related, Relationship, Repeat, Required, Selection, Trigger, UNDONE_BY, WORK, When, Window,
 };
 use crate::outcome::{Issue, IssueType};
 use crate::resource::{Body, Kind, list};
@@ -26,11 +26,12 @@ pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
     let (goals, contained) = (list(body, "goal").collect(), list(body, "contained").collect());
     let top: Vec<&Value> = list(body, "action").collect();
     let (orchestrates, flow) = (kind != "PlanDefinition", Flow::of(&top));
-    let mut reader = Reader { issues: Vec::new(), orchestrates, goals, contained, flow };
+    let events = Vec::new();
+    let mut reader = Reader { issues: Vec::new(), orchestrates, goals, contained, flow, events };
     if top.is_empty() {
         reader.fault(IssueType::Required, &format!("{kind}.action"), "a plan needs at least one action");
     }
-    let triggers = top
+    let triggers: Vec<Trigger> = top
         .iter()
         .enumerate()
         .flat_map(|(i, action)| {
@@ -38,6 +39,7 @@ pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
             members(action, "trigger").filter_map(|t| reader.trigger(t, &path)).collect::<Vec<_>>()
         })
         .collect();
+    reader.events = triggers.iter().filter_map(|trigger| trigger.event.clone()).collect();
     let actions = reader.actions(&top, &format!("{kind}.action"), &Named::default());
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let name = match (text("url"), text("version")) {
@@ -74,6 +76,8 @@ pub(super) struct Reader<'a> {
     pub(super) goals: Vec<&'a Value>,
     pub(super) contained: Vec<&'a Value>,
     pub(super) flow: Flow<'a>,
+    /// The names of those that start the plan.
+    pub(super) events: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -98,6 +102,8 @@ impl<'a> Reader<'a> {
         self.cardinality(value, path);
         let (takes, waits) = self.takes(value, path);
         let deed = self.deed(value, path);
+        let (when, point) = self.when(value, path);
+        let related = self.related(value, path).into_iter().chain(waits).chain(self.counted_from(value));
         Action {
             id: names.first().cloned().unwrap_or_else(place),
             names,
@@ -115,10 +121,11 @@ impl<'a> Reader<'a> {
             precheck: value["precheckBehavior"] == "yes",
             conditions: self.conditions(value, path),
             any_applies: value["applicabilityBehavior"] == "any",
-            when: self.when(value, path),
+            related: related.collect(),
+            when,
+            point,
             repeat: self.repeat(value, path),
             days: self.days(value, path),
-            related: self.related(value, path).into_iter().chain(waits).collect(),
             undone_by: self.names(value, UNDONE_BY, path),
             chosen_by: self.names(value, CHOSEN_BY, path),
             resource: value.get("resource").cloned(),
@@ -259,7 +266,8 @@ impl<'a> Reader<'a> {
         expression.map(str::to_owned)
     }
 
-    fn when(&mut self, value: &Value, path: &str) -> Option<When> {
+    /// When it may begin, and what that counts from.
+    fn when(&mut self, value: &Value, path: &str) -> (Option<When>, Option<Point>) {
         type Read = fn(&Value) -> Option<When>;
         const READ: [(&str, Read, &str); 4] = [
             ("timingDateTime", when::date_time, "no date"),
@@ -267,18 +275,20 @@ impl<'a> Reader<'a> {
             ("timingDuration", |value| when::duration(value).map(When::After), OFFSET),
             ("timingRange", |value| when::range(value).map(When::After), "a range of times, the lower one first"),
         ];
-        for name in ["timingAge", "timingRelativeTime"] {
-            if value.get(name).is_some() {
-                let text = "give the time as dateTime, Period, Duration, Range or Timing";
-                self.fault(IssueType::NotSupported, &format!("{path}.{name}"), text);
-            }
-        }
-        let (said, (name, read, text)) = READ.iter().find_map(|row| Some((value.get(row.0)?, row)))?;
+        let (age, relative) = (value.get("timingAge"), value.get("timingRelativeTime"));
+        let of_point = match (age, relative) {
+            (Some(age), _) => self.aged(age, &format!("{path}.timingAge")),
+            (None, Some(relative)) => self.relative(relative, &format!("{path}.timingRelativeTime")),
+            (None, None) => None,
+        };
+        let Some((said, (name, read, text))) = READ.iter().find_map(|row| Some((value.get(row.0)?, row))) else {
+            return of_point.unzip();
+        };
         let when = read(said);
         if when.is_none() {
             self.fault(IssueType::Value, &format!("{path}.{name}"), *text);
         }
-        when
+        (when, None)
     }
 
     fn repeat(&mut self, value: &Value, path: &str) -> Option<Repeat> {

@@ -21,6 +21,24 @@ pub enum When {
     After(Window),
     /// A time of a day, counted from there too.
     On(DayTime),
+    /// Counted from a point in time outside of the plan.
+    Since(Since),
+}
+
+/// So many months of the calendar and so long after a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    pub months: u16,
+    pub window: Window,
+}
+
+impl Since {
+    /// From when on, and by when.
+    pub fn after(self, point: Timestamp) -> (Timestamp, Option<Timestamp>) {
+        let from = point.plus_months(self.months);
+        let later = |us: i64| Timestamp(from.0.saturating_add(us));
+        (later(self.window.low_us), self.window.high_us.map(later))
+    }
 }
 
 /// What an offset is, for whoever gave something else.
@@ -55,6 +73,19 @@ pub(super) fn period(value: &Value) -> Option<When> {
     let (low, high) = (bound("start")?.map(|range| range.0), bound("end")?.map(|range| range.1));
     let is_period = low.or(high).is_some() && low.zip(high).is_none_or(|(low, high)| low <= high);
     is_period.then_some(When::Between { low, high })
+}
+
+/// An Age: of whole months by the calendar, else so long after birth.
+pub(super) fn age(value: &Value) -> Option<Since> {
+    const MONTHS_LIMIT: f64 = 2_400.0;
+    let number: f64 = value.get("value")?.to_string().parse().ok()?;
+    let months = match value.get("code").or_else(|| value.get("unit")).and_then(Value::as_str)? {
+        "a" => number * 12.0,
+        "mo" => number,
+        _ => return Some(Since { months: 0, window: duration(value)? }),
+    };
+    let is_age = months.fract() == 0.0 && (0.0..=MONTHS_LIMIT).contains(&months);
+    is_age.then_some(Since { months: months as u16, window: Window::default() })
 }
 
 /// A FHIR Duration in microseconds. A month is 30 days and a year 365: an offset in a plan is a rule of thumb.
@@ -97,6 +128,21 @@ mod tests {
         assert_eq!(of(None, None), None);
         assert_eq!(of(Some(2), Some(1)), None);
         assert_eq!(of(Some(-1), Some(1)), None);
+    }
+
+    #[test]
+    fn an_age_is_counted_by_the_calendar() {
+        let of = |value: f64, code: &str| {
+            let since = age(&json!({ "value": value, "code": code }))?;
+            Some(since.after(Timestamp::range("1964-02-29").unwrap().0).0.date())
+        };
+        assert_eq!(of(65.0, "a").as_deref(), Some("2029-02-28"));
+        assert_eq!(of(1.5, "a").as_deref(), Some("1965-08-29"));
+        assert_eq!(of(6.0, "mo").as_deref(), Some("1964-08-29"));
+        assert_eq!(of(2.0, "wk").as_deref(), Some("1964-03-14"));
+        for (value, code) in [(-1.0, "a"), (0.3, "a"), (201.0, "a"), (0.5, "mo"), (1.0, "mg"), (-1.0, "d")] {
+            assert_eq!(of(value, code), None, "{value} {code}");
+        }
     }
 
     #[test]

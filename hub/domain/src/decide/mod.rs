@@ -24,6 +24,7 @@ mod orchestration;
 mod order;
 mod part;
 mod patch;
+mod points;
 mod rearranging;
 mod references;
 mod report;

@@ -70,6 +70,7 @@ impl<'d, 'a> Order<'d, 'a> {
         });
         let mut order = Self { draft, root, graph, woken: None, cause: None, proposed: None };
         order.apply()?;
+        order.find_points(None)?;
         order.create_fulfilment(plan.plan.title.as_deref())?;
         if order.draft.moment.policy.calls_back {
             order.run().callback = order.requests()?.iter().find_map(|request| callback::wanted(&request.body));

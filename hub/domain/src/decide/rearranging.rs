@@ -41,8 +41,9 @@ pub(super) fn rearrange(draft: &mut Draft, before: &Body, after: &Resource, root
         return Err(Refusal::new(RefusalKind::Unprocessable, faults).into());
     }
     order.run().plan = Some(offered.hash.clone());
-    order.graph = graph;
+    let old = std::mem::replace(&mut order.graph, graph);
     order.draft.decision.plans.push((offered.hash, offered.plan, offered.text));
+    order.find_points(Some(&old.points))?;
     order.write_anew(&changed)?;
     order.go_on()
 }

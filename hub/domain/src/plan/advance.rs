@@ -237,11 +237,20 @@ impl<'a> Standing<'a> {
                 (Some(after(from, window.low_us)), window.high_us.map(|high| after(from, high)))
             }
             (Some(When::On(time)), Opens::From(from)) => (Some(time.after(from)), None),
+            (Some(When::Since(since)), _) => match self.point(node) {
+                Some(point) => (Some(since.after(point).0), since.after(point).1),
+                None => return Opening { when: opening.when.and(Opens::NotYet), ..opening },
+            },
             _ => return opening,
         };
         opening.when = opening.when.and(Opens::From(low.unwrap_or_default()));
         opening.until = earlier(opening.until, high);
         opening
+    }
+
+    /// What its time is counted from, as it was found when the order started.
+    fn point(&self, node: usize) -> Option<Timestamp> {
+        self.run.points.get(self.graph.nodes[node].point?).copied().flatten()
     }
 
     /// By its conditions.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use schemas::plan::{Action, ConditionKind, Plan, Related, Relationship, Repeat, Required, Selection, When, Window};
+use schemas::plan::{
+    Action, ConditionKind, Plan, Related, Relationship, Repeat, Required, Selection, Since, When, Window,
+};
 use schemas::time::Timestamp;
 
 use super::graph::{Asking, Event, Graph, Node, Wait};
@@ -24,6 +26,7 @@ impl Graph {
             undoes: None,
             chooser: None,
             when: None,
+            point: None,
             selection: Selection::All,
             required: Required::Must,
             waits: Vec::new(),
@@ -39,6 +42,7 @@ impl Graph {
             is_timed: false,
             is_bounded: false,
             is_undoing: false,
+            points: Vec::new(),
         };
         for action in &plan.actions {
             graph.place(action, 0, items);
@@ -81,6 +85,7 @@ impl Graph {
             undoes: None,
             chooser: None,
             when: action.when,
+            point: None,
             selection: action.selection,
             required: action.required,
             waits: Vec::new(),
@@ -103,14 +108,25 @@ impl Graph {
         }
     }
 
-    fn add(&mut self, node: Node) -> usize {
+    fn add(&mut self, mut node: Node) -> usize {
         let number = self.nodes.len();
+        node.point = self.point_of(&node);
         self.is_conditional |= !node.conditions.is_empty();
         self.is_timed |= matches!(node.when, Some(When::After(_) | When::On(_)));
         self.is_bounded |= node.when.is_some_and(has_end);
         self.nodes[node.parent].children.push(number);
         self.nodes.push(node);
         number
+    }
+
+    fn point_of(&mut self, node: &Node) -> Option<usize> {
+        node.when.filter(|when| matches!(when, When::Since(_)))?;
+        let point = node.action.as_ref()?.point.as_ref()?;
+        let known = self.points.iter().position(|other| other.is_as(point));
+        Some(known.unwrap_or_else(|| {
+            self.points.push(point.clone());
+            self.points.len() - 1
+        }))
     }
 
     /// Turns relations into waits.
@@ -273,6 +289,11 @@ fn later(when: Option<When>, us: i64) -> When {
             let high_us = high_us.map(|high| high.saturating_add(us));
             When::After(Window { low_us: low_us.saturating_add(us), high_us })
         }
+        Some(When::Since(Since { months, window })) => {
+            let high_us = window.high_us.map(|high| high.saturating_add(us));
+            let low_us = window.low_us.saturating_add(us);
+            When::Since(Since { months, window: Window { low_us, high_us } })
+        }
         // It has no days of a cycle.
         Some(time @ When::On(_)) => time,
     }
@@ -281,7 +302,7 @@ fn later(when: Option<When>, us: i64) -> When {
 fn has_end(when: When) -> bool {
     match when {
         When::Between { high, .. } => high.is_some(),
-        When::After(window) => window.high_us.is_some(),
+        When::After(window) | When::Since(Since { window, .. }) => window.high_us.is_some(),
         When::On(_) => false,
     }
 }

@@ -72,6 +72,7 @@ impl<'a> Faults<'a> {
             self.task(action, &path);
             self.choice(action, &path);
             self.conditions(action);
+            action.point.iter().for_each(|point| self.expression(&point.expression, &point.path));
             self.values(action);
             if action.definition.as_deref().is_some_and(|of| of.split('|').next() == Some(self.url)) {
                 self.fault(IssueType::Invariant, &path, "the plan is a part of itself");

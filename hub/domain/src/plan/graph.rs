@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use hub_fhirpath::Expression;
-use schemas::plan::{Action, Condition, ConditionKind, Required, Selection, When, Window};
+use schemas::plan::{Action, Condition, ConditionKind, Point, Required, Selection, When, Window};
 
 #[derive(Debug, Clone)]
 pub struct Graph {
@@ -23,6 +23,8 @@ pub struct Graph {
     pub is_bounded: bool,
     /// Some step undoes another.
     pub is_undoing: bool,
+    /// The points in time outside of the plan that some time is counted from, each once.
+    pub points: Vec<Point>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct Node {
     pub chooser: Option<usize>,
     /// When it may begin by itself.
     pub when: Option<When>,
+    /// What that is counted from, among the points of the graph.
+    pub(crate) point: Option<usize>,
     pub selection: Selection,
     pub required: Required,
     pub waits: Vec<Wait>,

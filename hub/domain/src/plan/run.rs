@@ -30,6 +30,9 @@ pub struct Run {
     /// Who is to be called when it has ended: an address.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<String>,
+    /// When the points were that its plan counts from; none: nobody knows, and nothing counts from it.
+    #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<Option<Timestamp>>,
     /// The order as a national service knows it, when it is one of its.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,

@@ -83,11 +83,13 @@ fn span(text: &str) -> Option<i64> {
     text[..at].parse::<i64>().ok()?.checked_mul(unit)
 }
 
-/// Everything that happens, in the order in which it does. Conditions are taken to hold, those that stop a step not to.
+/// Everything that happens, in the order in which it does. Conditions are taken to hold, those that stop a step not to;
+/// what a time is counted from outside of the plan is taken to be the start.
 pub fn simulate(graph: &Graph, script: &Script, start: Timestamp) -> Vec<Happening> {
     let mut run = Run::default();
     run.tasks.grow(graph.nodes.len());
     run.tasks[0].released = Some(start);
+    run.points = vec![Some(start); graph.points.len()];
     let mut stage = Stage { graph, script, run, now: start, to_come: BTreeSet::new(), told: Vec::new() };
     while !stage.settle() && stage.goes_on() {}
     stage.told

@@ -8,6 +8,7 @@ mod brokered;
 mod called_back;
 mod changed;
 mod conditions;
+mod counted;
 mod defined;
 mod handed;
 mod linked;

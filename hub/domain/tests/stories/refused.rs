@@ -163,7 +163,7 @@ fn times_are_times() {
         ("timingPeriod", json!({ "start": "2026-02-02", "end": "2026-02-01" })),
         ("timingDuration", hours(-1)),
         ("timingRange", json!({ "low": hours(2), "high": hours(1) })),
-        ("timingAge", json!({ "value": 4, "code": "a" })),
+        ("timingAge", json!({ "value": -4, "code": "a" })),
         ("timingTiming", json!({ "repeat": { "count": 2 } })),
         ("timingTiming", json!({ "repeat": { "period": 1, "periodUnit": "d" } })),
         ("timingRelativeTime", json!([{}])),

@@ -14,9 +14,9 @@ use crate::decide::Stop;
 use crate::decide::draft::Draft;
 use crate::plan::run::Run;
 
-const EXPIRES_MONTHS: u8 = 6;
+const EXPIRES_MONTHS: u16 = 6;
 /// Of the issues after the first.
-const LATER_EXPIRES_MONTHS: u8 = 12;
+const LATER_EXPIRES_MONTHS: u16 = 12;
 const ACTIVE_EXPIRES_DAYS: i64 = 180;
 const NO_CLAIM_DAYS: i64 = 180;
 const EXPIRED_KEPT_DAYS: i64 = 90;

@@ -52,7 +52,7 @@ const FLOWS: [(&str, &str); 5] = [
     ("200", "PKV (Apothekenpflichtige Arzneimittel)"),
     ("209", "PKV (Direkte Zuweisung)"),
 ];
-const VALID_MONTHS: u8 = 3;
+const VALID_MONTHS: u16 = 3;
 const ACCEPTED_DAYS: i64 = 28;
 /// Numbers that are tried for a new prescription: that all of them are taken does not happen.
 const TRIES: usize = 4;
