@@ -181,12 +181,13 @@ fn effects(draft: &mut Draft, key: &Key, root: Uuid, to: RequestStatus, why: &st
     let mut standing = all.iter().filter(|status| !is_over(status) && **status != RequestStatus::Completed).peekable();
     let (none_stands, held) = (standing.peek().is_none(), order.run().held);
     let holds = standing.all(|status| *status == RequestStatus::OnHold);
+    // What follows, follows from all that is said now.
     match () {
-        () if order.is_over() || all.iter().all(is_over) => Ok(()),
+        () if all.iter().all(is_over) => order.go_on(),
         () if none_stands => order.close(),
         () if holds && !held => order.hold(),
         () if held && !holds => order.resume(),
-        () => Ok(()),
+        () => order.go_on(),
     }
 }
 

@@ -45,12 +45,13 @@ impl Order<'_, '_> {
         self.follow_joined()
     }
 
-    /// Requests were revoked (or entered in error): their steps end; with the last of them, the order.
+    /// Requests were revoked (or entered in error): their steps end; with the last of them, the order, once it goes on.
     pub(crate) fn revoke(&mut self, items: &[usize], all: bool, why: &str) -> Result<(), Stop> {
         self.cause = Some(reason(why, "the request was withdrawn"));
         for leaf in self.look_at_all()? {
             let concerned = all || self.graph.nodes[leaf].item.is_some_and(|item| items.contains(&item));
-            if concerned && self.state(leaf).status.is_none_or(|status| !status.is_terminal()) {
+            // What was cancelled or failed before is not missed any more either.
+            if concerned && self.state(leaf).status != Some(TaskStatus::Completed) {
                 self.state(leaf).withdrawn = true;
                 self.cancel(leaf, why)?;
             }
@@ -59,7 +60,7 @@ impl Order<'_, '_> {
             self.run().revoked = true;
             self.stop_holding()?;
         }
-        self.go_on()
+        Ok(())
     }
 
     /// The placer declared the order complete: nothing else begins.

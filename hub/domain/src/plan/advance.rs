@@ -190,8 +190,10 @@ impl<'a> Standing<'a> {
         }
         let task = self.task(leaf)?;
         match (task.status, opening.when) {
-            (Some(status), _) if status.is_terminal() => None,
+            (Some(TaskStatus::Completed), _) => None,
+            // Also what was cancelled or failed before: it is not missed any more.
             (_, Opens::Never(STOPPED)) => Some(Move::Stop(leaf)),
+            (Some(status), _) if status.is_terminal() => None,
             (None | Some(TaskStatus::Draft), Opens::Never(why)) => Some(Move::Cancel(leaf, why)),
             // What was offered and not taken goes when another was chosen; not when what it waited for changes.
             (Some(status), Opens::Never(why @ (NOT_SELECTED | UNIT_LOST))) if status.is_offered() => {

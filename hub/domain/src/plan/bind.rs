@@ -8,7 +8,7 @@ use schemas::plan::{
 };
 use schemas::time::Timestamp;
 
-use super::graph::{Asking, Event, Graph, Node, Wait};
+use super::graph::{Asking, Copied, Event, Graph, Node, Wait};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -95,7 +95,9 @@ impl Graph {
             conditions: action.conditions.iter().map(Asking::new).collect(),
         };
         match action.per_item && above.item.is_none() {
-            true => (0..items).map(|n| Node { item: Some(n), ..copy(&node, n as u32 + 1, n == 0) }).collect(),
+            true => {
+                (0..items).map(|n| Node { item: Some(n), ..copy(&node, Copied::Item(n as u32 + 1), n == 0) }).collect()
+            }
             false => vec![node],
         }
     }
@@ -142,14 +144,16 @@ impl Graph {
             }
         }
         for (from, action) in actions.iter().enumerate() {
-            if self.nodes[from].is_repeated {
-                continue;
-            }
             for related in action.iter().flat_map(|action| &action.related) {
                 let all = called.get(related.target.as_str()).map(Vec::as_slice).unwrap_or_default();
-                for target in self.nearest(from, all) {
-                    self.relate(from, target, related);
+                for from in self.related(from, all) {
+                    for target in self.nearest(from, all) {
+                        self.relate(from, target, related);
+                    }
                 }
+            }
+            if self.nodes[from].is_repeated {
+                continue;
             }
             let undoing = action.iter().filter_map(|action| called.get(action.undone_by.as_deref()?));
             for target in undoing.flat_map(|all| self.nearest(from, all)).collect::<Vec<_>>() {
@@ -166,11 +170,27 @@ impl Graph {
         }
     }
 
-    /// Of the same item, cycle and day where there are such; else what stands for all of them.
+    /// Of what is repeated, either all of it together is related to another, or each time to what is near to it: when all
+    /// times wait for the same, the first comes after that, and the others so long after the first as they should.
+    fn related(&self, from: usize, all: &[usize]) -> Vec<usize> {
+        let (node, parent) = (&self.nodes[from], &self.nodes[self.nodes[from].parent]);
+        let action = |node: &Node| node.action.as_ref().map(Arc::as_ptr);
+        if !node.is_repeated {
+            let is_time = parent.is_repeated && action(parent) == action(node);
+            return if is_time { Vec::new() } else { vec![from] };
+        }
+        let together = self.nearest(from, all);
+        let is_together = node.children.iter().all(|time| self.nearest(*time, all) == together);
+        if is_together { vec![from] } else { node.children.clone() }
+    }
+
+    /// Of the same item; of the same cycle and day as far as both have such; else what stands for all of them.
     fn nearest(&self, from: usize, all: &[usize]) -> Vec<usize> {
-        let own = &self.nodes[from].copies;
-        let shared = |n: usize| self.nodes[n].copies.iter().zip(own).take_while(|(one, other)| one == other).count();
-        let rank = |n: &usize| (shared(*n), std::cmp::Reverse(self.nodes[*n].copies.len()));
+        let times = |n: usize| self.nodes[n].copies.iter().filter(|copied| !matches!(copied, Copied::Item(_)));
+        let is_own =
+            |n: &usize| self.nodes[*n].item.zip(self.nodes[from].item).is_some_and(|(one, other)| one == other);
+        let shared = |n: usize| times(n).zip(times(from)).take_while(|(one, other)| one == other).count();
+        let rank = |n: &usize| (is_own(n), shared(*n), std::cmp::Reverse(self.nodes[*n].copies.len()));
         let most = all.iter().map(rank).max();
         all.iter().copied().filter(|n| Some(rank(n)) == most).collect()
     }
@@ -245,17 +265,20 @@ fn times(node: &Node, action: &Action) -> Vec<Node> {
         Some(Repeat::Every { count, us }) => {
             let nth = |n: u32| Node {
                 when: Some(later(node.when, us.saturating_mul(n.into()))),
-                ..copy(node, n + 1, n == 0)
+                ..copy(node, Copied::Cycle(n + 1), n == 0)
             };
             (0..*count).map(nth).collect()
         }
         Some(Repeat::At(events)) => {
             let at = |low: &Timestamp| Some(When::Between { low: Some(*low), high: None });
             let events = (1..).zip(events);
-            events.map(|(n, low)| Node { when: at(low), ..copy(node, n, n == 1) }).collect()
+            events.map(|(n, low)| Node { when: at(low), ..copy(node, Copied::Cycle(n), n == 1) }).collect()
         }
         Some(Repeat::Days { count, days, minutes }) => {
-            let nth = |n: u32| Node { when: Some(When::On(days.time(n, minutes))), ..copy(node, n + 1, n == 0) };
+            let nth = |n: u32| Node {
+                when: Some(When::On(days.time(n, minutes))),
+                ..copy(node, Copied::Cycle(n + 1), n == 0)
+            };
             (0..*count).map(nth).collect()
         }
     };
@@ -265,16 +288,16 @@ fn times(node: &Node, action: &Action) -> Vec<Node> {
     let days = |cycle: &Node| -> Vec<Node> {
         let of_day = |(n, day): (usize, &u32)| {
             let when = Some(later(cycle.when, (i64::from(*day) - 1).saturating_mul(DAY_US)));
-            Node { when, ..copy(cycle, *day, n == 0) }
+            Node { when, ..copy(cycle, Copied::Day(*day), n == 0) }
         };
         action.days.iter().enumerate().map(of_day).collect()
     };
     cycles.iter().flat_map(days).collect()
 }
 
-fn copy(node: &Node, number: u32, is_first: bool) -> Node {
+fn copy(node: &Node, which: Copied, is_first: bool) -> Node {
     let mut copy = node.clone();
-    copy.copies.push(number);
+    copy.copies.push(which);
     copy.is_first &= is_first;
     copy
 }

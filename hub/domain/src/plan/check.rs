@@ -27,7 +27,8 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
     faults.walk(&plan.actions, "action", 1, 1);
     faults.relations(&plan.actions, "action");
     if faults.issues.is_empty() {
-        let graph = Graph::bind(plan, 1);
+        // As of several requests: what is done for each of them is more than one.
+        let graph = Graph::bind(plan, 2);
         faults.undoing(&graph);
         faults.choosing(&graph);
         faults.impossible(&graph);
@@ -186,6 +187,17 @@ impl<'a> Faults<'a> {
         let twice = (1..names.len()).find(|n| names[..*n].contains(&names[*n])).map(|n| names[n]);
         if let Some(name) = twice {
             self.fault(IssueType::Invariant, "action", format!("{name} undoes two actions: let it be one"));
+            return;
+        }
+        let undone = |n: usize| graph.nodes.iter().filter(|node| node.undoes == Some(n)).count();
+        let undo = |n: usize| graph.nodes[n].action.as_ref().and_then(|action| action.undone_by.as_deref());
+        let mut undone = graph.leaves().filter_map(|n| Some((n, undo(n)?, undone(n))));
+        if let Some((node, by, _)) = undone.find(|(.., times)| *times != 1) {
+            let text = format!(
+                "{by} undoes {}, and is not done as often: let both stand in what is repeated",
+                name(graph, node)
+            );
+            self.fault(IssueType::Invariant, "action", text);
         }
         for (node, undone) in (0..).zip(&graph.nodes).filter_map(|(n, node)| Some((n, node.undoes?))) {
             let is_free = waits(node).next().is_none() && !waited.contains(&node) && graph.nodes[node].when.is_none();
@@ -206,11 +218,15 @@ impl<'a> Faults<'a> {
 
     /// Who chooses is a step, and none of what is chosen among.
     fn choosing(&mut self, graph: &Graph) {
-        for (node, chooser) in (0..).zip(&graph.nodes).filter_map(|(n, node)| Some((n, node.chooser?))) {
+        for (node, this, chooser) in (0..).zip(&graph.nodes).filter_map(|(n, node)| Some((n, node, node.chooser?))) {
             let is_within = graph.upwards(chooser).any(|n| n == node);
-            if !graph.is_leaf(chooser) || is_within || graph.nodes[chooser].undoes.is_some() {
+            // A branch waits for everybody who chooses.
+            let waits = this.children.first().map_or(&[][..], |branch| &graph.nodes[*branch].waits);
+            let is_one = waits.iter().all(|wait| wait.on == chooser || name(graph, wait.on) != name(graph, chooser));
+            if !graph.is_leaf(chooser) || is_within || !is_one || graph.nodes[chooser].undoes.is_some() {
                 let (name, chooser) = (name(graph, node), name(graph, chooser));
-                let text = format!("{chooser} chooses what comes of {name}: a step does that, which is no part of it");
+                let text =
+                    format!("{chooser} chooses what comes of {name}: one step does that, which is no part of it");
                 self.fault(IssueType::Invariant, "action", text);
             }
         }

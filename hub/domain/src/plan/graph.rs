@@ -35,9 +35,8 @@ pub struct Node {
     pub action: Option<Arc<Action>>,
     /// Which request of the order it is for; None: for all of it.
     pub item: Option<usize>,
-    /// Which of several it is, of each action above it, itself included, that stands here several times: the item, the
-    /// cycle, the day of the cycle. Counted from 1.
-    pub copies: Vec<u32>,
+    /// Which of several it is, of each action above it, itself included, that stands here several times.
+    pub copies: Vec<Copied>,
     /// Nothing above it, nor itself, has stood here before.
     pub is_first: bool,
     /// It stands for all times that its action is done: they are its children.
@@ -63,6 +62,23 @@ pub struct Node {
     pub(super) end: usize,
     /// Of its action.
     pub(crate) conditions: Arc<[Asking]>,
+}
+
+/// For what an action stands here several times, and which of them it is. Counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    Item(u32),
+    Cycle(u32),
+    /// Of the cycle.
+    Day(u32),
+}
+
+impl Copied {
+    fn number(self) -> u32 {
+        match self {
+            Self::Item(number) | Self::Cycle(number) | Self::Day(number) => number,
+        }
+    }
 }
 
 /// A condition, ready to be asked.
@@ -141,7 +157,7 @@ impl Graph {
     pub fn name(&self, node: usize) -> Option<String> {
         let (node, copies) = (&self.nodes[node], self.nodes[node].copies.iter());
         let name = &node.action.as_ref()?.id;
-        let copies: Vec<String> = copies.map(u32::to_string).collect();
+        let copies: Vec<String> = copies.map(|copy| copy.number().to_string()).collect();
         Some(if copies.is_empty() { name.clone() } else { format!("{name} [{}]", copies.join(".")) })
     }
 }

@@ -96,8 +96,9 @@ impl Known {
         let (mut all, mut of_taken) = (Counts::default(), Counts::default());
         let mut first = None;
         let is_race = node.selection.is_exclusive() && !node.in_sequence;
-        // Whoever was asked to leave may still be there.
+        // Whoever was asked to leave may still be there, and has taken what was wanted then.
         group.is_busy = node.children.iter().any(|child| known[*child].is_busy);
+        group.has_begun = node.children.iter().any(|child| known[*child].has_begun);
         // What is idle is no part of it any more.
         for child in node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle) {
             // A branch of a race that nobody took was not chosen, whatever else may be said of it.
@@ -109,7 +110,6 @@ impl Known {
                 of_taken.count(child, false);
                 group.taken += 1;
             }
-            group.has_begun |= child.has_begun;
             group.released = earlier(group.released, child.released);
             group.started = earlier(group.started, child.started);
             group.ended = group.ended.max(child.ended);

@@ -19,6 +19,7 @@ mod orders;
 mod plans;
 mod proof;
 mod refused;
+mod repeated;
 mod simulated;
 mod timed;
 mod world;

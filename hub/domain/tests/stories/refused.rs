@@ -242,3 +242,26 @@ fn a_step_of_a_unit_is_undone_by_a_step() {
     let mark = json!([{ "url": "urn:fhir-workflow-hub:extension:undone-by" }]);
     is_told(with("extension", mark), "PlanDefinition.action[0].extension", "a valueString");
 }
+
+#[test]
+fn who_undoes_or_chooses_is_one_for_each_time() {
+    let extension =
+        |name: &str, by: &str| json!([{ "url": format!("urn:fhir-workflow-hub:extension:{name}"), "valueString": by }]);
+    let per_item = json!({ "url": "urn:fhir-workflow-hub:extension:per-item", "valueBoolean": true });
+    let twice = json!({ "repeat": { "count": 2, "period": 1, "periodUnit": "d" } });
+    let undone = step("a", json!({ "extension": extension("undone-by", "b") }));
+    let unit = json!({ "id": "unit", "selectionBehavior": "all-or-none", "action": [undone, step("c", json!({}))] });
+    let mut often = unit.clone();
+    often["timingTiming"] = twice.clone();
+    is_told(json!([often, step("b", json!({}))]), "action", "b undoes a, and is not done as often");
+    let mut often = unit.clone();
+    often["extension"] = json!([per_item]);
+    is_told(json!([often, step("b", json!({}))]), "action", "b undoes a, and is not done as often");
+    let both = json!({ "id": "both", "timingTiming": twice, "action": [unit, step("b", json!({}))] });
+    assert_eq!(faults_of("PlanDefinition", &json!([both])), [] as [&str; 0], "each time has its own");
+
+    let branches = json!([step("x", json!({})), step("y", json!({}))]);
+    let extension = extension("chosen-by", "ask");
+    let choice = json!({ "id": "which", "selectionBehavior": "any", "extension": extension, "action": branches });
+    is_told(json!([step("ask", json!({ "extension": [per_item] })), choice]), "action", "one step does that");
+}

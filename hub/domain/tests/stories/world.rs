@@ -14,11 +14,14 @@ use hub_domain::scene::{Head, Needs, Scene};
 use hub_domain::task_machine::TABLE;
 use hub_domain::workflow::{BUILT_IN, Catalogue, Offered};
 use schemas::message::{Act as Reported, StatusReport};
-use schemas::resource::{Key, Kind, Resource, text_at};
+use schemas::resource::{Body, Key, Kind, Resource, text_at};
 use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+/// So long after the one before every command comes.
+const COMMAND_US: i64 = 1_000;
 
 #[derive(Clone)]
 pub(crate) struct World {
@@ -32,6 +35,8 @@ pub(crate) struct World {
     /// As a database has them: by their hash, as texts.
     plans: BTreeMap<String, String>,
     commands: u128,
+    /// All that was wanted so far, and when.
+    history: Vec<(Timestamp, Act, Caller)>,
 }
 
 impl World {
@@ -55,6 +60,7 @@ impl World {
             timers: Vec::new(),
             plans: BTreeMap::new(),
             commands: 0,
+            history: Vec::new(),
         }
     }
 
@@ -96,18 +102,19 @@ impl World {
     /// Claims a step and completes it with outputs that name these.
     pub(crate) fn chooses(&mut self, order: &str, step: u32, who: &str, names: &[&str]) {
         self.report(order, step, who, Reported::Claim, 1).unwrap();
-        self.completes_with(order, step, who, names, 2).unwrap();
+        self.completes_with(order, step, 1, who, names, 2).unwrap();
     }
 
     pub(crate) fn completes_with(
         &mut self,
         order: &str,
         step: u32,
+        offer: u32,
         who: &str,
         names: &[&str],
         sequence: u32,
     ) -> Result<(), Refusal> {
-        let mut report = self.said(order, step, 1, who, Reported::Completed, sequence);
+        let mut report = self.said(order, step, offer, who, Reported::Completed, sequence);
         let output = |name: &&str| json!({ "type": { "text": "branch" }, "valueString": name });
         report.output = names.iter().map(|name| output(name).as_object().unwrap().clone()).collect();
         self.commands(Act::Report(report), Caller::Local).map(drop)
@@ -189,8 +196,9 @@ impl World {
 
     pub(crate) fn commands(&mut self, act: Act, caller: Caller) -> Result<Decision, Refusal> {
         self.commands += 1;
-        self.now = self.now.plus(std::time::Duration::from_millis(1));
+        self.now = Timestamp(self.now.0 + COMMAND_US);
         let id = Uuid::from_u128(self.commands << 64);
+        self.history.push((self.now, act.clone(), caller.clone()));
         let command = Command { id, caller, act, repeat: None, traceparent: None };
         let mut scene = self.scene(&needs(&command, &self.policy));
         // As often as the engine lets it.
@@ -269,7 +277,42 @@ impl World {
         self.timers.extend(decision.timers.iter().cloned());
     }
 
+    // ---- living through it again
+
+    /// As whoever finds it in a database has it: nothing but texts.
+    pub(crate) fn read_again(&self) -> Self {
+        let mut again = self.clone();
+        for run in again.heads.values_mut().filter_map(|head| head.run.as_mut()) {
+            *run = serde_json::from_str(&serde_json::to_string(run).unwrap()).unwrap();
+        }
+        for (_, resource) in again.current.values_mut() {
+            let body: Body = serde_json::from_str(resource.body.text().get()).unwrap();
+            resource.body = body.into();
+        }
+        again
+    }
+
+    /// Lives through what another one has lived through since.
+    pub(crate) fn follow(&mut self, other: &Self) {
+        for (time, act, caller) in &other.history[self.history.len()..] {
+            self.now = Timestamp(time.0 - COMMAND_US);
+            // What was refused then is refused again.
+            let _ = self.commands(act.clone(), caller.clone());
+        }
+    }
+
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (&self.heads, &self.current, &self.timers) == (&other.heads, &other.current, &other.timers)
+            && (&self.outbox, &self.versions) == (&other.outbox, &other.versions)
+    }
+
     // ---- looking
+
+    /// The run of an order, and whether some time is waited for.
+    pub(crate) fn run(&self, order: &str) -> (&Run, bool) {
+        let root = self.root(order);
+        (self.heads[&root].run.as_ref().unwrap(), self.timers.iter().any(|timer| timer.id.root == root))
+    }
 
     fn root(&self, order: &str) -> Uuid {
         self.current[&Key::of_reference(order).unwrap()].0

@@ -3,21 +3,26 @@
 //!
 //! The cases of a test run are always the same ones; `HUB_PLAN_CASES`, which says how many, makes them new ones.
 
+mod agreement;
+mod begin;
+mod json;
+mod outcome;
 mod parts;
 mod play;
 mod reference;
+mod written;
 
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::proof::parts::Parts;
 use crate::proof::play::play;
+use crate::proof::written::{Chance, Written};
 
 /// A few seconds.
 const CASES: u32 = 3_000;
 /// As much chance as one case takes at most: half for the plan, half for what happens.
-const BYTES: usize = 160;
+const BYTES: usize = 240;
 
 #[test]
 fn the_engine_does_what_the_reference_does() {
@@ -34,9 +39,7 @@ fn the_engine_does_what_the_reference_does() {
     if let Err(TestError::Fail(_, (plan, events))) = played {
         let mut story = Vec::new();
         let broken = play(&plan, &events, &mut story).err().unwrap_or("a panic".into());
-        let parts = Parts::by(&mut parts::Chance(plan.iter()));
-        let plan: Vec<String> = parts.parts.iter().map(|part| format!("{part:?}")).collect();
-        let ties: Vec<String> = parts.ties.iter().map(|tie| format!("{tie:?}")).collect();
-        panic!("\n{broken}\n\nof\n{}\n{}\n\n  {}", plan.join("\n"), ties.join("\n"), story.join("\n  "));
+        let plan = Written::by(&mut Chance(plan.iter()));
+        panic!("\n{broken}\n\nof\n{}\n\n  {}", plan.json(), story.join("\n  "));
     }
 }

@@ -1,183 +1,160 @@
-//! A plan by chance: what it is made of, and how it is written down.
+//! What an order by a plan consists of: each action as often as it is done, and what of it waits for what.
 
-use hub_domain::workflow::Offered;
-use serde_json::{Value, json};
+use std::iter::zip;
 
-/// Bytes that decide; when they are used up, the smallest is chosen.
-pub(crate) struct Chance<'a>(pub(crate) std::slice::Iter<'a, u8>);
+use crate::proof::reference::Time;
+use crate::proof::written::{Said, Tie, Written};
 
-impl Chance<'_> {
-    /// Less than `most`.
-    pub(crate) fn of(&mut self, most: usize) -> usize {
-        usize::from(self.0.next().copied().unwrap_or_default()) % most
-    }
-
-    pub(crate) fn one_in(&mut self, many: usize) -> bool {
-        self.of(many) + 1 == many
-    }
-
-    pub(crate) fn is_left(&self) -> bool {
-        !self.0.as_slice().is_empty()
-    }
-}
-
-/// The behaviours of groups, by their codes.
-const BEHAVIOURS: [&str; 6] = ["all", "all-or-none", "exactly-one", "at-most-one", "one-or-more", "any"];
-const RELATIONSHIPS: [&str; 7] =
-    ["after-end", "after-start", "concurrent-with-start", "concurrent-with-end", "before-start", "before-end", "after"];
+pub(crate) const HOUR: Time = 3_600_000_000;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
+    /// In the order of the document, from 1.
     pub(crate) number: u32,
+    /// 0: none.
     pub(crate) parent: u32,
-    /// Of a group.
-    pub(crate) behaviour: Option<&'static str>,
-    pub(crate) in_sequence: bool,
-    pub(crate) usual: bool,
-    pub(crate) optional: bool,
-    pub(crate) applies: bool,
-    /// So many hours after its group may begin, and a deadline.
-    pub(crate) timing: Option<(u32, Option<u32>)>,
+    pub(crate) said: Said,
+    /// The request that it is for.
+    pub(crate) item: Option<usize>,
+    /// Which of several times, of each repeated part that it stands in, itself included.
+    pub(crate) times: Vec<u32>,
+    /// It stands for all times: they are its children.
+    is_all: bool,
     /// The step that it undoes.
     pub(crate) undoes: Option<u32>,
-    /// It begins only while its request is not routine.
-    pub(crate) starts: bool,
-    /// It stops once its request is wanted as soon as possible.
-    pub(crate) stops: bool,
-    /// Of a choice, the step that chooses.
     pub(crate) chosen_by: Option<u32>,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Tie {
-    pub(crate) from: u32,
-    pub(crate) to: u32,
-    pub(crate) relationship: &'static str,
-    pub(crate) end: Option<&'static str>,
-    /// Hours.
-    pub(crate) low: u32,
-    pub(crate) high: Option<u32>,
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) items: usize,
+    pub(crate) parts: Vec<Part>,
+    /// For a start.
+    pub(crate) waits: Vec<Wait>,
+    /// What an end is counted from.
+    pub(crate) ends: Vec<Wait>,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Parts {
-    /// In the order of the document. The first one is a group of all.
-    pub(crate) parts: Vec<Part>,
-    pub(crate) ties: Vec<Tie>,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Event {
+    Released,
+    Started,
+    Ended,
+}
+
+/// `who` comes after what happened to `on`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait {
+    pub(crate) who: u32,
+    pub(crate) on: u32,
+    pub(crate) event: Event,
+    pub(crate) low: Time,
+    pub(crate) high: Option<Time>,
 }
 
 impl Parts {
-    /// Relations that would make it no plan are left out.
-    pub(crate) fn by(chance: &mut Chance) -> Self {
-        let mut plan = Self { parts: Vec::new(), ties: Vec::new() };
-        plan.grow(chance, 0, 0, Some("all"));
-        plan.undo(chance);
-        plan.ask(chance);
-        plan.choose(chance);
-        for _ in 0..chance.of(6) {
-            let any = |chance: &mut Chance| chance.of(plan.parts.len()) as u32 + 1;
-            let tie = Tie {
-                from: any(chance),
-                to: any(chance),
-                relationship: RELATIONSHIPS[chance.of(RELATIONSHIPS.len())],
-                end: chance.one_in(6).then(|| RELATIONSHIPS[chance.of(RELATIONSHIPS.len())]),
-                low: chance.of(4) as u32,
-                high: chance.one_in(3).then(|| 4 + chance.of(4) as u32),
+    pub(crate) fn of(plan: &Written, items: usize) -> Self {
+        let mut parts = Self { items, parts: Vec::new(), waits: Vec::new(), ends: Vec::new() };
+        parts.place(plan, 1, 0, None, &[]);
+        plan.ties.iter().for_each(|tie| parts.tie(tie));
+        for n in 1..=parts.parts.len() as u32 {
+            let by = parts.part(n).said.chosen_by.map(|by| parts.met(n, by)[0]);
+            parts.parts[n as usize - 1].chosen_by = by;
+            let undoing = plan.said.iter().find(|said| said.undoes == Some(parts.part(n).said.id));
+            let undoing = undoing.filter(|_| !parts.part(n).is_all).map(|by| parts.met(n, by.id)[0]);
+            undoing.into_iter().for_each(|by| parts.parts[by as usize - 1].undoes = Some(n));
+        }
+        parts
+    }
+
+    /// How many there would be of two requests.
+    pub(crate) fn count(plan: &Written, id: u32, is_for_all: bool) -> usize {
+        let said = plan.action(id);
+        let items = if said.per_item && is_for_all { 2 } else { 1 };
+        let inner: usize = plan.within(id).map(|inner| Self::count(plan, inner.id, is_for_all && items == 1)).sum();
+        items * said.times.map_or(1 + inner, |(times, _)| 1 + times as usize * (1 + inner))
+    }
+
+    fn place(&mut self, plan: &Written, id: u32, parent: u32, item: Option<usize>, times: &[u32]) {
+        let said = plan.action(id);
+        let items: Vec<Option<usize>> = match said.per_item && item.is_none() {
+            true => (0..self.items).map(Some).collect(),
+            false => vec![item],
+        };
+        for item in items {
+            let Some((count, hours)) = said.times else {
+                self.put(plan, said.clone(), parent, item, times);
+                continue;
             };
-            plan.ties.push(tie);
-            if Offered::read(&plan.json().to_string()).is_err() {
-                plan.ties.pop();
-            }
-        }
-        plan
-    }
-
-    fn grow(&mut self, chance: &mut Chance, parent: u32, depth: usize, behaviour: Option<&'static str>) {
-        let number = self.parts.len() as u32 + 1;
-        // Of a choice of one, nothing is said to be more optional than the rest.
-        let is_branch = parent > 0 && matches!(self.part(parent).behaviour, Some("exactly-one" | "at-most-one"));
-        self.parts.push(Part {
-            number,
-            parent,
-            behaviour,
-            in_sequence: behaviour.is_some_and(|b| b.contains("one")) && !is_unit(behaviour) && chance.one_in(3),
-            usual: chance.one_in(4),
-            optional: number > 1 && !is_branch && chance.one_in(4),
-            applies: number == 1 || !chance.one_in(8),
-            timing: chance.one_in(6).then(|| (chance.of(3) as u32, chance.one_in(2).then_some(5))),
-            undoes: None,
-            starts: false,
-            stops: false,
-            chosen_by: None,
-        });
-        if behaviour.is_some() {
-            for _ in 0..1 + chance.of(3) {
-                let is_group = depth < 2 && chance.one_in(3);
-                let behaviour = is_group.then(|| BEHAVIOURS[chance.of(BEHAVIOURS.len())]);
-                self.grow(chance, number, depth + 1, behaviour);
+            let number = self.parts.len() as u32 + 1;
+            let (behaviour, chosen_by) = (Some("all"), None);
+            let all = Said { behaviour, chosen_by, in_sequence: false, starts: false, stops: false, ..said.clone() };
+            self.parts.push(Part {
+                number,
+                parent,
+                said: all,
+                item,
+                times: times.to_vec(),
+                is_all: true,
+                undoes: None,
+                chosen_by,
+            });
+            for n in 0..count {
+                let one = Said { timing: Some((n * hours, None)), ..said.clone() };
+                self.put(plan, one, number, item, &[times, &[n + 1]].concat());
             }
         }
     }
 
-    /// Some steps of units have another one that undoes them.
-    fn undo(&mut self, chance: &mut Chance) {
-        let is_unit = |part: &Part| {
-            std::iter::successors(Some(part), |part| self.parts.get(part.parent.checked_sub(1)? as usize))
-                .any(|above| is_unit(above.behaviour))
-        };
-        let steps: Vec<u32> = self.steps().filter(|step| is_unit(step)).map(|step| step.number).collect();
-        for undone in steps {
-            if !chance.one_in(3) {
-                self.parts.push(Part {
-                    number: self.parts.len() as u32 + 1,
-                    parent: 1,
-                    behaviour: None,
-                    in_sequence: false,
-                    usual: false,
-                    optional: false,
-                    applies: true,
-                    timing: None,
-                    undoes: Some(undone),
-                    starts: false,
-                    stops: false,
-                    chosen_by: None,
-                });
+    fn put(&mut self, plan: &Written, said: Said, parent: u32, item: Option<usize>, times: &[u32]) {
+        let (number, id) = (self.parts.len() as u32 + 1, said.id);
+        let times = times.to_vec();
+        let part =
+            Part { number, parent, said, item, times: times.clone(), is_all: false, undoes: None, chosen_by: None };
+        self.parts.push(part);
+        for inner in plan.within(id) {
+            self.place(plan, inner.id, number, item, &times);
+        }
+    }
+
+    /// What waits for the same, whichever time it is, waits for it once: all of its times come after that.
+    fn tie(&mut self, tie: &Tie) {
+        for from in self.parts_of(tie.from) {
+            let part = self.part(from);
+            let all = match part.parent {
+                _ if part.is_all => Some(from),
+                0 => None,
+                parent => Some(parent).filter(|parent| self.part(*parent).said.id == tie.from),
+            };
+            let is_shared =
+                |all: u32| self.children(all).all(|one| self.met(one.number, tie.to) == self.met(all, tie.to));
+            let is_shared = all.is_some_and(is_shared);
+            if all.is_some() && part.is_all != is_shared {
+                continue;
+            }
+            for to in self.met(from, tie.to) {
+                self.waits.extend(tie.starts(from, to));
+                self.ends.extend(tie.ends(from, to));
             }
         }
     }
 
-    /// Among the branches of some choices a step chooses.
-    fn choose(&mut self, chance: &mut Chance) {
-        let steps: Vec<u32> = self.steps().map(|step| step.number).collect();
-        for n in 0..self.parts.len() {
-            let part = &self.parts[n];
-            let is_choice = !part.in_sequence && !matches!(part.behaviour, None | Some("all" | "all-or-none"));
-            if is_choice && chance.one_in(3) {
-                self.parts[n].chosen_by = Some(steps[chance.of(steps.len())]);
-                if Offered::read(&self.json().to_string()).is_err() {
-                    self.parts[n].chosen_by = None;
-                }
-            }
-        }
+    fn parts_of(&self, id: u32) -> Vec<u32> {
+        self.parts.iter().filter(|part| part.said.id == id).map(|part| part.number).collect()
     }
 
-    /// Some parts begin, or stop, by a condition. Who stops in a unit may still end what is to be undone: that is another
-    /// story.
-    fn ask(&mut self, chance: &mut Chance) {
-        let is_within = |plan: &Self, number: u32, above: u32| {
-            std::iter::successors(Some(number), |n| plan.parts.get(n.checked_sub(1)? as usize).map(|part| part.parent))
-                .any(|n| n == above)
-        };
-        for number in 2..=self.parts.len() as u32 {
-            let units = self.parts.iter().filter(|part| is_unit(part.behaviour)).map(|part| part.number);
-            let meets = |unit: u32| is_within(self, number, unit) || is_within(self, unit, number);
-            let is_free = !units.into_iter().any(meets);
-            let (starts, stops) = (chance.one_in(6), chance.one_in(8) && is_free);
-            let part = &mut self.parts[number as usize - 1];
-            if part.undoes.is_none() {
-                (part.starts, part.stops) = (starts, stops);
-            }
-        }
+    /// The parts of an action that are meant by one: of its own item; of its own time as far as both have such, and
+    /// otherwise what stands for all times.
+    fn met(&self, from: u32, id: u32) -> Vec<u32> {
+        let from = self.part(from);
+        let is_own = |part: &&Part| part.item.is_none() || from.item.is_none() || part.item == from.item;
+        let shared = |part: &Part| zip(&part.times, &from.times).take_while(|(one, other)| one == other).count();
+        let mut met: Vec<&Part> = self.parts.iter().filter(|part| part.said.id == id).filter(is_own).collect();
+        let most = met.iter().map(|part| shared(part)).max();
+        met.retain(|part| Some(shared(part)) == most);
+        let fewest = met.iter().map(|part| part.times.len()).min();
+        met.retain(|part| Some(part.times.len()) == fewest);
+        met.iter().map(|part| part.number).collect()
     }
 
     pub(crate) fn part(&self, number: u32) -> &Part {
@@ -189,80 +166,41 @@ impl Parts {
     }
 
     pub(crate) fn steps(&self) -> impl Iterator<Item = &Part> {
-        self.parts.iter().filter(|part| part.behaviour.is_none())
+        self.parts.iter().filter(|part| part.said.behaviour.is_none())
     }
 
-    pub(crate) fn json(&self) -> Value {
-        let mut whole = self.action(1);
-        whole["trigger"] = json!([{ "type": "data-added", "data": [{ "type": "ServiceRequest" }] }]);
-        json!({ "resourceType": "PlanDefinition", "url": "urn:test:plan", "status": "active", "action": [whole] })
-    }
-
-    fn action(&self, number: u32) -> Value {
-        let part = self.part(number);
-        let name = |number: u32| format!("p{number}");
-        let mut action = json!({ "id": name(number) });
-        let hours = |value: u32| json!({ "value": value, "code": "h" });
-        match part.behaviour {
-            Some(behaviour) => {
-                action["selectionBehavior"] = behaviour.into();
-                action["action"] = self.children(number).map(|child| self.action(child.number)).collect();
-            }
-            None => {
-                let role = json!({ "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] });
-                action["participant"] = json!([{ "role": role }]);
-            }
-        }
-        let mark = |name: &str| format!("urn:fhir-workflow-hub:extension:{name}");
-        if let Some(by) = part.chosen_by {
-            action["extension"] = json!([{ "url": mark("chosen-by"), "valueString": name(by) }]);
-        }
-        if part.in_sequence {
-            action["extension"] = json!([{ "url": mark("in-sequence"), "valueBoolean": true }]);
-        }
-        if let Some(by) = self.parts.iter().find(|by| by.undoes == Some(number)) {
-            action["extension"] = json!([{ "url": mark("undone-by"), "valueString": name(by.number) }]);
-        }
-        if part.usual {
-            action["precheckBehavior"] = "yes".into();
-        }
-        if part.optional {
-            action["requiredBehavior"] = "could".into();
-        }
-        let conditions = [
-            (!part.applies).then_some(("applicability", "false")),
-            part.starts.then_some(("start", "priority = 'urgent' or priority = 'asap'")),
-            part.stops.then_some(("stop", "priority = 'asap'")),
-        ];
-        let asked = |(kind, text): &(&str, &str)| json!({ "kind": kind, "expression": { "expression": text } });
-        let conditions: Vec<Value> = conditions.iter().flatten().map(asked).collect();
-        if !conditions.is_empty() {
-            action["condition"] = conditions.into();
-        }
-        match part.timing {
-            None => {}
-            Some((low, None)) => action["timingDuration"] = hours(low),
-            Some((low, Some(high))) => action["timingRange"] = json!({ "low": hours(low), "high": hours(high) }),
-        }
-        let relation = |tie: &Tie| {
-            let mut relation = json!({ "targetId": name(tie.to), "relationship": tie.relationship });
-            if let Some(end) = tie.end {
-                relation["endRelationship"] = end.into();
-            }
-            match tie.high {
-                None => relation["offsetDuration"] = hours(tie.low),
-                Some(high) => relation["offsetRange"] = json!({ "low": hours(tie.low), "high": hours(high) }),
-            }
-            relation
-        };
-        let relations: Vec<Value> = self.ties.iter().filter(|tie| tie.from == number).map(relation).collect();
-        if !relations.is_empty() {
-            action["relatedAction"] = relations.into();
-        }
-        action
+    /// The part and all that it stands in.
+    pub(crate) fn line(&self, number: u32) -> impl Iterator<Item = u32> {
+        std::iter::successors(Some(number), |n| Some(self.part(*n).parent).filter(|parent| *parent != 0))
     }
 }
 
-fn is_unit(behaviour: Option<&str>) -> bool {
-    behaviour == Some("all-or-none")
+impl Tie {
+    fn wait(&self, who: u32, on: u32, event: Event) -> Wait {
+        let hours = |hours: u32| Time::from(hours) * HOUR;
+        Wait { who, on, event, low: hours(self.low), high: self.high.map(hours) }
+    }
+
+    fn starts(&self, from: u32, to: u32) -> impl Iterator<Item = Wait> {
+        let of_start = match self.relationship {
+            "after-end" | "after" | "concurrent-with-end" => Some(self.wait(from, to, Event::Ended)),
+            "after-start" => Some(self.wait(from, to, Event::Started)),
+            "concurrent-with-start" => Some(self.wait(from, to, Event::Released)),
+            "before-start" => Some(self.wait(to, from, Event::Ended)),
+            _ => None,
+        };
+        let of_end = (self.end == Some("before-start")).then(|| self.wait(to, from, Event::Ended));
+        of_start.into_iter().chain(of_end)
+    }
+
+    fn ends(&self, from: u32, to: u32) -> impl Iterator<Item = Wait> {
+        let of_start = (self.relationship == "before-end").then(|| self.wait(to, from, Event::Ended));
+        let of_end = match self.end {
+            Some("after-end" | "after" | "concurrent-with-end") => Some(self.wait(from, to, Event::Ended)),
+            Some("after-start" | "concurrent-with-start") => Some(self.wait(from, to, Event::Started)),
+            Some("before-end") => Some(self.wait(to, from, Event::Ended)),
+            _ => None,
+        };
+        of_start.into_iter().chain(of_end)
+    }
 }

@@ -1,0 +1,111 @@
+//! When a part may begin, and by when it is to be done.
+
+use crate::proof::outcome::Outcome;
+use crate::proof::parts::{Event, HOUR, Part, Wait};
+use crate::proof::reference::{Fate, Reference, Time, Urgency};
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Begin {
+    At(Time),
+    NotYet,
+    Never,
+}
+
+impl Reference<'_> {
+    pub(super) fn begin(&self, number: u32) -> Begin {
+        let part = self.plan.part(number);
+        let above = if part.parent == 0 { Begin::At(self.begun) } else { self.begin(part.parent) };
+        let mut all = vec![above, self.chosen(number)];
+        all.extend(self.waits(number).map(|wait| self.after(&wait)));
+        if part.said.starts && self.urgency(number) == Urgency::Routine {
+            all.push(Begin::NotYet);
+        }
+        if let (Some((low, _)), Begin::At(from)) = (part.said.timing, above) {
+            all.push(Begin::At(from + Time::from(low) * HOUR));
+        }
+        let latest = all.iter().filter_map(|begin| if let Begin::At(time) = begin { Some(*time) } else { None }).max();
+        match () {
+            () if all.contains(&Begin::Never) => Begin::Never,
+            () if all.contains(&Begin::NotYet) => Begin::NotYet,
+            () => Begin::At(latest.unwrap()),
+        }
+    }
+
+    /// By the group that it stands in.
+    pub(super) fn chosen(&self, number: u32) -> Begin {
+        let part = self.plan.part(number);
+        if part.parent == 0 {
+            return Begin::At(0);
+        }
+        let group = self.plan.part(part.parent);
+        let others = || self.plan.children(group.number).filter(|other| other.number != number);
+        let is_unit = group.said.behaviour == Some("all-or-none");
+        let is_exclusive = matches!(group.said.behaviour, Some("exactly-one" | "at-most-one"));
+        let before = |other: &Part| (!other.said.usual, other.number) < (!part.said.usual, number);
+        let is_open = |other: &Part| self.outcome(other.number) == Outcome::Open;
+        let is_achieved = |other: &Part| self.outcome(other.number) == Outcome::Achieved;
+        let is_unsettled = |other: &Part| is_open(other) || self.is_busy(other.number);
+        let is_made = |by: u32| self.steps[&by].fate == Fate::Done;
+        let is_picked = |by: u32| self.picks.get(&by).is_some_and(|picks| picks.contains(&number));
+        match () {
+            () if group.chosen_by.is_some_and(|by| is_made(by) && !is_picked(by)) => Begin::Never,
+            () if group.said.in_sequence && self.outcome(number) == Outcome::Lost => Begin::Never,
+            () if group.said.in_sequence && is_open(part) && others().any(is_achieved) => Begin::Never,
+            () if group.said.in_sequence && others().any(|o| before(o) && is_unsettled(o)) => Begin::NotYet,
+            () if group.said.in_sequence => Begin::At(0),
+            () if is_exclusive && others().any(|other| self.is_taken(other.number)) => Begin::Never,
+            () if is_unit && self.is_lost(group.number) => Begin::Never,
+            () => Begin::At(0),
+        }
+    }
+
+    /// What this one itself waits for.
+    fn waits(&self, number: u32) -> impl Iterator<Item = Wait> {
+        let parent = self.plan.part(number).parent;
+        let by = if parent == 0 { None } else { self.plan.part(parent).chosen_by };
+        let choice = by.map(|on| Wait { who: number, on, event: Event::Ended, low: 0, high: None });
+        self.plan.waits.iter().copied().filter(move |wait| wait.who == number).chain(choice)
+    }
+
+    fn ends(&self, number: u32) -> impl Iterator<Item = Wait> {
+        self.plan.ends.iter().copied().filter(move |wait| wait.who == number)
+    }
+
+    fn after(&self, wait: &Wait) -> Begin {
+        let on = self.plan.part(wait.on);
+        match (self.time(wait), self.outcome(wait.on)) {
+            (Some(time), _) => Begin::At(time + wait.low),
+            (None, Outcome::Open) => Begin::NotYet,
+            (None, Outcome::Lost) if !on.said.optional => Begin::Never,
+            (None, _) => Begin::At(0),
+        }
+    }
+
+    fn time(&self, wait: &Wait) -> Option<Time> {
+        match wait.event {
+            Event::Released => self.wanted_of(wait.on).filter_map(|step| step.released).min(),
+            Event::Started => self
+                .wanted_of(wait.on)
+                .filter_map(|step| step.started.or(step.ended.filter(|_| step.fate == Fate::Done)))
+                .min(),
+            Event::Ended => self.ended(wait.on).filter(|_| self.outcome(wait.on) == Outcome::Achieved),
+        }
+    }
+
+    pub(crate) fn until(&self, number: u32) -> Option<Time> {
+        let part = self.plan.part(number);
+        if part.undoes.is_some() {
+            return None;
+        }
+        let above = if part.parent == 0 { Begin::At(self.begun) } else { self.begin(part.parent) };
+        let of = |wait: Wait| Some(self.time(&wait)? + wait.high?);
+        let mut bounds: Vec<Time> = self.waits(number).chain(self.ends(number)).filter_map(of).collect();
+        if let (Some((_, Some(high))), Begin::At(from)) = (part.said.timing, above) {
+            bounds.push(from + Time::from(high) * HOUR);
+        }
+        if part.parent != 0 {
+            bounds.extend(self.until(part.parent));
+        }
+        bounds.into_iter().min()
+    }
+}

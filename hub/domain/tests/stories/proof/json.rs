@@ -1,0 +1,92 @@
+//! How a plan by chance is written down.
+
+use serde_json::{Value, json};
+
+use crate::proof::written::{Tie, Written};
+
+pub(crate) fn name(id: u32) -> String {
+    format!("p{id}")
+}
+
+fn with(mut object: Value, element: &str, value: Value) -> Value {
+    object[element] = value;
+    object
+}
+
+impl Written {
+    pub(crate) fn json(&self) -> Value {
+        let mut whole = self.written(1);
+        whole["trigger"] = json!([{ "type": "data-added", "data": [{ "type": "MedicationRequest" }] }]);
+        json!({ "resourceType": "PlanDefinition", "url": "urn:test:plan", "status": "active", "action": [whole] })
+    }
+
+    fn written(&self, id: u32) -> Value {
+        let said = Self::action(self, id);
+        let mut action = json!({ "id": name(id) });
+        let hours = |value: u32| json!({ "value": value, "code": "h" });
+        match said.behaviour {
+            Some(behaviour) => {
+                action["selectionBehavior"] = behaviour.into();
+                action["action"] = self.within(id).map(|inner| self.written(inner.id)).collect();
+            }
+            None => {
+                let role = json!({ "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] });
+                action["participant"] = json!([{ "role": role }]);
+            }
+        }
+        let mark = |name: &str| json!({ "url": format!("urn:fhir-workflow-hub:extension:{name}") });
+        let flag = |name: &str| with(mark(name), "valueBoolean", true.into());
+        let named = |kind: &str, id: u32| with(mark(kind), "valueString", name(id).into());
+        let undoing = self.said.iter().find(|by| by.undoes == Some(id));
+        let marks: [Option<Value>; 4] = [
+            said.chosen_by.map(|by| named("chosen-by", by)),
+            undoing.map(|by| named("undone-by", by.id)),
+            said.in_sequence.then(|| flag("in-sequence")),
+            said.per_item.then(|| flag("per-item")),
+        ];
+        let marks: Vec<Value> = marks.into_iter().flatten().collect();
+        if !marks.is_empty() {
+            action["extension"] = marks.into();
+        }
+        if said.usual {
+            action["precheckBehavior"] = "yes".into();
+        }
+        if said.optional {
+            action["requiredBehavior"] = "could".into();
+        }
+        let conditions = [
+            said.is_void.then_some(("applicability", "false")),
+            said.starts.then_some(("start", "priority = 'urgent' or priority = 'asap'")),
+            said.stops.then_some(("stop", "priority = 'asap'")),
+        ];
+        let asked = |(kind, text): &(&str, &str)| json!({ "kind": kind, "expression": { "expression": text } });
+        let conditions: Vec<Value> = conditions.iter().flatten().map(asked).collect();
+        if !conditions.is_empty() {
+            action["condition"] = conditions.into();
+        }
+        match said.timing {
+            None => {}
+            Some((low, None)) => action["timingDuration"] = hours(low),
+            Some((low, Some(high))) => action["timingRange"] = json!({ "low": hours(low), "high": hours(high) }),
+        }
+        if let Some((count, period)) = said.times {
+            action["timingTiming"] = json!({ "repeat": { "count": count, "period": period, "periodUnit": "h" } });
+        }
+        let relation = |tie: &Tie| {
+            let mut relation = json!({ "targetId": name(tie.to), "relationship": tie.relationship });
+            if let Some(end) = tie.end {
+                relation["endRelationship"] = end.into();
+            }
+            match tie.high {
+                None => relation["offsetDuration"] = hours(tie.low),
+                Some(high) => relation["offsetRange"] = json!({ "low": hours(tie.low), "high": hours(high) }),
+            }
+            relation
+        };
+        let relations: Vec<Value> = self.ties.iter().filter(|tie| tie.from == id).map(relation).collect();
+        if !relations.is_empty() {
+            action["relatedAction"] = relations.into();
+        }
+        action
+    }
+}
