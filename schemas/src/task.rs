@@ -182,6 +182,11 @@ pub fn reason(code: &str, text: &str) -> Value {
     json!({ "coding": [{ "system": REASONS, "code": code }], "text": text })
 }
 
+/// Whether it is the hub that gives this reason.
+pub fn is_ours(reason: &Value) -> bool {
+    reason["coding"].as_array().is_some_and(|all| all.iter().any(|coding| coding["system"] == REASONS))
+}
+
 pub fn owner(task: &Body) -> Option<&str> {
     text_at(task, &["owner", "reference"])
 }

@@ -1,11 +1,12 @@
 //! A running order: its Tasks, moved by whoever works on them, and what follows by its plan.
 
+use std::mem;
 use std::sync::Arc;
 
 use schemas::ids::TaskId;
 use schemas::order::{RequestStatus, can_complete};
 use schemas::resource::{Body, Key, Resource};
-use schemas::task::{Priority, TaskStatus, asked_code, owner, reason};
+use schemas::task::{Priority, TaskStatus, asked_code, is_ours, owner, reason};
 use schemas::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -183,10 +184,15 @@ impl<'d, 'a> Order<'d, 'a> {
     /// Keeps the run in step with a Task that was written.
     pub(crate) fn note(&mut self, step: usize, to: TaskStatus, body: &Body) {
         let now = self.draft.now();
-        let documented = body.get("statusReason").is_some();
+        // The hub's own reasons are nobody's.
+        let documented = body.get("statusReason").is_some_and(|why| !is_ours(why));
         let chosen = if to == TaskStatus::Completed { self.chosen(step, body) } else { Vec::new() };
         let state = self.state(step);
-        state.status = Some(to);
+        let before = state.status.replace(to);
+        if to == TaskStatus::Ready && before != Some(to) {
+            // Given back: whoever had it has not.
+            state.report = None;
+        }
         match to {
             TaskStatus::Requested | TaskStatus::Ready => state.released = state.released.or(Some(now)),
             TaskStatus::InProgress => state.started = state.started.or(Some(now)),
@@ -274,8 +280,8 @@ impl<'d, 'a> Order<'d, 'a> {
         let begun = state.begun || was_claimed || state.status == Some(TaskStatus::Failed);
         let (occurrence, refused, open, calls) = (state.occurrence + 1, state.refused, state.open, state.calls);
         let (status, until) = (Some(TaskStatus::Requested), state.until);
-        let released = Some(now);
-        *state = TaskState { status, occurrence, refused, open, calls, begun, released, ..TaskState::default() };
+        let (released, rare) = (Some(now), mem::take(&mut state.rare));
+        *state = TaskState { status, occurrence, refused, open, calls, begun, released, rare, ..TaskState::default() };
         let id = self.id_of(step);
         let mut body = offered_again(id, &last.body, open, now);
         body.extend(whom.owner());

@@ -91,9 +91,10 @@ impl Order<'_, '_> {
     pub(crate) fn resume(&mut self) -> Result<(), Stop> {
         self.stop_holding()?;
         for leaf in self.look_at_all()? {
+            let is_engaged = self.state(leaf).is_engaged();
             match self.state(leaf).status {
                 Some(TaskStatus::OnHold) => self.ask(leaf, "resume")?,
-                Some(status) if status.is_offered() => self.offer_anew(leaf)?,
+                Some(status) if status.is_offered() && !is_engaged => self.offer_anew(leaf)?,
                 _ => {}
             }
         }

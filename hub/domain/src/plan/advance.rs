@@ -127,7 +127,9 @@ impl<'a> Standing<'a> {
     pub(crate) fn after(&self, progress: &Progress) -> Vec<Move> {
         let known = progress.known.as_slice();
         let owed = Owed::of(self.graph, self.run, known);
+        let stops = if known[0].achieved.is_some() { self.stops(known) } else { Vec::new() };
         let mut moves = match known[0].achieved {
+            _ if !stops.is_empty() => stops,
             Some(true) => self.finish(Move::Complete, NOT_NEEDED, owed.is_any),
             Some(false) => self.finish(Move::Fail, PLAN_FAILED, owed.is_any),
             None => {
@@ -179,6 +181,15 @@ impl<'a> Standing<'a> {
         moves
     }
 
+    /// Whoever is still at something at the end may be stopped all the same.
+    fn stops(&self, known: &[Known]) -> Vec<Move> {
+        let mut openings = Openings::new(self, known);
+        let busy = self.graph.asking.iter().flat_map(|node| self.graph.leaves_of(*node));
+        let busy: BTreeSet<usize> = busy.filter(|leaf| known[*leaf].is_busy && !known[*leaf].is_idle).collect();
+        let mut is_stopped = |leaf: &usize| matches!(openings.of(*leaf).when, Opens::Never(STOPPED));
+        busy.into_iter().filter(|leaf| is_stopped(leaf)).map(Move::Stop).collect()
+    }
+
     fn task(&self, node: usize) -> Option<&'a TaskState> {
         self.run.tasks.get(node)
     }
@@ -196,7 +207,7 @@ impl<'a> Standing<'a> {
             (Some(status), _) if status.is_terminal() => None,
             (None | Some(TaskStatus::Draft), Opens::Never(why)) => Some(Move::Cancel(leaf, why)),
             // What was offered and not taken goes when another was chosen; not when what it waited for changes.
-            (Some(status), Opens::Never(why @ (NOT_SELECTED | UNIT_LOST))) if status.is_offered() => {
+            (Some(status), Opens::Never(why @ (NOT_SELECTED | UNIT_LOST))) if status.is_offered() && !known.is_busy => {
                 Some(Move::Cancel(leaf, why))
             }
             (None | Some(TaskStatus::Draft), Opens::From(_)) if self.run.held => None,

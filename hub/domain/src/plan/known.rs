@@ -13,10 +13,8 @@ pub(crate) struct Known {
     pub(crate) achieved: Option<bool>,
     /// Its request was withdrawn, or it never applied: nothing is wanted of it.
     pub(crate) is_idle: bool,
-    /// Its failure does not hurt: what waits for it need not.
+    /// Its failure does not hurt: what waits for it need not, and it does not take its group along.
     pub(crate) is_optional: bool,
-    /// It can fail without taking its group along.
-    is_skippable: bool,
     /// Of a leaf 1, when somebody has claimed or done it; of a group, how many of its children are taken.
     pub(crate) taken: usize,
     /// Somebody is at it.
@@ -61,9 +59,9 @@ impl Known {
     }
 
     fn leaf(node: &Node, task: &TaskState) -> Self {
-        let is_optional = node.required != Required::Must;
+        let is_optional = task.withdrawn || is_optional(node, task.documented);
         if task.is_untouched() {
-            return Self { is_optional, is_skippable: is_skippable(node, false), ..Self::default() };
+            return Self { is_optional, ..Self::default() };
         }
         let is_busy = task.is_engaged();
         let is_done = task.status == Some(TaskStatus::Completed);
@@ -73,8 +71,7 @@ impl Known {
         Self {
             achieved: if task.withdrawn { Some(true) } else { is_over.then_some(is_done) },
             is_idle: task.withdrawn,
-            is_optional: task.withdrawn || is_optional,
-            is_skippable: is_skippable(node, task.documented),
+            is_optional,
             is_busy,
             taken: usize::from(is_done || is_busy),
             has_begun: is_done || is_failed || is_busy || task.started.is_some() || task.begun,
@@ -118,8 +115,7 @@ impl Known {
             }
         }
         group.is_idle = !node.children.is_empty() && all == Counts::default();
-        group.is_optional = group.is_idle || node.required != Required::Must;
-        group.is_skippable = is_skippable(node, false);
+        group.is_optional = group.is_idle || is_optional(node, false);
         group.is_lost_unit = node.selection == Selection::AllOrNone && all.lost > 0;
         // None of a unit was done: that is allowed, and nobody waits for it.
         let is_none = group.is_lost_unit && !group.has_begun;
@@ -159,7 +155,7 @@ impl Counts {
             None => self.open += 1,
             Some(true) if is_left => self.skipped += 1,
             Some(true) => self.achieved += 1,
-            Some(false) if child.is_skippable => self.skipped += 1,
+            Some(false) if child.is_optional => self.skipped += 1,
             Some(false) => self.lost += 1,
         }
     }
@@ -184,7 +180,7 @@ pub(super) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Optio
     }
 }
 
-fn is_skippable(node: &Node, documented: bool) -> bool {
+fn is_optional(node: &Node, documented: bool) -> bool {
     match node.required {
         Required::Must => false,
         Required::Could => true,

@@ -127,7 +127,12 @@ impl TaskState {
 
     /// Somebody has claimed it and has not ended it.
     pub(crate) fn is_engaged(&self) -> bool {
-        self.status.is_some_and(|s| s.is_started() || matches!(s, TaskStatus::Received | TaskStatus::Accepted))
+        match self.status {
+            // It was given back, and somebody has it again.
+            Some(TaskStatus::Ready) => self.report.is_some(),
+            Some(status) => status.is_started() || matches!(status, TaskStatus::Received | TaskStatus::Accepted),
+            None => false,
+        }
     }
 }
 

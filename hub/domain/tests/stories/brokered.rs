@@ -1,5 +1,6 @@
 //! Orders that the hub offers to one service of its directory after another.
 
+use crate::plans::{step, world_of};
 use crate::world::{World, referral};
 use hub_domain::command::Caller;
 use hub_domain::decide::Policy;
@@ -148,4 +149,18 @@ fn who_is_named_is_asked_and_the_directory_is_not() {
     assert_eq!(world.owner(&order, 2).as_deref(), Some("Organization/named"));
     world.report(&order, 2, "Organization/named", Act::Rejected, 1).unwrap();
     assert_eq!(world.states(&order), "0 rejected, 2 rejected, 3 cancelled");
+}
+
+#[test]
+fn a_single_step_goes_from_one_service_to_the_next_until_nobody_is_left() {
+    let mark = json!([{ "url": "urn:fhir-workflow-hub:extension:from-directory", "valueBoolean": true }]);
+    let mut world = world_of(json!([step("a", json!({ "extension": mark }))]));
+    let services = ["Organization/a", "Organization/b", "Organization/c"];
+    services.into_iter().for_each(|organization| drop(provides(&mut world, organization, json!({}))));
+    let order = world.submit(wants("skin"));
+    for (offer, who) in (1..).zip(services) {
+        world.report_offer(&order, 2, offer, who, Act::Rejected, 1).unwrap();
+    }
+    assert_eq!(world.states(&order), "0 rejected, 2 rejected, 2.2 rejected, 2.3 rejected");
+    world.check_histories();
 }

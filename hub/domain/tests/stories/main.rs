@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic here is a failing test")]
 
+mod again;
 mod applying;
 mod brokered;
 mod called_back;

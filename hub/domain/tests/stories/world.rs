@@ -160,6 +160,21 @@ impl World {
         self.commands(Act::Report(report), Caller::Local).unwrap();
     }
 
+    /// Fails with a reason of the performer's own.
+    pub(crate) fn fails_because(
+        &mut self,
+        order: &str,
+        step: u32,
+        offer: u32,
+        who: &str,
+        why: &str,
+        sequence: u32,
+    ) -> Result<(), Refusal> {
+        let mut report = self.said(order, step, offer, who, Reported::Failed, sequence);
+        report.status_reason = json!({ "text": why }).as_object().cloned();
+        self.commands(Act::Report(report), Caller::Local).map(drop)
+    }
+
     fn said(&self, order: &str, step: u32, offer: u32, who: &str, act: Reported, sequence: u32) -> StatusReport {
         StatusReport {
             report_id: format!("{who} {step} {offer} {sequence} {act:?}"),
@@ -192,6 +207,24 @@ impl World {
         for timer in due {
             self.commands(Act::Fire(timer.id), Caller::Hub).unwrap();
         }
+    }
+
+    /// Seconds go by, and what is due fires at its time.
+    pub(crate) fn go_by(&mut self, seconds: u64) {
+        let end = self.now.plus(std::time::Duration::from_secs(seconds));
+        let next = |world: &Self| {
+            let due = world.timers.iter().filter(|timer| timer.due <= end);
+            due.min_by_key(|timer| timer.due).cloned()
+        };
+        while let Some(timer) = next(self) {
+            self.now = self.now.max(timer.due);
+            self.commands(Act::Fire(timer.id), Caller::Hub).unwrap();
+        }
+        self.now = self.now.max(end);
+    }
+
+    pub(crate) fn clock_goes_back(&mut self, seconds: u64) {
+        self.now = Timestamp(self.now.0 - seconds as i64 * 1_000_000);
     }
 
     pub(crate) fn commands(&mut self, act: Act, caller: Caller) -> Result<Decision, Refusal> {
@@ -307,6 +340,11 @@ impl World {
     }
 
     // ---- looking
+
+    /// When something happened to an order last (microseconds).
+    pub(crate) fn last(&self, order: &str) -> i64 {
+        self.heads[&self.root(order)].last.0
+    }
 
     /// The run of an order, and whether some time is waited for.
     pub(crate) fn run(&self, order: &str) -> (&Run, bool) {

@@ -42,6 +42,7 @@ impl Case<'_> {
         let status = self.status(number);
         let fits = match step.fate {
             Fate::Waiting => matches!(status, None | Some("draft")),
+            Fate::Offered | Fate::Claimed if step.returned => status == Some("ready"),
             Fate::Offered => status == Some("requested"),
             Fate::Claimed => status == Some("accepted"),
             Fate::Started => status == Some("in-progress"),
@@ -106,7 +107,8 @@ impl Case<'_> {
                 let mut steps = self.plan.steps().filter(|step| self.plan.line(step.number).any(|n| n == number));
                 steps.any(|step| self.status(step.number).is_some_and(|status| taken.contains(&status)))
             };
-            if self.plan.children(group.number).filter(|child| is_taken(child.number)).count() > 1 {
+            let branches = self.plan.children(group.number).filter(|child| child.undoes.is_none());
+            if branches.filter(|branch| is_taken(branch.number)).count() > 1 {
                 return Err(format!("two of {} are taken", group.number));
             }
         }
@@ -139,8 +141,11 @@ impl Case<'_> {
                 Event::Started => task.started.or(task.ended),
                 Event::Ended => task.ended.filter(|_| task.status == Some(TaskStatus::Completed)),
             };
-            let is_ended = task.withdrawn || task.status.is_some_and(TaskStatus::is_terminal);
-            time.map_or(is_ended, |time| time.0 + wait.low <= now || task.status != Some(TaskStatus::Completed))
+            // That an earlier offer was there, and had begun, is not kept.
+            let is_again = wait.event != Event::Ended && task.occurrence > 1;
+            let is_ended = is_again || task.withdrawn || task.status.is_some_and(TaskStatus::is_terminal);
+            time.filter(|_| !is_again)
+                .map_or(is_ended, |time| time.0 + wait.low <= now || task.status != Some(TaskStatus::Completed))
         };
         let mut steps = self.plan.steps().filter(|step| self.plan.line(step.number).any(|n| n == wait.on));
         steps.any(|step| is_over(step.number))

@@ -76,7 +76,7 @@ impl Reference<'_> {
         match (self.time(wait), self.outcome(wait.on)) {
             (Some(time), _) => Begin::At(time + wait.low),
             (None, Outcome::Open) => Begin::NotYet,
-            (None, Outcome::Lost) if !on.said.optional => Begin::Never,
+            (None, Outcome::Lost) if !self.is_optional(on) => Begin::Never,
             (None, _) => Begin::At(0),
         }
     }

@@ -31,7 +31,8 @@ impl Written {
             }
             None => {
                 let role = json!({ "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] });
-                action["participant"] = json!([{ "role": role }]);
+                let named = said.is_named.then(|| json!({ "actorReference": { "reference": "Organization/x" } }));
+                action["participant"] = [json!({ "role": role })].into_iter().chain(named).collect();
             }
         }
         let mark = |name: &str| json!({ "url": format!("urn:fhir-workflow-hub:extension:{name}") });
@@ -53,6 +54,8 @@ impl Written {
         }
         if said.optional {
             action["requiredBehavior"] = "could".into();
+        } else if said.unless_documented {
+            action["requiredBehavior"] = "must-unless-documented".into();
         }
         let conditions = [
             said.is_void.then_some(("applicability", "false")),

@@ -28,7 +28,7 @@ const BYTES: usize = 240;
 fn the_engine_does_what_the_reference_does() {
     let asked: Option<u32> = std::env::var("HUB_PLAN_CASES").ok().map(|cases| cases.parse().unwrap());
     let cases = asked.unwrap_or(CASES);
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 5_000, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 1_000, ..Config::default() };
     let mut runner = match asked {
         Some(_) => TestRunner::new(config),
         None => TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32])),

@@ -61,7 +61,12 @@ impl<'a> Reference<'a> {
 
     /// A child that must be done was not.
     pub(super) fn is_lost(&self, number: u32) -> bool {
-        self.plan.children(number).any(|child| self.outcome(child.number) == Outcome::Lost && !child.said.optional)
+        self.plan.children(number).any(|child| self.outcome(child.number) == Outcome::Lost && !self.is_optional(child))
+    }
+
+    pub(super) fn is_optional(&self, part: &Part) -> bool {
+        let is_documented = self.steps.get(&part.number).is_some_and(|step| step.documented);
+        part.said.optional || (part.said.unless_documented && is_documented)
     }
 
     fn is_none_of_a_unit(&self, number: u32) -> bool {

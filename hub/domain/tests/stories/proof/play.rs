@@ -10,13 +10,18 @@ use serde_json::json;
 
 use crate::proof::json::name;
 use crate::proof::parts::{Part, Parts};
-use crate::proof::reference::{Fate, House, Reference, Standing, Urgency};
+use crate::proof::reference::{Fate, House, Reference, Standing, Time, Urgency};
 use crate::proof::written::{Chance, Written};
 use crate::world::{World, prescription};
 
 /// Between two events, so that no sum of them is a sum of hours.
-const STEP_S: u64 = 61 * 60;
-const WHO: &str = "Organization/x";
+const STEP_S: u64 = 61 * 61;
+/// Who is named for what is not open, and who comes as well.
+const WHO: [&str; 2] = ["Organization/x", "Organization/y"];
+/// Two and a half hours.
+const LEASE_US: i64 = 9_000_000_000;
+/// What anybody does who means well.
+const WELL: usize = 19;
 /// More events than this no plan of this size needs to come to its end.
 const DILIGENT_LIMIT: usize = 400;
 /// After at most so many events it is left to somebody else.
@@ -35,6 +40,8 @@ pub(super) struct Case<'a> {
     pub(super) bounds: BTreeMap<u32, i64>,
     /// The steps that were on offer.
     pub(super) offered: BTreeSet<u32>,
+    /// Who has each step.
+    owners: BTreeMap<u32, &'static str>,
 }
 
 pub(crate) fn play(plan: &[u8], events: &[u8], story: &mut Vec<String>) -> Held {
@@ -42,7 +49,7 @@ pub(crate) fn play(plan: &[u8], events: &[u8], story: &mut Vec<String>) -> Held 
     let offered = Offered::read(&written.json().to_string()).map_err(|faults| format!("no plan: {faults:?}"))?;
     let catalogue = Catalogue::new(vec![offered]).map_err(|faults| format!("{faults:?}"))?;
     let mut chance = Chance(events.iter());
-    let house = House { offers_max: 1, lease: None };
+    let house = House { offers_max: 1 + chance.of(3) as u32, lease: chance.one_in(2).then_some(LEASE_US) };
     let plan = Parts::of(&written, 1 + chance.of(2));
     let mut policy = Policy { catalogue, offers_max: house.offers_max, ..Policy::default() };
     policy.leases.1 = house.lease.map(|lease| Duration::from_micros(lease as u64));
@@ -50,8 +57,8 @@ pub(crate) fn play(plan: &[u8], events: &[u8], story: &mut Vec<String>) -> Held 
     let order = world.submit(prescription(plan.items));
     let requests = world.requests(&order);
     let reference = Reference::new(&plan, house, world.now());
-    let (bounds, offered) = (BTreeMap::new(), BTreeSet::new());
-    let mut case = Case { plan: &plan, reference, world, requests, story, bounds, offered };
+    let (bounds, offered, owners) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+    let mut case = Case { plan: &plan, reference, world, requests, story, bounds, offered, owners };
     case.agrees()?;
     let (mut before, mut left) = (case.world.read_again(), 1 + chance.of(MANY));
     while chance.is_left() && case.reference.end.is_none() {
@@ -85,15 +92,16 @@ impl Case<'_> {
                 let urgency = [Urgency::Routine, Urgency::Urgent, Urgency::Asap][chance.of(3)];
                 self.says(item, standing, urgency)?;
             }
-            7..=13 => self.time_passes(1 + chance.of(3) as u64)?,
+            7..=12 => self.time_passes(1 + chance.of(3) as u64)?,
+            13 => self.clock_jumps(chance.of(3))?,
             _ => {
                 let able: Vec<u32> = self.able();
                 if able.is_empty() {
                     self.time_passes(1)?;
                 } else {
                     let number = able[chance.of(able.len())];
-                    let badly = chance.one_in(4);
-                    self.acts(number, badly, if self.chooses(number) { chance.of(16) } else { 0 })?;
+                    let deed = chance.of(WELL + 1);
+                    self.acts(number, deed, if self.chooses(number) { chance.of(16) } else { 0 })?;
                 }
             }
         }
@@ -126,33 +134,92 @@ impl Case<'_> {
         groups.flat_map(of).collect()
     }
 
-    fn acts(&mut self, number: u32, badly: bool, bits: usize) -> Held {
+    /// Whoever is there does something by chance: `WELL`, what goes on with it.
+    fn acts(&mut self, number: u32, deed: usize, bits: usize) -> Held {
         let step = &self.reference.steps[&number];
-        let (act, fate) = match (step.fate, badly) {
-            (Fate::Offered, _) => (Act::Claim, Fate::Claimed),
-            (Fate::Claimed, false) => (Act::InProgress, Fate::Started),
-            (Fate::Started, false) => (Act::Completed, Fate::Done),
-            _ => (Act::Failed, Fate::Failed),
-        };
+        match (step.fate, deed) {
+            (Fate::Offered, 0) if !step.returned => self.moves(number, "rejected", Fate::Refused),
+            (Fate::Offered | Fate::Claimed, 1) => self.moves(number, "cancelled", Fate::Dropped),
+            (Fate::Offered, _) => {
+                let is_named = self.plan.part(number).said.is_named;
+                self.owners.insert(number, WHO[if is_named { 0 } else { deed % WHO.len() }]);
+                self.reports(number, Act::Claim, Fate::Claimed, &[])
+            }
+            (Fate::Claimed | Fate::Started, 2..=5) => self.reports(number, Act::Failed, Fate::Failed, &[]),
+            (Fate::Claimed | Fate::Started, 6) => self.fails_for_a_reason(number),
+            (Fate::Started, 7) => self.moves(number, "ready", Fate::Offered),
+            (Fate::Claimed, _) | (Fate::Started, 8 | 9) => self.reports(number, Act::InProgress, Fate::Started, &[]),
+            _ => {
+                let picks = self.picks(number, bits);
+                self.reference.picks.insert(number, picks.clone());
+                self.reports(number, Act::Completed, Fate::Done, &picks)
+            }
+        }
+    }
+
+    fn reports(&mut self, number: u32, act: Act, fate: Fate, picks: &[u32]) -> Held {
         self.story.push(format!("{number}: {act:?}"));
-        let (sequence, offer) = (self.story.len() as u32, step.offers);
-        let picks = if act == Act::Completed { self.picks(number, bits) } else { Vec::new() };
+        let (sequence, offer, who) =
+            (self.story.len() as u32, self.reference.steps[&number].offers, self.owners[&number]);
         let names: Vec<String> = picks.iter().map(|pick| name(self.plan.part(*pick).said.id)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let reported = match names.is_empty() {
-            true => self.world.report_offer(&self.requests[0], number, offer, WHO, act, sequence),
-            false => self.world.completes_with(&self.requests[0], number, offer, WHO, &names, sequence),
+            true => self.world.report_offer(&self.requests[0], number, offer, who, act, sequence),
+            false => self.world.completes_with(&self.requests[0], number, offer, who, &names, sequence),
         };
-        self.reference.picks.insert(number, picks);
         reported.map_err(|refusal| format!("step {number} refuses {act:?}: {refusal:?}"))?;
-        self.reference.happens(number, fate, self.world.now());
+        self.reference.happens(number, fate, false, self.now());
         Ok(())
+    }
+
+    fn fails_for_a_reason(&mut self, number: u32) -> Held {
+        self.story.push(format!("{number}: Failed for a reason"));
+        let (sequence, offer, who) =
+            (self.story.len() as u32, self.reference.steps[&number].offers, self.owners[&number]);
+        let failed = self.world.fails_because(&self.requests[0], number, offer, who, "the machine broke", sequence);
+        failed.map_err(|refusal| format!("step {number} does not fail: {refusal:?}"))?;
+        self.reference.happens(number, Fate::Failed, true, self.now());
+        Ok(())
+    }
+
+    /// Over REST: its owner gives it back, whoever it is offered to refuses it, or its requester withdraws it.
+    fn moves(&mut self, number: u32, status: &str, fate: Fate) -> Held {
+        self.story.push(format!("{number}: {status}"));
+        let task = self.world.newest(&self.requests[0], number).map(|task| task.key.to_string()).unwrap_or_default();
+        let set = self.world.set_status(&task, status);
+        set.map_err(|refusal| format!("step {number} does not become {status}: {refusal:?}"))?;
+        self.reference.happens(number, fate, false, self.now());
+        Ok(())
+    }
+
+    /// What the engine takes for now: its clock is never behind what has happened to the order.
+    fn now(&self) -> Time {
+        self.world.now().max(self.world.last(&self.requests[0]))
     }
 
     fn time_passes(&mut self, steps: u64) -> Held {
         self.story.push(format!("{steps} hours pass"));
-        self.world.passes(steps * STEP_S);
-        self.reference.passes(self.world.now());
+        let from = self.now();
+        self.world.go_by(steps * STEP_S);
+        self.reference.go_by(from, self.now());
+        Ok(())
+    }
+
+    /// It is set back, or a day later nobody has looked at it in between.
+    fn clock_jumps(&mut self, how: usize) -> Held {
+        match how {
+            0 => {
+                self.story.push("the clock is set back by two hours".to_owned());
+                self.world.clock_goes_back(2 * STEP_S);
+            }
+            // What happens first, when several times have passed meanwhile, is another question.
+            1 if self.reference.house.lease.is_none() => {
+                self.story.push("a day later".to_owned());
+                self.world.passes(24 * STEP_S);
+                self.reference.go_by(self.now(), self.now());
+            }
+            _ => self.time_passes(24)?,
+        }
         Ok(())
     }
 
@@ -172,7 +239,7 @@ impl Case<'_> {
         self.story.push(format!("request {item}: {status}, {priority}"));
         let set = self.world.set(&self.requests[item], json!({ "status": status, "priority": priority }));
         set.map_err(|refusal| format!("{status}, {priority} is refused: {refusal:?}"))?;
-        self.reference.says(item, standing, urgency, self.world.now());
+        self.reference.says(item, standing, urgency, self.now());
         Ok(())
     }
 
@@ -190,7 +257,7 @@ impl Case<'_> {
                 return Ok(());
             }
             match self.able().first() {
-                Some(number) => self.acts(*number, false, 1)?,
+                Some(number) => self.acts(*number, WELL, 1)?,
                 None if self.is_asking() && !self.world.run(&self.requests[0]).1 => return Ok(()),
                 None => self.time_passes(4)?,
             }

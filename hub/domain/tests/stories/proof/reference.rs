@@ -35,11 +35,15 @@ pub(crate) struct Step {
     refused: u32,
     /// Somebody had taken an earlier offer.
     begun: bool,
+    /// Whoever had started it gave it back.
+    pub(crate) returned: bool,
+    /// Whoever ended it gave a reason.
+    pub(super) documented: bool,
     /// Of the newest offer.
     pub(super) released: Option<Time>,
     pub(super) started: Option<Time>,
     pub(super) ended: Option<Time>,
-    /// When its claim lapses.
+    /// When that lapses.
     lease: Option<Time>,
 }
 
@@ -82,7 +86,7 @@ enum Next {
 
 pub(crate) struct Reference<'a> {
     pub(super) plan: &'a Parts,
-    house: House,
+    pub(crate) house: House,
     pub(crate) steps: BTreeMap<u32, Step>,
     pub(super) begun: Time,
     /// What each step chose.
@@ -97,7 +101,10 @@ impl<'a> Reference<'a> {
             let wanted = !plan.line(part.number).any(|n| plan.part(n).said.is_void);
             let fate = if wanted { Fate::Waiting } else { Fate::Dropped };
             let (released, started, ended, lease) = (None, None, None, None);
-            let step = Step { fate, wanted, offers: 0, refused: 0, begun: false, released, started, ended, lease };
+            let (begun, returned, documented) = (false, false, false);
+            let (offers, refused) = (0, 0);
+            let step =
+                Step { fate, wanted, offers, refused, begun, returned, documented, released, started, ended, lease };
             (part.number, step)
         };
         let steps = plan.steps().map(blank).collect();
@@ -114,19 +121,26 @@ impl<'a> Reference<'a> {
     // ---- what happens
 
     /// Somebody reports.
-    pub(crate) fn happens(&mut self, number: u32, fate: Fate, now: Time) {
+    pub(crate) fn happens(&mut self, number: u32, fate: Fate, documented: bool, now: Time) {
         let lease = self.house.lease.map(|lease| now + lease);
+        let is_open = !self.plan.part(number).said.is_named;
         let step = self.step(number);
-        let is_new = step.fate != fate;
         (step.fate, step.lease) = (fate, lease);
         match fate {
-            Fate::Started if is_new => step.started = Some(now),
+            Fate::Started => step.started = step.started.or(Some(now)),
             Fate::Done => step.ended = Some(now),
+            Fate::Offered => {
+                step.returned = true;
+                if !step.wanted || self.is_given_up() {
+                    self.step(number).fate = Fate::Dropped;
+                }
+            }
             Fate::Failed | Fate::Refused => {
                 step.ended = Some(now);
                 step.refused += 1;
                 step.begun |= fate == Fate::Failed;
-                if step.refused < self.house.offers_max {
+                step.documented = documented;
+                if is_open && step.refused < self.house.offers_max {
                     self.offer_again(number, now);
                 }
             }
@@ -135,17 +149,35 @@ impl<'a> Reference<'a> {
         self.settle(now);
     }
 
-    /// Time has passed, and some claims have lapsed.
-    pub(crate) fn passes(&mut self, now: Time) {
-        for number in self.plan.steps().map(|part| part.number) {
-            let step = self.step(number);
-            if !matches!(step.fate, Fate::Claimed | Fate::Started) || step.lease.is_none_or(|lease| lease > now) {
-                continue;
+    /// Time goes by: claims lapse, and what waited for a time begins.
+    pub(crate) fn go_by(&mut self, from: Time, to: Time) {
+        let mut now = from;
+        loop {
+            for number in self.plan.steps().map(|part| part.number) {
+                let step = self.step(number);
+                if matches!(step.fate, Fate::Claimed | Fate::Started) && step.lease.is_some_and(|lease| lease <= now) {
+                    (step.fate, step.ended, step.begun) = (Fate::Failed, Some(now), true);
+                    self.offer_again(number, now);
+                }
             }
-            (step.fate, step.ended, step.begun) = (Fate::Failed, Some(now), true);
-            self.offer_again(number, now);
+            self.settle(now);
+            let later = self.plan.steps().filter_map(|part| self.looked_at(part.number)).filter(|time| *time > now);
+            match later.min() {
+                Some(time) if time <= to => now = time,
+                _ if now < to => now = to,
+                _ => return,
+            }
         }
-        self.settle(now);
+    }
+
+    /// When something becomes of a step by itself.
+    fn looked_at(&self, number: u32) -> Option<Time> {
+        let step = &self.steps[&number];
+        match (step.fate, self.begin(number)) {
+            (Fate::Waiting, Begin::At(time)) => Some(time),
+            (Fate::Claimed | Fate::Started, _) => step.lease,
+            _ => None,
+        }
     }
 
     /// What is still wanted is offered to whoever is next.
@@ -155,7 +187,7 @@ impl<'a> Reference<'a> {
         }
         let step = self.step(number);
         (step.fate, step.offers, step.released) = (Fate::Offered, step.offers + 1, Some(now));
-        (step.started, step.ended) = (None, None);
+        (step.started, step.ended, step.returned, step.documented) = (None, None, false, false);
     }
 
     /// The placer says something else of a request.
@@ -214,10 +246,9 @@ impl<'a> Reference<'a> {
                     return;
                 }
             }
-            if let Some(stopped) = self.stopped() {
-                for part in self.plan.steps().filter(|part| self.plan.line(part.number).any(|n| n == stopped)) {
-                    self.steps.get_mut(&part.number).unwrap().leave();
-                }
+            let stopped = self.stopped();
+            if !stopped.is_empty() {
+                stopped.into_iter().for_each(|number| self.step(number).leave());
                 continue;
             }
             let next = self.plan.steps().find_map(|part| Some((part.number, self.next(part.number, now)?)));
@@ -264,14 +295,19 @@ impl<'a> Reference<'a> {
         self.requests[self.plan.part(number).item.unwrap_or(0)].1
     }
 
-    /// Something of which nothing is wanted any more, and that has not come to its end.
-    fn stopped(&self) -> Option<u32> {
-        let is_stopped = |part: &&Part| part.said.stops && self.urgency(part.number) == Urgency::Asap;
-        let is_left = |part: &&Part| {
-            let is_missed = |step: &Step| step.wanted && step.fate != Fate::Done;
-            self.is_open(part.number) && self.steps_of(part.number).any(is_missed)
+    /// Steps of which nothing is wanted any more, as long as what stops has not come to its end. When the whole has, only
+    /// who is at one is told.
+    fn stopped(&self) -> Vec<u32> {
+        let is_stopped = |part: &Part| part.said.stops && self.urgency(part.number) == Urgency::Asap;
+        let stops = |n: u32| is_stopped(self.plan.part(n)) && self.is_open(n);
+        let is_ending = self.outcome(1) != Outcome::Open;
+        let is_missed = |step: &Step| match step.fate {
+            Fate::Done => false,
+            Fate::Claimed | Fate::Started => step.wanted,
+            _ => step.wanted && !is_ending,
         };
-        self.plan.parts.iter().filter(is_stopped).find(is_left).map(|part| part.number)
+        let steps = self.steps.iter().filter(|(_, step)| is_missed(step)).map(|(number, _)| *number);
+        steps.filter(|number| self.plan.line(*number).any(stops)).collect()
     }
 
     /// Something of it has not come to its end.

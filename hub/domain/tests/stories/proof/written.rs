@@ -41,6 +41,10 @@ pub(crate) struct Said {
     pub(crate) in_sequence: bool,
     pub(crate) usual: bool,
     pub(crate) optional: bool,
+    /// It must be done, unless whoever ended it gave a reason.
+    pub(crate) unless_documented: bool,
+    /// Somebody is named for it.
+    pub(crate) is_named: bool,
     pub(crate) is_void: bool,
     /// So many hours after its group may begin, and a deadline.
     pub(crate) timing: Option<(u32, Option<u32>)>,
@@ -110,6 +114,8 @@ impl Written {
             in_sequence: behaviour.is_some_and(|b| b.contains("one")) && !is_unit(behaviour) && chance.one_in(3),
             usual: chance.one_in(4),
             optional: id > 1 && !is_branch && chance.one_in(4),
+            unless_documented: id > 1 && !is_branch && chance.one_in(6),
+            is_named: behaviour.is_none() && chance.one_in(6),
             is_void: id > 1 && chance.one_in(8),
             timing: chance.one_in(6).then(|| (chance.of(3) as u32, chance.one_in(2).then_some(5))),
             ..Said::default()
@@ -155,13 +161,10 @@ impl Written {
         }
     }
 
-    /// Some parts begin, or stop, by a condition. Who stops in a unit may still end what is to be undone: that is another
-    /// story.
+    /// Some parts begin, or stop, by a condition.
     fn ask(&mut self, chance: &mut Chance) {
         for id in 2..=self.said.len() as u32 {
-            let mut units = self.said.iter().filter(|said| is_unit(said.behaviour)).map(|said| said.id);
-            let is_free = !units.any(|unit| self.line(id).any(|n| n == unit) || self.line(unit).any(|n| n == id));
-            let (starts, stops) = (chance.one_in(6), chance.one_in(8) && is_free);
+            let (starts, stops) = (chance.one_in(6), chance.one_in(8));
             let said = &mut self.said[id as usize - 1];
             if said.undoes.is_none() {
                 (said.starts, said.stops) = (starts, stops);
