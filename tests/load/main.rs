@@ -62,6 +62,11 @@ struct Arguments {
     #[arg(long)]
     orders: Option<u64>,
 
+    /// Orders a second that come beside the questions (registry); half of what can be written when not given. Two
+    /// programs are compared at the same number.
+    #[arg(long)]
+    beside: Option<f64>,
+
     /// How long, where a scenario runs for minutes.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
@@ -132,6 +137,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         measured: Duration::from_secs_f64(arguments.seconds),
         warm: Duration::from_secs_f64(arguments.warm),
         orders: arguments.orders,
+        beside: arguments.beside,
         minutes: Duration::from_secs_f64(arguments.minutes * 60.0),
         seed: arguments.seed,
     };

@@ -73,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) measured: Duration,
     pub(crate) warm: Duration,
     pub(crate) orders: Option<u64>,
+    pub(crate) beside: Option<f64>,
     pub(crate) minutes: Duration,
     pub(crate) seed: u64,
 }

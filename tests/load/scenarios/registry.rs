@@ -166,11 +166,13 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
             let rate = ask(settings, &grown, question, &format!("round {round}, alone"), &mut report).await?;
             report.figure(&format!("{}, {tasks} Tasks", question.name()), "1/s", rate, question.line());
         }
-        let (tally, _) = settings.drive(&grown.hub, CONNECTIONS, Pace::Closed, orders.clone()).await?;
-        let half = tally.rate() / 2.0;
+        let beside = match settings.beside {
+            Some(rate) => rate,
+            None => settings.drive(&grown.hub, CONNECTIONS, Pace::Closed, orders.clone()).await?.0.rate() / 2.0,
+        };
         for question in Question::ALL {
-            let load = format!("round {round}, beside {half:.0} orders/s");
-            let writing = settings.drive(&grown.hub, CONNECTIONS, Pace::Open(half), orders.clone());
+            let load = format!("round {round}, beside {beside:.0} orders/s");
+            let writing = settings.drive(&grown.hub, CONNECTIONS, Pace::Open(beside), orders.clone());
             let asking = ask(settings, &grown, question, &load, &mut report);
             let ((written, _), rate) = tokio::try_join!(writing, asking)?;
             report.figure(&format!("{}, while writing", question.name()), "1/s", rate, None);

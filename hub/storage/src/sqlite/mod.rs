@@ -43,9 +43,9 @@ const BUSY: Duration = Duration::from_secs(5);
 /// After this long, what nobody waits for is tried again.
 const BUSY_AGAIN: Duration = Duration::from_millis(10);
 /// When the log has grown by so many pages (of 4 kB) they are written to their places, one that many commits changed once.
-const LOG_PAGES: &str = "4096";
+const LOG_PAGES: &str = "32768";
 /// To this the log shrinks when it begins anew, after a reader of many minutes has made it long.
-const LOG_LIMIT_BYTES: &str = "33554432";
+const LOG_LIMIT_BYTES: &str = "134217728";
 /// Pages that the writer keeps in memory, in kB (the sign says so to SQLite): the branches of all its indexes, and the
 /// leaves of today.
 const WRITER_CACHE_KB: &str = "-16384";
@@ -79,6 +79,7 @@ impl Sqlite {
             .busy_timeout(BUSY)
             .pragma("journal_size_limit", LOG_LIMIT_BYTES)
             .pragma("wal_autocheckpoint", LOG_PAGES)
+            .pragma("temp_store", "memory")
             .statement_cache_capacity(STATEMENTS_KEPT);
         // A database in memory lives as long as its connection.
         let in_memory = url.contains(":memory:") || url.contains("mode=memory");
