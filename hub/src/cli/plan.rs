@@ -144,6 +144,7 @@ fn words(what: What) -> String {
         What::Done => "done".to_owned(),
         What::Failed => "failed".to_owned(),
         What::Overdue => "overdue".to_owned(),
+        What::Early => "early: it was to end later".to_owned(),
         What::Cancelled(why) => format!("cancelled: {why}"),
         What::Waiting => "waits, and nothing that could still happen is left".to_owned(),
     }

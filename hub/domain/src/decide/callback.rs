@@ -1,4 +1,4 @@
-//! Whoever asked to be called when an order ends is called: by a Task of its own, which is work like any other. A call
+//! Whoever asked to be called when an order ends, or when something of it is late, is called: by a Task of its own, which is work like any other. A call
 //! that fails is made again, later each time and not for ever; each is a Task, so that it is known what was tried.
 
 use std::time::Duration;
@@ -31,6 +31,12 @@ pub(super) fn wanted(request: &Body) -> Option<String> {
 impl Order<'_, '_> {
     /// The whole has come to its end: whoever wants to know is called.
     pub(super) fn call_back(&mut self) -> Result<(), Stop> {
+        let whole = Key::task(TaskId { root: self.root, step: 0, occurrence: 1 });
+        self.call(&whole, "Tell the placer how it ended")
+    }
+
+    /// What is told is the resource `about`.
+    pub(super) fn call(&mut self, about: &Key, title: &str) -> Result<(), Stop> {
         let Some(address) = self.run().callback.clone() else { return Ok(()) };
         let now = self.draft.now();
         let step = self.run().tasks.len().max(self.graph.nodes.len());
@@ -48,8 +54,8 @@ impl Order<'_, '_> {
         body.insert("partOf".into(), json!([{ "reference": whole.to_string() }]));
         body.insert("status".into(), TaskStatus::Requested.code().into());
         body.insert("intent".into(), "filler-order".into());
-        body.insert("code".into(), json!({ "text": "Tell the placer how it ended" }));
-        body.insert("focus".into(), json!({ "reference": whole.to_string() }));
+        body.insert("code".into(), json!({ "text": title }));
+        body.insert("focus".into(), json!({ "reference": about.to_string() }));
         body.insert("performerType".into(), json!([{ "coding": [{ "system": WORK, "code": CALLBACK_WORK }] }]));
         body.insert("authoredOn".into(), now.to_string().into());
         body.insert("lastModified".into(), now.to_string().into());

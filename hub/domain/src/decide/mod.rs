@@ -19,6 +19,7 @@ mod fate;
 mod handover;
 mod join;
 mod joined;
+mod notice;
 mod offering;
 mod orchestration;
 mod order;

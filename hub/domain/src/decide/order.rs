@@ -242,6 +242,7 @@ impl<'d, 'a> Order<'d, 'a> {
         } else if status == TaskStatus::Completed {
             self.end_part(&task.body, status)?;
             self.carry_out(step)?;
+            self.check_end(step)?;
         } else if matches!(status, TaskStatus::Rejected | TaskStatus::Failed) && step != 0 {
             self.offer_again(step, task)?;
         } else if status.is_offered() && !self.wants(step) {
@@ -279,15 +280,16 @@ impl<'d, 'a> Order<'d, 'a> {
         let was_claimed = state.lease.is_some_and(|until| until != Timestamp::MAX);
         let begun = state.begun || was_claimed || state.status == Some(TaskStatus::Failed);
         let (occurrence, refused, open, calls) = (state.occurrence + 1, state.refused, state.open, state.calls);
-        let (status, until) = (Some(TaskStatus::Requested), state.until);
+        let (status, until, late) = (Some(TaskStatus::Requested), state.until, state.late);
         let (released, rare) = (Some(now), mem::take(&mut state.rare));
-        *state = TaskState { status, occurrence, refused, open, calls, begun, released, rare, ..TaskState::default() };
+        let again = TaskState { status, occurrence, refused, open, calls, begun, ..TaskState::default() };
+        *state = TaskState { released, rare, late, ..again };
         let id = self.id_of(step);
         let mut body = offered_again(id, &last.body, open, now);
         body.extend(whom.owner());
         until.into_iter().for_each(|until| set_bound(&mut body, until, now));
-        self.note_bound(step, until);
         let task = self.draft.create(self.root, Key::task(id), body);
+        self.note_bound(step, until)?;
         self.publish(step, &task);
         self.await_answer(step);
         Ok(())
@@ -417,7 +419,7 @@ impl<'d, 'a> Order<'d, 'a> {
                 until.into_iter().for_each(|until| set_bound(body, until, now));
             })?,
         };
-        self.note_bound(leaf, until);
+        self.note_bound(leaf, until)?;
         self.drop_wait(leaf);
         let state = self.state(leaf);
         state.released = Some(now);

@@ -242,6 +242,18 @@ impl<'a> Standing<'a> {
         self.at_its_time(node, above, self.as_told(node, opening))
     }
 
+    /// Whether a step, or what ended with it just now, ended sooner than it should.
+    pub(crate) fn is_early(&self, step: usize) -> bool {
+        let known = Known::of_all(self.graph, self.run);
+        let ends_now = |node: &usize| known[*node].achieved == Some(true) && known[*node].ended == Some(self.now);
+        let mut ends = self.graph.upwards(step).filter(ends_now).flat_map(|node| &self.graph.nodes[node].ends);
+        ends.any(|end| match self.happened(end, &known) {
+            Happened::At(time) => self.now < after(time, end.offset.low_us),
+            Happened::NotYet => true,
+            Happened::Never | Happened::Waived => false,
+        })
+    }
+
     /// By its own timing.
     fn at_its_time(&self, node: usize, above: Opening, mut opening: Opening) -> Opening {
         let (low, high) = match (self.graph.nodes[node].when, above.when) {

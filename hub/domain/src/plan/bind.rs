@@ -42,6 +42,7 @@ impl Graph {
             is_timed: false,
             is_bounded: false,
             is_undoing: false,
+            has_ends: false,
             points: Vec::new(),
         };
         for action in &plan.actions {
@@ -250,11 +251,10 @@ impl Graph {
         self.nodes[node].waits.push(Wait { on, event, offset });
     }
 
-    /// The end of a Task is its owner's to say: nothing holds it back, but it may come too late.
+    /// The end of a Task is its owner's to say: nothing holds it back, but it may come too soon or too late.
     fn end(&mut self, node: usize, on: usize, event: Event, offset: Window) {
-        if offset.high_us.is_some() {
-            self.nodes[node].ends.push(Wait { on, event, offset });
-        }
+        self.nodes[node].ends.push(Wait { on, event, offset });
+        self.has_ends = true;
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Graph {
     pub is_bounded: bool,
     /// Some step undoes another.
     pub is_undoing: bool,
+    /// Some end is counted from what happens elsewhere.
+    pub(crate) has_ends: bool,
     /// The points in time outside of the plan that some time is counted from, each once.
     pub points: Vec<Point>,
 }
@@ -54,7 +56,7 @@ pub struct Node {
     pub selection: Selection,
     pub required: Required,
     pub waits: Vec<Wait>,
-    /// What its end is counted from, where it has to come in time.
+    /// What its end is counted from: it is to come so long after that, and not much later.
     pub ends: Vec<Wait>,
     /// Whose beginning depends on what becomes of this one: those that wait for it, and the branches of a choice.
     pub(crate) followers: Vec<usize>,

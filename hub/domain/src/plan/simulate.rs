@@ -39,6 +39,8 @@ pub enum What {
     Done,
     Failed,
     Overdue,
+    /// It ended sooner than it should.
+    Early,
     /// Why, as a code of ours.
     Cancelled(&'static str),
     /// Nothing that could still happen is left, and it has not ended.
@@ -159,7 +161,12 @@ impl Stage<'_> {
             }
             Coming::Ends if status == Some(TaskStatus::InProgress) => match self.deed(node) {
                 Deed::Fails(_) => self.set(node, TaskStatus::Failed, What::Failed),
-                _ => self.set(node, TaskStatus::Completed, What::Done),
+                _ => {
+                    self.set(node, TaskStatus::Completed, What::Done);
+                    if Standing::new(self.graph, &self.run, self.now).is_early(node) {
+                        self.told.push(Happening { at: self.now, node, what: What::Early });
+                    }
+                }
             },
             Coming::Due if status.is_some_and(|status| !status.is_terminal()) && !self.run.tasks[node].late => {
                 self.run.tasks[node].late = true;

@@ -77,3 +77,29 @@ fn whoever_dies_while_it_calls_leaves_the_call_to_another() {
     assert!(world.states(&order).ends_with("6 cancelled, 6.2 requested"), "{}", world.states(&order));
     world.check_histories();
 }
+
+#[test]
+fn the_placer_is_called_when_something_is_late_too() {
+    let policy = crate::plans::policy_of(
+        "ServiceRequest",
+        json!([crate::plans::step(
+            "look",
+            json!({
+                "timingRange": { "low": { "value": 0, "code": "h" }, "high": { "value": 1, "code": "h" } },
+            })
+        )]),
+    );
+    let mut world = World::with(Policy { calls_back: true, ..policy });
+    let order = world.submit(with_callback());
+    world.passes(3_601);
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 requested");
+    let call = world.step_of(&order, 3);
+    let notice = world.all("Communication")[0].key.to_string();
+    assert_eq!(
+        (&call["focus"]["reference"], &call["input"][0]["valueUrl"]),
+        (&json!(notice), &json!("https://surgery.example/hook"))
+    );
+    world.does(&order, 2, "Organization/x");
+    assert_eq!(world.states(&order), "0 completed, 2 completed, 3 requested, 4 requested");
+    assert_ne!(world.step_of(&order, 4)["focus"], call["focus"], "of the end by another call");
+}

@@ -60,6 +60,7 @@ fn the_low_of_a_range_is_waited_for_and_who_misses_its_high_is_told_so_once() {
     let versions = world.history(&order, 3).len();
     world.passes(24 * HOUR);
     assert_eq!(world.history(&order, 3).len(), versions, "it is told once");
+    assert_eq!(world.all("Communication").len(), 1, "to the placer too");
     world.report(&order, 3, "Organization/x", Act::InProgress, 2).unwrap();
     world.report(&order, 3, "Organization/x", Act::Completed, 3).unwrap();
     assert_eq!(world.states(&order), "0 completed, 2 completed, 3 completed");
@@ -76,6 +77,7 @@ fn who_is_in_time_is_told_nothing_and_whoever_comes_next_has_the_same_time() {
     world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
     world.report(&order, 3, "Organization/x", Act::Failed, 2).unwrap();
     let again = world.offer_of(&order, 3, 2);
+    assert!(world.all("Communication").is_empty());
     assert_eq!(again["restriction"]["period"]["end"], end);
     for (n, act) in [Act::Claim, Act::InProgress, Act::Completed].into_iter().enumerate() {
         world.report_offer(&order, 3, 2, "Organization/y", act, n as u32 + 1).unwrap();
@@ -214,4 +216,90 @@ fn a_step_is_done_on_its_days_and_at_its_times() {
     // Monday's morning is over: it begins on Tuesday, and goes on in the next week.
     assert_eq!(given, [19, 31, 19 + 6 * 24]);
     assert_eq!(world.status_of(&order), "completed");
+}
+
+fn notices(world: &World) -> Vec<Value> {
+    let notices = world.all("Communication").into_iter();
+    notices.map(|notice| Value::Object(notice.body.clone().into_body())).collect()
+}
+
+#[test]
+fn the_placer_is_told_of_a_step_that_is_late_however_often_that_is_offered() {
+    let wait = after_with("first", "offsetRange", within(0, 1));
+    let mut world = world_of(json!([step("first", json!({})), step("later", wait)]));
+    let mut request = referral();
+    request[0]["requester"] = json!({ "reference": "Practitioner/1" });
+    let order = world.submit(request);
+    world.does(&order, 2, "Organization/x");
+    world.passes(2 * HOUR);
+    let told = notices(&world);
+    let notice = told[0].as_object().unwrap().clone();
+    assert_eq!(schemas::gate::check(&notice, Some("Communication")), Ok(()));
+    assert_eq!(
+        (&notice["basedOn"][0]["reference"], &notice["subject"]["reference"]),
+        (&json!(order), &json!("Patient/1"))
+    );
+    assert_eq!(notice["about"][0]["reference"], format!("Task/{}", world.step_of(&order, 3)["id"].as_str().unwrap()));
+    assert_eq!(notice["partOf"][0]["reference"], format!("Task/{}", world.step_of(&order, 0)["id"].as_str().unwrap()));
+    assert_eq!(notice["recipient"][0]["reference"], "Practitioner/1");
+    assert_eq!((&notice["topic"]["coding"][0]["code"], &notice["status"]), (&json!("overdue"), &json!("completed")));
+    world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 3, "Organization/x", Act::Failed, 2).unwrap();
+    assert_eq!(world.offer_of(&order, 3, 2)["businessStatus"]["coding"][0]["code"], "overdue");
+    world.passes(HOUR);
+    assert_eq!(notices(&world).len(), 1, "that was said");
+}
+
+#[test]
+fn what_is_late_when_it_is_offered_is_told_at_once_and_once() {
+    let mut world = world_of(json!([step("past", json!({ "timingPeriod": { "end": "2026-09-20" } }))]));
+    let order = world.submit(referral());
+    assert_eq!(said(&world, &order, 2), "overdue");
+    world.does(&order, 2, "Organization/x");
+    world.passes(HOUR);
+    assert_eq!(notices(&world).len(), 1);
+}
+
+#[test]
+fn what_ends_sooner_than_it_should_is_told_and_stays_done() {
+    // What follows the other's end by an hour at least.
+    let end = json!({ "relatedAction": [{
+        "actionId": "first", "relationship": "after-start", "endRelationship": "after-end", "offsetRange": within(1, 9),
+    }] });
+    let mut world = world_of(json!([step("first", json!({})), step("along", end)]));
+    let order = world.submit(referral());
+    world.report(&order, 2, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 2, "Organization/x", Act::InProgress, 2).unwrap();
+    world.passes(HOUR + 1);
+    let mut too_soon = world.clone();
+    too_soon.does(&order, 3, "Organization/y");
+    assert_eq!(said(&too_soon, &order, 3), "early", "the other has not ended");
+    assert_eq!(too_soon.states(&order), "0 in-progress, 2 in-progress, 3 completed");
+    assert_eq!(notices(&too_soon)[0]["topic"]["coding"][0]["code"], "early");
+    world.report(&order, 2, "Organization/x", Act::Completed, 3).unwrap();
+    world.passes(HOUR - 60);
+    too_soon = world.clone();
+    too_soon.does(&order, 3, "Organization/y");
+    assert_eq!((said(&too_soon, &order, 3), too_soon.status_of(&order)), (json!("early"), "completed".to_owned()));
+    world.passes(120);
+    world.does(&order, 3, "Organization/y");
+    assert_eq!((said(&world, &order, 3), notices(&world)), (Value::Null, Vec::new()));
+    world.check_histories();
+    too_soon.check_histories();
+}
+
+#[test]
+fn a_group_ends_too_soon_with_the_last_that_it_needs() {
+    let before = json!({ "relatedAction": [{ "actionId": "group", "relationship": "before-end" }] });
+    let group = json!({ "id": "group", "action": [step("a", json!({})), step("b", json!({}))] });
+    let mut world = world_of(json!([step("first", before), group]));
+    let order = world.submit(referral());
+    world.does(&order, 4, "Organization/x");
+    assert_eq!(said(&world, &order, 4), Value::Null, "the group goes on");
+    let mut in_time = world.clone();
+    world.does(&order, 5, "Organization/x");
+    assert_eq!(said(&world, &order, 5), "early");
+    in_time.does(&order, 2, "Organization/x");
+    in_time.does(&order, 5, "Organization/x");
+    assert_eq!(said(&in_time, &order, 5), Value::Null);
 }
