@@ -35,6 +35,8 @@ pub const IN_SEQUENCE: &str = "urn:fhir-workflow-hub:extension:in-sequence";
 pub const UNDONE_BY: &str = "urn:fhir-workflow-hub:extension:undone-by";
 /// Names the step that chooses among the branches of a choice: what it brings names those that come.
 pub const CHOSEN_BY: &str = "urn:fhir-workflow-hub:extension:chosen-by";
+/// An action of `cardinalityBehavior` multiple is done so often at most.
+pub const MULTIPLE_LIMIT: usize = 10;
 /// The system of the ids of a plan's own actions, where a time counts from one of them.
 pub const ACTION: &str = "urn:fhir-workflow-hub:action";
 /// The system of the tags by which a request says of which event it comes.
@@ -89,6 +91,8 @@ pub struct Action {
     pub selection: Selection,
     pub required: Required,
     pub per_item: bool,
+    /// It is done again when somebody asks for that.
+    pub multiple: bool,
     pub from_directory: bool,
     /// Microseconds.
     pub answer_within_us: Option<i64>,

@@ -99,7 +99,6 @@ impl<'a> Reader<'a> {
         let named = Named { work: work_of(value), actors: actors_of(value) }.or(above);
         let definition = ["definitionCanonical", "definitionUri"].into_iter().find_map(text);
         self.parts(value, path, &children, &named, definition.is_some());
-        self.cardinality(value, path);
         let (takes, waits) = self.takes(value, path);
         let deed = self.deed(value, path);
         let (when, point) = self.when(value, path);
@@ -115,6 +114,7 @@ impl<'a> Reader<'a> {
             selection: self.selection(value, path, !children.is_empty()),
             required: self.required(value, path),
             per_item: has_mark(value, PER_ITEM),
+            multiple: self.cardinality(value, path),
             from_directory: has_mark(value, FROM_DIRECTORY),
             answer_within_us: self.answer_within(value, path),
             in_sequence: has_mark(value, IN_SEQUENCE),
@@ -156,13 +156,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn cardinality(&mut self, value: &Value, path: &str) {
+    /// Whether it may be done several times.
+    fn cardinality(&mut self, value: &Value, path: &str) -> bool {
         let path = format!("{path}.cardinalityBehavior");
         match value.get("cardinalityBehavior").and_then(Value::as_str) {
-            None | Some("single") => {}
-            Some("multiple") => self.fault(IssueType::NotSupported, &path, "a step is done once here: single"),
+            None | Some("single") => return false,
+            Some("multiple") => {}
             Some(_) => self.fault(IssueType::CodeInvalid, &path, "unknown cardinality behaviour"),
         }
+        let is_of_cycle = members(value, "extension").any(|extension| extension["url"] == DAYS_OF_CYCLE);
+        if value.get("timingTiming").is_some() || is_of_cycle {
+            let text = "it is done at its times, or as often as somebody asks for it: not both";
+            self.fault(IssueType::Invariant, &path, text);
+        }
+        true
     }
 
     fn selection(&mut self, value: &Value, path: &str, is_group: bool) -> Selection {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::draft::Draft;
 use super::references::targets;
 use super::task::{self, Wish};
-use super::{Moment, Stop, offering, request, task_id};
+use super::{Moment, Stop, again, offering, request, task_id};
 use crate::command::{Caller, Patch, Role};
 use crate::decision::EntryOutcome;
 use crate::refusal::{Refusal, RefusalKind};
@@ -167,6 +167,7 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
     } else {
         body
     };
+    again::ask_again(draft, &before.key, &before.body, &body, &actors)?;
     let way = if from == to { vec![] } else { vec![to] };
     let wish = Wish { claimed_by: claims(draft, from, to, &body), body: Some(body), ..Wish::default() };
     task::apply(draft, &before.key, root, &way, wish)

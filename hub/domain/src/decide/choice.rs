@@ -26,7 +26,8 @@ impl Order<'_, '_> {
         }
     }
 
-    /// The branches that the outputs of a step name. Where only one may come, it is the first of them.
+    /// The branches that the outputs of a step name, each as often as it is named. Where only one may come, it is the first
+    /// of them.
     pub(super) fn chosen(&self, step: usize, task: &Body) -> Vec<u32> {
         let mut chosen = Vec::new();
         for group in self.choices_of(step) {
@@ -37,8 +38,11 @@ impl Order<'_, '_> {
                 };
                 group.children.iter().find(is_it).map(|branch| *branch as u32)
             };
-            let most = if group.selection.is_exclusive() { 1 } else { usize::MAX };
-            chosen.extend(list(task, "output").filter_map(named).filter_map(branch).take(most));
+            let mut branches: Vec<u32> = list(task, "output").filter_map(named).filter_map(branch).collect();
+            if let Some(first) = branches.first().copied().filter(|_| group.selection.is_exclusive()) {
+                branches.retain(|branch| *branch == first);
+            }
+            chosen.extend(branches);
         }
         chosen
     }

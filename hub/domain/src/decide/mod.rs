@@ -3,6 +3,7 @@
 //! Pure. The engine loads what [`needs`] names, calls [`decide`], and commits the [`Decision`]. A command that learns
 //! only while deciding what it must see answers [`Verdict::More`], and is decided again.
 
+mod again;
 mod asking;
 pub(crate) mod bodies;
 mod bound;

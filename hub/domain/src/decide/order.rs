@@ -71,6 +71,7 @@ impl<'d, 'a> Order<'d, 'a> {
         });
         let mut order = Self { draft, root, graph, woken: None, cause: None, proposed: None };
         order.apply()?;
+        order.lay_aside();
         order.find_points(None)?;
         order.create_fulfilment(plan.plan.title.as_deref())?;
         if order.draft.moment.policy.calls_back {
@@ -186,7 +187,12 @@ impl<'d, 'a> Order<'d, 'a> {
         let now = self.draft.now();
         // The hub's own reasons are nobody's.
         let documented = body.get("statusReason").is_some_and(|why| !is_ours(why));
-        let chosen = if to == TaskStatus::Completed { self.chosen(step, body) } else { Vec::new() };
+        let mut chosen = if to == TaskStatus::Completed { self.chosen(step, body) } else { Vec::new() };
+        for branch in chosen.clone() {
+            self.want(branch as usize, chosen.iter().filter(|other| **other == branch).count());
+        }
+        chosen.sort_unstable();
+        chosen.dedup();
         let state = self.state(step);
         let before = state.status.replace(to);
         if to == TaskStatus::Ready && before != Some(to) {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use schemas::plan::{
-    Action, ConditionKind, Plan, Related, Relationship, Repeat, Required, Selection, Since, When, Window,
+    Action, ConditionKind, MULTIPLE_LIMIT, Plan, Related, Relationship, Repeat, Required, Selection, Since, When,
+    Window,
 };
 use schemas::time::Timestamp;
 
@@ -22,6 +23,7 @@ impl Graph {
             copies: Vec::new(),
             is_first: true,
             is_repeated: false,
+            is_spare: false,
             in_sequence: false,
             undoes: None,
             chooser: None,
@@ -55,7 +57,7 @@ impl Graph {
 
     fn place(&mut self, action: &Arc<Action>, parent: usize, items: usize) {
         for node in self.of_items(action, parent, items) {
-            if action.repeat.is_none() && action.days.is_empty() {
+            if action.repeat.is_none() && action.days.is_empty() && !action.multiple {
                 self.put(node, items);
                 continue;
             }
@@ -82,6 +84,7 @@ impl Graph {
             copies: above.copies.clone(),
             is_first: above.is_first,
             is_repeated: false,
+            is_spare: false,
             in_sequence: action.in_sequence,
             undoes: None,
             chooser: None,
@@ -258,9 +261,13 @@ impl Graph {
     }
 }
 
-/// A node once for each cycle, and for each day of it.
+/// A node once for each cycle, and for each day of it; or as often as somebody may ask for it.
 fn times(node: &Node, action: &Action) -> Vec<Node> {
     let cycles: Vec<Node> = match &action.repeat {
+        None if action.multiple => {
+            let nth = |n: usize| Node { is_spare: n > 0, ..copy(node, Copied::Time(n as u32 + 1), n == 0) };
+            return (0..MULTIPLE_LIMIT).map(nth).collect();
+        }
         None => vec![node.clone()],
         Some(Repeat::Every { count, us }) => {
             let nth = |n: u32| Node {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hub_fhirpath::Expression;
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{Action, Plan, Repeat, Required, Selection, WORK};
+use schemas::plan::{Action, MULTIPLE_LIMIT, Plan, Repeat, Required, Selection, WORK};
 use serde_json::{Value, json};
 
 use super::graph::Graph;
@@ -274,7 +274,8 @@ impl<'a> Faults<'a> {
 }
 
 fn repeats(action: &Action) -> usize {
-    action.repeat.as_ref().map_or(1, Repeat::times).saturating_mul(action.days.len().max(1))
+    let asked = if action.multiple { MULTIPLE_LIMIT } else { 1 };
+    action.repeat.as_ref().map_or(asked, Repeat::times).saturating_mul(action.days.len().max(1))
 }
 
 /// Of what is done within it, one branch excludes the other, or comes when that came to nothing.

@@ -43,6 +43,8 @@ pub struct Node {
     pub is_first: bool,
     /// It stands for all times that its action is done: they are its children.
     pub is_repeated: bool,
+    /// One of the times that come only when somebody asks for them.
+    pub(crate) is_spare: bool,
     /// Its branches are offered one after another.
     pub in_sequence: bool,
     /// The step that it undoes: it comes only when that is to be undone.
@@ -73,12 +75,14 @@ pub enum Copied {
     Cycle(u32),
     /// Of the cycle.
     Day(u32),
+    /// Of those that somebody may ask for.
+    Time(u32),
 }
 
 impl Copied {
     fn number(self) -> u32 {
         match self {
-            Self::Item(number) | Self::Cycle(number) | Self::Day(number) => number,
+            Self::Item(number) | Self::Cycle(number) | Self::Day(number) | Self::Time(number) => number,
         }
     }
 }
@@ -147,6 +151,17 @@ impl Graph {
     pub fn meeting(&self, one: usize, other: usize) -> usize {
         let above: Vec<usize> = self.upwards(one).collect();
         self.upwards(other).find(|n| above.contains(n)).unwrap_or(0)
+    }
+
+    /// The steps that come only when somebody asks for them.
+    pub(crate) fn spares(&self) -> impl Iterator<Item = usize> + use<'_> {
+        (1..self.nodes.len()).filter(|n| self.nodes[*n].is_spare).flat_map(|n| self.leaves_of(n))
+    }
+
+    /// Of an action that may be done several times, each time that it may be, by what stands for all of them.
+    pub(crate) fn times_of(&self, node: usize) -> Option<&[usize]> {
+        let times = self.nodes[node].children.as_slice();
+        times.last().filter(|last| self.nodes[**last].is_spare).map(|_| times)
     }
 
     /// Whether every path to this node is certain: no choice stands above it, and it undoes nothing.

@@ -86,11 +86,12 @@ fn span(text: &str) -> Option<i64> {
 }
 
 /// Everything that happens, in the order in which it does. Conditions are taken to hold, those that stop a step not to;
-/// what a time is counted from outside of the plan is taken to be the start.
+/// nobody asks for anything again; what a time is counted from outside of the plan is taken to be the start.
 pub fn simulate(graph: &Graph, script: &Script, start: Timestamp) -> Vec<Happening> {
     let mut run = Run::default();
     run.tasks.grow(graph.nodes.len());
     run.tasks[0].released = Some(start);
+    graph.spares().for_each(|spare| run.tasks[spare].withdrawn = true);
     run.points = vec![Some(start); graph.points.len()];
     let mut stage = Stage { graph, script, run, now: start, to_come: BTreeSet::new(), told: Vec::new() };
     while !stage.settle() && stage.goes_on() {}
@@ -148,7 +149,8 @@ impl Stage<'_> {
     fn goes_on(&mut self) -> bool {
         let Some((at, node, coming)) = self.to_come.pop_first() else {
             let is_open = |leaf: &usize| self.run.tasks[*leaf].status.is_none_or(|status| !status.is_terminal());
-            for node in self.graph.leaves().filter(is_open) {
+            let is_wanted = |leaf: &usize| !self.run.tasks[*leaf].withdrawn;
+            for node in self.graph.leaves().filter(is_open).filter(is_wanted) {
                 self.told.push(Happening { at: self.now, node, what: What::Waiting });
             }
             return false;

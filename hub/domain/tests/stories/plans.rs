@@ -370,3 +370,100 @@ fn a_step_chooses_which_branches_come() {
         world.check_histories();
     }
 }
+
+fn multiple(id: &str, rest: Value) -> Value {
+    let mut step = step(id, rest);
+    step["cardinalityBehavior"] = "multiple".into();
+    step
+}
+
+#[test]
+fn a_step_is_done_as_often_as_is_asked_for() {
+    let mut world = world_of(json!([multiple("dress", json!({})), step("report", after("dress"))]));
+    let order = world.submit(referral());
+    // 2 stands for all times: the first is 3, the last would be 12.
+    assert_eq!(world.states(&order), "0 requested, 3 requested, 13 draft");
+    let again = |world: &mut World, step: u32, times: u32| {
+        let task = format!("Task/{}", world.step_of(&order, step)["id"].as_str().unwrap());
+        world.set(&task, json!({ "restriction": { "repetitions": times } }))
+    };
+    again(&mut world, 3, 2).unwrap();
+    assert_eq!(world.states(&order), "0 requested, 3 requested, 4 requested, 13 draft");
+    world.does(&order, 3, "Organization/x");
+    assert_eq!(world.states(&order), "0 in-progress, 3 completed, 4 requested, 13 draft", "it waits for both");
+    world.report(&order, 4, "Organization/y", Act::Claim, 1).unwrap();
+    again(&mut world, 4, 3).unwrap();
+    again(&mut world, 4, 2).unwrap();
+    world.report(&order, 4, "Organization/y", Act::Completed, 2).unwrap();
+    assert_eq!(world.states(&order), "0 in-progress, 3 completed, 4 completed, 5 requested, 13 draft");
+    let refused = again(&mut world, 5, 11).unwrap_err();
+    assert_eq!(refused.issues[0].path, "Task.restriction.repetitions");
+    world.does(&order, 5, "Organization/x");
+    world.does(&order, 13, "Organization/x");
+    assert!(world.states(&order).starts_with("0 completed"));
+    world.check_histories();
+}
+
+#[test]
+fn once_more_is_asked_for_with_the_end_of_the_last_time_and_nobody_else_asks() {
+    let mut world = world_of(json!([multiple("dress", json!({}))]));
+    let order = world.submit(referral());
+    let once = world.clone();
+    world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 3, "Organization/x", Act::InProgress, 2).unwrap();
+    let task = format!("Task/{}", world.step_of(&order, 3)["id"].as_str().unwrap());
+    world.set(&task, json!({ "status": "completed", "restriction": { "repetitions": 2 } })).unwrap();
+    assert_eq!(world.states(&order), "0 in-progress, 3 completed, 4 requested");
+    assert!(world.set(&task, json!({ "restriction": { "repetitions": 3 } })).is_err(), "it has ended");
+    world.does(&order, 4, "Organization/y");
+    assert!(world.states(&order).starts_with("0 completed"));
+    world = once;
+    world.does(&order, 3, "Organization/x");
+    assert_eq!(world.states(&order), "0 completed, 3 completed", "without that it is done once");
+}
+
+#[test]
+fn each_time_counts_as_its_action_says() {
+    for (required, end) in [("must", "0 failed"), ("could", "0 completed")] {
+        let mut world = world_of(json!([multiple("dress", json!({ "requiredBehavior": required }))]));
+        let order = world.submit(referral());
+        let task = format!("Task/{}", world.step_of(&order, 3)["id"].as_str().unwrap());
+        world.set(&task, json!({ "restriction": { "repetitions": 2 } })).unwrap();
+        world.does(&order, 3, "Organization/x");
+        for offer in 1..=3 {
+            world.report_offer(&order, 4, offer, "Organization/x", Act::Claim, 1).unwrap();
+            world.report_offer(&order, 4, offer, "Organization/x", Act::Failed, 2).unwrap();
+        }
+        assert!(world.states(&order).starts_with(end), "{required}: {}", world.states(&order));
+    }
+}
+
+#[test]
+fn whoever_chooses_names_a_branch_as_often_as_it_is_to_be_done() {
+    let chosen = json!([{ "url": "urn:fhir-workflow-hub:extension:chosen-by", "valueString": "look" }]);
+    let never = json!([{ "kind": "applicability", "expression": { "expression": "false" } }]);
+    let plan = |selection: &str| {
+        let group = json!({ "id": "wash", "cardinalityBehavior": "multiple", "action": [
+            step("soap", json!({})), step("rinse", json!({ "condition": never })), step("dry", after("soap")),
+        ] });
+        json!([step("look", json!({})), {
+            "id": "care", "selectionBehavior": selection, "extension": chosen, "action": [group, step("rest", json!({}))],
+        }])
+    };
+    let mut world = world_of(plan("any"));
+    let order = world.submit(referral());
+    world.chooses(&order, 2, "Organization/x", &["wash", "rest", "wash"]);
+    // 5 and 9 are the first two times of washing, with soap on 6 and 10; what does not apply does so never.
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 6 requested, 10 requested, 45 requested");
+    world.does(&order, 10, "Organization/x");
+    assert!(world.states(&order).ends_with("10 completed, 12 requested, 45 requested"), "{}", world.states(&order));
+    for step in [12, 6, 8, 45] {
+        world.does(&order, step, "Organization/x");
+    }
+    assert!(world.states(&order).starts_with("0 completed"));
+    let mut world = world_of(plan("exactly-one"));
+    let order = world.submit(referral());
+    world.chooses(&order, 2, "Organization/x", &["wash", "rest", "wash"]);
+    assert_eq!(world.states(&order), "0 in-progress, 2 completed, 6 requested, 10 requested");
+    world.check_histories();
+}

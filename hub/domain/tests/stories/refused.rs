@@ -68,7 +68,10 @@ fn behaviours_are_known_and_do_not_contradict() {
         is_told(with(name, json!(value)), &format!("PlanDefinition.action[0].{name}"), "unknown");
     }
     is_told(with("selectionBehavior", json!("any")), "PlanDefinition.action[0].selectionBehavior", "nothing to choose");
-    is_told(with("cardinalityBehavior", json!("multiple")), "PlanDefinition.action[0].cardinalityBehavior", "once");
+    let mut often = with("cardinalityBehavior", json!("multiple"));
+    assert!(faults_of("PlanDefinition", &often).is_empty());
+    often[0]["timingTiming"] = json!({ "event": ["2026-01-01"] });
+    is_told(often, "PlanDefinition.action[0].cardinalityBehavior", "not both");
     let must = |id: &str| step(id, json!({ "requiredBehavior": "must" }));
     let could = step("c", json!({ "requiredBehavior": "could" }));
     let choice = json!([{ "id": "g", "selectionBehavior": "at-most-one", "action": [must("a"), must("b"), could] }]);

@@ -112,6 +112,7 @@ fn boxed<'a>(graph: &Graph, number: usize, action: &'a Action) -> Box<'a> {
     says.extend(graph.nodes[number].chooser.and_then(|n| graph.name(n)).map(|name| format!("chosen by {name}")));
     says.extend(action.per_item.then(|| "per item".to_owned()));
     says.extend(action.repeat.as_ref().map(|repeat| format!("{} times", repeat.times())));
+    says.extend(action.multiple.then(|| "as often as asked for".to_owned()));
     says.extend((!action.days.is_empty()).then(|| format!("on days {:?}", action.days)));
     says.extend((!action.conditions.is_empty()).then(|| "on condition".to_owned()));
     Box {
