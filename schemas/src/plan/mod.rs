@@ -51,6 +51,8 @@ pub struct Plan {
     pub title: Option<String>,
     pub triggers: Vec<Trigger>,
     pub actions: Vec<Arc<Action>>,
+    /// What it says and nobody carries out: faults, each with its place.
+    pub unresolved: Vec<Issue>,
     /// The definitions that it was made with, by what it calls them: of a running order they do not change.
     pub definitions: HashMap<String, Body>,
 }

@@ -27,7 +27,8 @@ pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
     let top: Vec<&Value> = list(body, "action").collect();
     let (orchestrates, flow) = (kind != "PlanDefinition", Flow::of(&top));
     let events = Vec::new();
-    let mut reader = Reader { issues: Vec::new(), orchestrates, goals, contained, flow, events };
+    let mut reader =
+        Reader { issues: Vec::new(), unresolved: Vec::new(), orchestrates, goals, contained, flow, events };
     if top.is_empty() {
         reader.fault(IssueType::Required, &format!("{kind}.action"), "a plan needs at least one action");
     }
@@ -50,7 +51,8 @@ pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
     let title = text("title").map(str::to_owned);
     let definitions = body.get(DEFINITIONS).and_then(Value::as_object).into_iter().flatten();
     let definitions = definitions.filter_map(|(name, one)| Some((name.clone(), one.as_object()?.clone()))).collect();
-    let plan = Plan { name, title, triggers, actions, definitions };
+    let unresolved = std::mem::take(&mut reader.unresolved);
+    let plan = Plan { name, title, triggers, actions, unresolved, definitions };
     if reader.issues.is_empty() { Ok(plan) } else { Err(reader.issues) }
 }
 
@@ -71,6 +73,8 @@ impl Named {
 /// Collects faults while it reads.
 pub(super) struct Reader<'a> {
     issues: Vec<Issue>,
+    /// They do not keep it from being read.
+    unresolved: Vec<Issue>,
     /// A RequestOrchestration or RequestGroup: its steps ask for resources.
     orchestrates: bool,
     pub(super) goals: Vec<&'a Value>,
@@ -97,8 +101,10 @@ impl<'a> Reader<'a> {
         let place = || path.split_once('.').map_or(path, |(_, place)| place).to_owned();
         let children: Vec<&'a Value> = members(value, "action").collect();
         let named = Named { work: work_of(value), actors: actors_of(value) }.or(above);
-        let definition = ["definitionCanonical", "definitionUri"].into_iter().find_map(text);
-        self.parts(value, path, &children, &named, definition.is_some());
+        let definition = text("definitionCanonical");
+        self.unresolved(value, path);
+        let is_defined = definition.is_some() || value.get("definitionUri").is_some();
+        self.parts(value, path, &children, &named, is_defined);
         let (takes, waits) = self.takes(value, path);
         let deed = self.deed(value, path);
         let (when, point) = self.when(value, path);
@@ -136,6 +142,17 @@ impl<'a> Reader<'a> {
             deed,
             definition,
             actions: self.actions(&children, &format!("{path}.action"), &named),
+        }
+    }
+
+    /// What says elsewhere what is done, and is not carried out.
+    fn unresolved(&mut self, value: &Value, path: &str) {
+        const UNRESOLVED: [(&str, &str); 2] = [
+            ("transform", "a transform is not carried out: say by dynamic values what it would"),
+            ("definitionUri", "a definition that is no canonical is not resolved"),
+        ];
+        for (name, text) in UNRESOLVED.iter().filter(|(name, _)| value.get(*name).is_some()) {
+            self.unresolved.push(Issue::error(IssueType::NotSupported, format!("{path}.{name}"), *text));
         }
     }
 

@@ -1,4 +1,4 @@
-//! An orchestration that names definitions becomes one that says all by itself: so it can run, and what it runs by does not
+//! An orchestration, or a plan, that names definitions becomes one that says all by itself: so it can run, and what it runs by does not
 //! change when they do.
 //!
 //! An activity becomes what its step asks for, the actions of a plan become its own. What depends on somebody or on a time
@@ -12,7 +12,7 @@ use schemas::resource::{Body, list, text_at};
 use schemas::task::is_questionnaire;
 use serde_json::{Value, json};
 
-use super::{ACTIONS_LIMIT, DEPTH_LIMIT, TRANSFORM, activity, canonical, find, too_large};
+use super::{ACTIONS_LIMIT, DEPTH_LIMIT, activity, canonical, find, too_large};
 
 /// What it comes to.
 #[derive(Default)]
@@ -68,17 +68,6 @@ impl Expanding<'_> {
                 self.made.faults.push(too_large(path));
             }
             return made;
-        }
-        if action.contains_key("transform") {
-            self.fault(IssueType::NotSupported, path, "transform", TRANSFORM);
-        }
-        if action.contains_key("definitionUri") {
-            self.fault(
-                IssueType::NotSupported,
-                path,
-                "definitionUri",
-                "a definition that is no canonical is not resolved",
-            );
         }
         if action.contains_key("action") {
             made.insert("action".into(), self.actions(of, action, path).into());

@@ -209,6 +209,9 @@ impl Making<'_> {
                 made.insert(name.to_owned(), values.into());
             }
         }
+        if action.contains_key("transform") {
+            self.faults.push(Issue::error(IssueType::NotSupported, format!("{path}.transform"), TRANSFORM));
+        }
         self.count += 1;
         if depth == DEPTH_LIMIT || self.count > ACTIONS_LIMIT {
             self.faults.push(too_large(path));

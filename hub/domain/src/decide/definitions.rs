@@ -1,9 +1,9 @@
-//! The definitions that an orchestration names: looked for when it begins to run.
+//! The definitions that an orchestration, or a plan, names: looked for when an order begins to run by it.
 
 use std::collections::HashMap;
 
 use schemas::outcome::{Issue, IssueType};
-use schemas::resource::{Body, Key, Kind};
+use schemas::resource::{Body, Key, Kind, text_at};
 
 use super::Stop;
 use super::draft::Draft;
@@ -28,7 +28,7 @@ pub(super) fn named(draft: &Draft, of: &Body, kept: &HashMap<String, Body>) -> R
             return Ok(found);
         }
         if found.len() + wanted.len() > DEFINITIONS_LIMIT {
-            return Err(too_many(format!("at most {DEFINITIONS_LIMIT} definitions are named")));
+            return Err(too_many(of, format!("at most {DEFINITIONS_LIMIT} definitions are named")));
         }
         let (mut needs, mut next) = (Needs::default(), Vec::new());
         for name in std::mem::take(&mut wanted) {
@@ -46,11 +46,12 @@ pub(super) fn named(draft: &Draft, of: &Body, kept: &HashMap<String, Body>) -> R
         }
         wanted = next;
     }
-    Err(too_many(format!("definitions name definitions, deeper than {LEVELS_LIMIT}")))
+    Err(too_many(of, format!("definitions name definitions, deeper than {LEVELS_LIMIT}")))
 }
 
-fn too_many(text: String) -> Stop {
-    let path = format!("{}.action", Kind::REQUEST_GROUP);
+fn too_many(of: &Body, text: String) -> Stop {
+    let is_plan = text_at(of, &["resourceType"]) == Some(Kind::PLAN_DEFINITION.name());
+    let path = format!("{}.action", if is_plan { Kind::PLAN_DEFINITION } else { Kind::REQUEST_GROUP });
     Refusal::new(RefusalKind::Unprocessable, vec![Issue::error(IssueType::TooCostly, path, text)]).into()
 }
 

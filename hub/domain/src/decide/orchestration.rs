@@ -27,27 +27,58 @@ pub(super) fn plan_for<'a>(draft: &Draft<'a>, request: &Resource) -> Result<Opti
     if request.key.kind == Kind::REQUEST_GROUP {
         return own_plan(draft, request, None).map(|plan| Some(Cow::Owned(plan)));
     }
-    offering::choose(draft, request.key.kind, &request.body)
+    let Some(plan) = offering::choose(draft, request.key.kind, &request.body)? else { return Ok(None) };
+    if plan.plan.is_described {
+        described(draft, request, &plan).map(|plan| Some(Cow::Owned(plan)))
+    } else {
+        Ok(Some(plan))
+    }
+}
+
+/// A plan that names definitions, with what they say now.
+fn described(draft: &Draft, request: &Resource, plan: &Offered) -> Result<Offered, Stop> {
+    // It was read before.
+    let said: Body = serde_json::from_str(&plan.text).unwrap_or_default();
+    let named = ["resourceType", "url", "version", "name", "title", "id"];
+    let named = named.iter().filter_map(|name| Some(((*name).to_owned(), said.get(*name)?.clone())));
+    expanded(draft, request, &said, named.collect(), &HashMap::new())
 }
 
 /// The plan that a RequestGroup is. Every fault is told, with its place in the group. `before`: the plan that it was, whose
 /// definitions stay as they are.
 pub(super) fn own_plan(draft: &Draft, group: &Resource, before: Option<&Plan>) -> Result<Offered, Stop> {
-    let shown = gate::to_r5(&group.body);
     let none = HashMap::new();
-    let definitions = definitions::named(draft, &shown, before.map_or(&none, |plan| &plan.definitions))?;
-    let said = apply::expand(&shown, Kind::REQUEST_GROUP.name(), &definitions);
-    let contained = list(&group.body, "contained").chain(&said.contained).cloned().collect();
-    let mut reading =
-        Reading { draft, group, contained, needs: Needs::default(), faults: said.faults, goals: said.goals };
-    let actions = reading.actions(&said.actions, "RequestGroup.action", false);
+    let kept = before.map_or(&none, |plan| &plan.definitions);
+    let mut named = Map::from_iter([("resourceType".to_owned(), Kind::REQUEST_GROUP.name().into())]);
+    let title = text_at(&group.body, &["code", "text"]);
+    named.extend(title.map(|title| ("title".to_owned(), title.into())));
+    expanded(draft, group, &gate::to_r5(&group.body), named, kept)
+}
+
+/// What its actions come to with the definitions that they name. `plan`: what it is called. `kept`: definitions that it
+/// has already.
+fn expanded(
+    draft: &Draft,
+    request: &Resource,
+    said: &Body,
+    mut plan: Body,
+    kept: &HashMap<String, Body>,
+) -> Result<Offered, Stop> {
+    let kind = text_at(&plan, &["resourceType"]).unwrap_or(Kind::PLAN_DEFINITION.name()).to_owned();
+    let is_group = kind == Kind::REQUEST_GROUP.name();
+    let definitions = definitions::named(draft, said, kept)?;
+    let made = apply::expand(said, &kind, &definitions);
+    let own = if is_group { list(&request.body, "contained") } else { list(said, "contained") };
+    let contained = own.chain(&made.contained).cloned().collect();
+    let own_goals = list(said, "goal").filter(|_| !is_group).cloned();
+    let goals = own_goals.chain(made.goals).collect();
+    let (needs, faults) = (Needs::default(), made.faults);
+    let mut reading = Reading { draft, request, is_group, contained, needs, faults, goals };
+    let actions = reading.actions(&made.actions, &format!("{kind}.action"), false);
     if !reading.needs.is_empty() {
         return Err(Stop::more(reading.needs));
     }
-    let mut plan = Map::from_iter([("resourceType".to_owned(), Kind::REQUEST_GROUP.name().into())]);
-    let title = text_at(&group.body, &["code", "text"]);
-    plan.extend(title.map(|title| ("title".to_owned(), title.into())));
-    for (name, values) in [("action", actions), ("contained", said.contained), ("goal", reading.goals)] {
+    for (name, values) in [("action", actions), ("contained", made.contained), ("goal", reading.goals)] {
         if !values.is_empty() {
             plan.insert(name.into(), values.into());
         }
@@ -59,8 +90,8 @@ pub(super) fn own_plan(draft: &Draft, group: &Resource, before: Option<&Plan>) -
     let read = Offered::read(&Value::Object(plan).to_string());
     let mut faults = reading.faults;
     let within = |mut fault: Issue| {
-        if !fault.path.starts_with(Kind::REQUEST_GROUP.name()) {
-            fault.path = format!("{}.{}", Kind::REQUEST_GROUP, fault.path);
+        if !fault.path.starts_with(&kind) {
+            fault.path = format!("{kind}.{}", fault.path);
         }
         fault
     };
@@ -92,11 +123,14 @@ pub fn remarks(body: &Body) -> Vec<Issue> {
     .collect()
 }
 
-/// Makes a plan of the actions of a group: each step says whose work it is, and what its Task is called.
+/// Makes a plan of actions whose definitions are known: each step says whose work it is, and what its Task is called.
 struct Reading<'r, 'a> {
     draft: &'r Draft<'a>,
-    group: &'r Resource,
-    /// What the group contains, and what its definitions made.
+    /// What the order is of.
+    request: &'r Resource,
+    /// That is a group, and its actions are its own.
+    is_group: bool,
+    /// What it contains, and what its definitions made.
     contained: Vec<Value>,
     needs: Needs,
     faults: Vec<Issue>,
@@ -121,7 +155,12 @@ impl Reading<'_, '_> {
             action.insert("action".into(), inner.into());
         } else {
             let deed = deed_of(&action);
-            let asked = if deed == Deed::Create { self.option(&action, path) } else { self.kept(&action, deed, path) };
+            let asked = match deed {
+                Deed::Create => self.option(&action, path),
+                // A plan names no resources: what is meant is the order's request.
+                _ if !self.is_group => None,
+                _ => self.kept(&action, deed, path),
+            };
             self.step(&mut action, asked, named, path);
         }
         action
@@ -162,7 +201,7 @@ impl Reading<'_, '_> {
         if !action.contains_key("code") && deed_of(action) == Deed::Create {
             action.insert("code".into(), json!([task_code("fulfill")]));
         }
-        let urgency = option.get("priority").or_else(|| self.group.body.get("priority")).cloned();
+        let urgency = option.get("priority").or_else(|| self.request.body.get("priority")).cloned();
         if let Some(urgency) = urgency.filter(|_| !action.contains_key("priority")) {
             action.insert("priority".into(), urgency);
         }
@@ -175,7 +214,7 @@ impl Reading<'_, '_> {
             return;
         }
         let option = Resource::new(Key::new(kind, ""), 1, self.draft.now(), option);
-        let made = part(&option, self.group, self.draft.now());
+        let made = part(&option, self.request, self.draft.now());
         let is_set = action.contains_key("dynamicValue");
         let faults = gate::check(&made, None).err().into_iter().flatten();
         self.faults.extend(faults.filter(|fault| !is_set || fault.code != IssueType::Required).map(|fault| {

@@ -25,7 +25,7 @@ impl Order<'_, '_> {
     /// Whether its steps ask for requests of their own.
     pub(super) fn is_orchestrated(&self) -> bool {
         let requests = self.draft.run_of(self.root).map(|run| run.requests.as_slice()).unwrap_or_default();
-        requests.first().is_some_and(|first| first.starts_with("RequestGroup/"))
+        self.graph.is_asking || requests.first().is_some_and(|first| first.starts_with("RequestGroup/"))
     }
 
     /// What a step is about: the request of the order, or of its item, or what the step itself asks for.
@@ -159,7 +159,7 @@ fn no_option() -> Refusal {
     Refusal::conflict("what a step of this orchestration asks for is not here any more")
 }
 
-/// A request of its own: as what the step names, but active and an order, with what it lacks from the group.
+/// A request of its own: as what the step names, but active and an order, with what it lacks from that of the order.
 pub(super) fn part(option: &Resource, group: &Resource, now: Timestamp) -> Body {
     let kind = option.key.kind;
     let mut body = option.body.clone().into_body();
@@ -190,24 +190,24 @@ pub(super) fn part(option: &Resource, group: &Resource, now: Timestamp) -> Body 
 const BASED_ON_ANY: [&str; 2] = ["CommunicationRequest", "DeviceRequest"];
 const BASED_ON_REQUESTS: [&str; 2] = ["MedicationRequest", "ServiceRequest"];
 
-/// It is based on what the step names, and on the group, as far as its type may say so.
+/// It is based on what the step names, and on the request of the order, as far as its type may say so.
 fn link(kind: Kind, body: &mut Body, named: Option<&Key>, group: &Resource) {
-    let is_any = BASED_ON_ANY.contains(&kind.name());
-    let named = named.filter(|named| {
-        is_any || (BASED_ON_REQUESTS.contains(&kind.name()) && BASED_ON_REQUESTS.contains(&named.kind.name()))
-    });
+    let may = |on: Kind| {
+        let of_requests = BASED_ON_REQUESTS.contains(&kind.name()) && BASED_ON_REQUESTS.contains(&on.name());
+        BASED_ON_ANY.contains(&kind.name()) || of_requests
+    };
+    let named = named.filter(|named| may(named.kind));
     let mut based: Vec<Value> = list(body, "basedOn").cloned().collect();
     based.extend(named.map(|named| json!({ "reference": named.to_string() })));
-    if is_any {
+    if may(group.key.kind) {
         based.push(group.reference());
-    }
-    if !based.is_empty() {
-        body.insert("basedOn".into(), based.into());
-    }
-    if !is_any {
+    } else {
         let mut extensions: Vec<Value> = list(body, "extension").cloned().collect();
         extensions.push(json!({ "url": PART_OF, "valueReference": group.reference() }));
         body.insert("extension".into(), extensions.into());
+    }
+    if !based.is_empty() {
+        body.insert("basedOn".into(), based.into());
     }
 }
 

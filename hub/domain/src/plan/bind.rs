@@ -44,6 +44,7 @@ impl Graph {
             is_timed: false,
             is_bounded: false,
             is_undoing: false,
+            is_asking: false,
             has_ends: false,
             points: Vec::new(),
         };
@@ -117,6 +118,7 @@ impl Graph {
     fn add(&mut self, mut node: Node) -> usize {
         let number = self.nodes.len();
         node.point = self.point_of(&node);
+        self.is_asking |= node.action.as_ref().is_some_and(|action| action.option.is_some());
         self.is_conditional |= !node.conditions.is_empty();
         self.is_timed |= matches!(node.when, Some(When::After(_) | When::On(_)));
         self.is_bounded |= node.when.is_some_and(has_end);

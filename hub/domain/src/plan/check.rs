@@ -36,6 +36,7 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
             faults.cycle(&graph);
         }
     }
+    faults.issues.extend(plan.unresolved.iter().cloned());
     faults.issues
 }
 

@@ -23,6 +23,8 @@ pub struct Graph {
     pub is_bounded: bool,
     /// Some step undoes another.
     pub is_undoing: bool,
+    /// Some step asks for a request that the plan itself has.
+    pub(crate) is_asking: bool,
     /// Some end is counted from what happens elsewhere.
     pub(crate) has_ends: bool,
     /// The points in time outside of the plan that some time is counted from, each once.

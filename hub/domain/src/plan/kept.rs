@@ -14,14 +14,17 @@ const GRAPHS_MAX: usize = 16;
 pub struct KeptPlan {
     plan: Plan,
     is_per_item: bool,
+    /// Some step is described elsewhere: what by is looked for when an order starts.
+    pub(crate) is_described: bool,
     /// By the number of items. What is here can never become wrong.
     graphs: Mutex<Vec<(usize, Arc<Graph>)>>,
 }
 
 impl KeptPlan {
     pub fn new(plan: Plan) -> Self {
-        let is_per_item = plan.actions.iter().any(|action| is_per_item(action));
-        Self { plan, is_per_item, graphs: Mutex::default() }
+        let is_per_item = any(&plan.actions, |action| action.per_item);
+        let is_described = any(&plan.actions, |action| action.definition.is_some() && !action.is_questionnaire());
+        Self { plan, is_per_item, is_described, graphs: Mutex::default() }
     }
 
     /// The plan bound to an order of so many requests.
@@ -55,6 +58,6 @@ impl PartialEq for KeptPlan {
     }
 }
 
-fn is_per_item(action: &Action) -> bool {
-    action.per_item || action.actions.iter().any(|inner| is_per_item(inner))
+fn any(actions: &[Arc<Action>], is_it: fn(&Action) -> bool) -> bool {
+    actions.iter().any(|action| is_it(action) || any(&action.actions, is_it))
 }

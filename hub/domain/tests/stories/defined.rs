@@ -248,3 +248,137 @@ fn a_step_whose_values_cannot_be_set_when_its_turn_comes_is_lost() {
     assert_eq!(world.states(&order), "0 completed, 1 completed, 2 cancelled");
     assert_eq!(world.step_of(&order, 2)["statusReason"]["coding"][0]["code"], "not-expressible");
 }
+
+/// A world whose plan for referrals has these actions, with the drug's definition.
+fn planned(actions: Value) -> World {
+    let mut world = World::with(crate::plans::policy_of("ServiceRequest", actions));
+    kept(&mut world, drug());
+    world
+}
+
+fn give(rest: Value) -> Value {
+    let mut give = crate::plans::step("give", json!({ "definitionCanonical": DRUG }));
+    give.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    give
+}
+
+#[test]
+fn a_plan_that_orders_start_with_asks_for_what_its_definitions_describe() {
+    let set = json!({ "dynamicValue": [value("note.text", "'for ' + %requests.code.text")] });
+    let mut world = planned(json!([give(set), crate::plans::step("look", crate::plans::after("give"))]));
+    let mut request = crate::world::referral().remove(0);
+    request["requester"] = json!({ "reference": "Practitioner/1" });
+    request["priority"] = "urgent".into();
+    let order = kept(&mut world, request);
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 draft");
+    let (task, asked) = (world.step_of(&order, 2), part(&world, &order, 2));
+    assert_eq!(
+        (&task["instantiatesCanonical"], &task["description"]),
+        (&json!(format!("{DRUG}|2")), &json!("Give the drug"))
+    );
+    assert_eq!((&task["code"]["coding"][0]["code"], &task["priority"]), (&json!("fulfill"), &json!("urgent")));
+    assert_eq!((&asked["status"], &asked["intent"]), (&json!("active"), &json!("filler-order")));
+    assert_eq!(asked["medicationCodeableConcept"]["text"], "Paracetamol");
+    assert_eq!(asked["note"][0]["text"], "for Referral to cardiology");
+    assert_eq!(
+        (&asked["basedOn"][0]["reference"], &asked["requester"]["reference"]),
+        (&json!(order), &json!("Practitioner/1"))
+    );
+    assert_eq!((&asked["priority"], &asked["subject"]["reference"]), (&json!("urgent"), &json!("Patient/1")));
+    world.does(&order, 2, "Organization/x");
+    assert_eq!(part(&world, &order, 2)["status"], "completed");
+    world.does(&order, 3, "Organization/x");
+    assert_eq!(world.status_of(&order), "completed");
+    world.check_histories();
+}
+
+#[test]
+fn what_a_plan_asked_for_ends_with_its_step_and_may_be_withdrawn_by_itself() {
+    let actions = || json!([give(json!({})), crate::plans::step("look", json!({}))]);
+    let mut world = planned(actions());
+    let order = kept(&mut world, crate::world::referral().remove(0));
+    let reference = world.step_of(&order, 2)["focus"]["reference"].as_str().unwrap().to_owned();
+    let mut alone = world.clone();
+    world.set_status(&order, "revoked").unwrap();
+    assert_eq!(world.status_of(&reference), "cancelled");
+    alone.set_status(&reference, "cancelled").unwrap();
+    assert_eq!(alone.states(&order), "0 requested, 2 cancelled, 3 requested", "the others go on without it");
+    alone.does(&order, 3, "Organization/x");
+    assert_eq!(alone.status_of(&order), "completed");
+}
+
+#[test]
+fn an_order_keeps_the_definitions_that_its_plan_had_when_it_started() {
+    let inner = json!({ "resourceType": "PlanDefinition", "url": "urn:test:course", "status": "active",
+        "goal": [{ "id": "well", "description": { "text": "To be well" } }],
+        "action": [{ "id": "one", "title": "One", "definitionCanonical": DRUG, "goalId": ["well"] }] });
+    let course = crate::plans::step("course", json!({ "definitionCanonical": "urn:test:course" }));
+    let mut world = planned(json!([crate::plans::step("first", json!({})), course]));
+    let plan = kept(&mut world, inner);
+    let order = kept(&mut world, crate::world::referral().remove(0));
+    // 3 is the group that the course became.
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 4 requested");
+    assert_eq!(world.step_of(&order, 4)["input"][0]["valueCodeableConcept"]["text"], "To be well");
+    world.set(&plan, json!({ "action": [{ "id": "two", "title": "Two", "definitionCanonical": DRUG }, { "id": "three", "title": "Three", "definitionCanonical": DRUG }] })).unwrap();
+    world.does(&order, 2, "Organization/x");
+    world.does(&order, 4, "Organization/x");
+    assert_eq!(world.states(&order), "0 completed, 2 completed, 4 completed");
+    let other = kept(&mut world, crate::world::referral().remove(0));
+    assert_eq!(
+        world.states(&other),
+        "0 requested, 2 requested, 4 requested, 5 requested",
+        "orders to come have the new one"
+    );
+}
+
+#[test]
+fn an_order_whose_plan_names_what_is_not_here_is_refused_and_not_kept() {
+    let mut world = World::with(crate::plans::policy_of("ServiceRequest", json!([give(json!({}))])));
+    let refused = world.create(crate::world::referral().remove(0), Caller::Local).unwrap_err();
+    assert_eq!(refused.issues[0].path, "PlanDefinition.action[0].action[0].definitionCanonical");
+    assert!(world.all("ServiceRequest").is_empty() && world.all("Task").is_empty());
+    kept(&mut world, drug());
+    assert!(world.create(crate::world::referral().remove(0), Caller::Local).is_ok());
+    let asks = crate::plans::step("ask", json!({ "definitionCanonical": "http://example.org/Questionnaire/pain" }));
+    let mut world = World::with(crate::plans::policy_of("ServiceRequest", json!([asks])));
+    let order = kept(&mut world, crate::world::referral().remove(0));
+    assert_eq!(world.states(&order), "0 requested, 2 requested", "a Questionnaire need not be here");
+}
+
+#[test]
+fn a_transform_and_what_is_no_canonical_are_refused_by_every_door() {
+    for (name, uri) in [("transform", "http://example.org/StructureMap/x"), ("definitionUri", "urn:x")] {
+        let plan = json!({
+            "resourceType": "PlanDefinition", "url": "urn:test:odd", "status": "active", "action": [{
+                "id": "whole", "trigger": [{ "type": "data-added", "data": [{ "type": "DeviceRequest" }] }],
+                "title": "Odd", "definitionCanonical": DRUG, name: uri,
+            }],
+        });
+        let path = format!("PlanDefinition.action[0].{name}");
+        let of_file = hub_domain::workflow::Offered::read(&plan.to_string()).unwrap_err();
+        assert_eq!(of_file.iter().map(|fault| fault.path.as_str()).collect::<Vec<_>>(), [path.as_str()]);
+        let mut world = World::new();
+        kept(&mut world, drug());
+        let stored = world.create(plan.clone(), Caller::Local).unwrap_err();
+        assert_eq!(stored.issues[0].path, path);
+        let given = hub_domain::apply::Given {
+            subject: "Patient/1".into(),
+            encounter: None,
+            practitioner: None,
+            organization: None,
+            seen: Vec::new(),
+            now: schemas::time::Timestamp(0),
+            definitions: [(DRUG.to_owned(), body(drug()))].into(),
+        };
+        let mut applied = plan.clone();
+        applied["action"][0].as_object_mut().unwrap().remove("definitionCanonical");
+        let applied = hub_domain::apply::plan(&body(applied), &given).unwrap_err();
+        assert_eq!(applied[0].path, path);
+        // A definition is one or the other.
+        let mut action = json!([{ "linkId": "one", name: uri }]);
+        if name == "transform" {
+            action[0]["definitionCanonical"] = DRUG.into();
+        }
+        assert_eq!(paths(&mut world, action), [format!("RequestGroup.action[0].{name}")]);
+    }
+}
