@@ -34,6 +34,7 @@ mod overload;
 mod pages;
 mod patterns;
 mod payloads;
+mod plans;
 mod prescription_payloads;
 mod prescriptions;
 mod processes;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use comfy_table::{ContentArrangement, Table, presets};
+use hub_domain::decide::remarks;
 use hub_domain::plan::drawing::{Drawing, span};
 use hub_domain::plan::graph::Graph;
 use hub_domain::plan::simulate::{Happening, Script, What, script, simulate};
@@ -60,7 +61,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let mut code = ExitCode::SUCCESS;
             for file in files {
                 match read(&file) {
-                    Ok(offered) => println!("{}: {}", file.display(), told(&offered)),
+                    Ok(offered) => {
+                        println!("{}: {}", file.display(), told(&offered));
+                        remarked(&offered).iter().for_each(|remark| println!("{}: warning: {remark}", file.display()));
+                    }
                     Err(error) => {
                         code = ExitCode::FAILURE;
                         println!("{error:#}");
@@ -104,6 +108,12 @@ fn read_script(file: &Path) -> anyhow::Result<Script> {
             bail!("{}: lines {lines:?} are none of `NAME done 2h`, `NAME fails 2h`, `NAME ignored`", file.display())
         }
     }
+}
+
+/// What is odd about it, and hinders nothing.
+fn remarked(offered: &Offered) -> Vec<String> {
+    let remarks = serde_json::from_str(&offered.text).map(|body| remarks(&body)).unwrap_or_default();
+    remarks.iter().map(|remark| plans::tell(std::slice::from_ref(remark))).collect()
 }
 
 /// `referral|1: 4 steps, started by ServiceRequest, done by clinic`
@@ -175,5 +185,20 @@ mod tests {
         assert_eq!(rows(&told), rows(of_page("```text\n")));
         let said = "urn:example:plan:hearing-aid|1: 2 steps, started by DeviceRequest, done by audiology";
         assert_eq!(super::told(&offered), said);
+    }
+
+    #[test]
+    fn an_option_that_does_not_say_so_is_remarked_upon() {
+        let of = |intent: &str| {
+            let plan = serde_json::json!({
+                "resourceType": "RequestOrchestration",
+                "contained": [{ "resourceType": "ServiceRequest", "id": "a", "intent": intent }],
+                "action": [{ "id": "a", "resource": { "reference": "#a" } }],
+            });
+            remarked(&Offered::read(&plan.to_string()).unwrap())
+        };
+        assert!(of("option").is_empty());
+        let told = of("proposal");
+        assert!(told[0].starts_with("RequestOrchestration.contained[0].intent: "), "{told:?}");
     }
 }

@@ -108,9 +108,8 @@ fn expanded(
 /// What is odd about an orchestration, and hinders nothing: what it offers is an option, in FHIR's words, and not every
 /// author says so.
 pub fn remarks(body: &Body) -> Vec<Issue> {
-    if text_at(body, &["resourceType"]) != Some(Kind::REQUEST_GROUP.name()) {
-        return Vec::new();
-    }
+    const GROUPS: [&str; 2] = ["RequestGroup", "RequestOrchestration"];
+    let Some(group) = text_at(body, &["resourceType"]).filter(|kind| GROUPS.contains(kind)) else { return Vec::new() };
     let offered = |inner: &Value| {
         let request = inner["resourceType"].as_str().and_then(Kind::parse).is_some_and(Kind::is_request);
         request && inner["intent"] != "option"
@@ -118,7 +117,7 @@ pub fn remarks(body: &Body) -> Vec<Issue> {
     let odd = list(body, "contained").enumerate().filter(|(_, inner)| offered(inner));
     odd.map(|(n, _)| {
         let text = "what an orchestration offers has the intent option; it is taken for one";
-        Issue::warning(IssueType::BusinessRule, format!("{}.contained[{n}].intent", Kind::REQUEST_GROUP), text)
+        Issue::warning(IssueType::BusinessRule, format!("{group}.contained[{n}].intent"), text)
     })
     .collect()
 }

@@ -15,6 +15,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hub_domain::command::{Act, Caller, Command, Interaction, On, Patch, Repeat, Role};
+use hub_domain::decide::remarks;
 use hub_domain::decision::{EntryOutcome, ReplyEntry};
 use schemas::outcome::{Issue, IssueType, operation_outcome};
 use schemas::resource::{Key, Kind, text_at};
@@ -219,7 +220,9 @@ async fn respond(service: &Service, headers: &HeaderMap, done: Done) -> Result<R
         Return::Minimal => answer::text(status, Vec::new()),
         Return::OperationOutcome => {
             let text = format!("{} is at version {}", entry.reference, entry.version);
-            answer::json(status, &operation_outcome(&[Issue::information(text)]))
+            let issues: Vec<Issue> =
+                std::iter::once(Issue::information(text)).chain(remarked(service, &done, &entry).await?).collect();
+            answer::json(status, &operation_outcome(&issues))
         }
         Return::Representation => answer::text(status, body_of(service, &done, &entry).await?),
     };
@@ -236,6 +239,16 @@ async fn respond(service: &Service, headers: &HeaderMap, done: Done) -> Result<R
         answer::link_fulfilment(into, &format!("{base}/{task}"));
     }
     Ok(response)
+}
+
+/// What is odd about what was taken.
+async fn remarked(service: &Service, done: &Done, entry: &ReplyEntry) -> Result<Vec<Issue>, No> {
+    let is_group = entry.reference.starts_with(Kind::REQUEST_GROUP.name());
+    if !is_group || !matches!(entry.outcome, EntryOutcome::Created | EntryOutcome::Updated) {
+        return Ok(Vec::new());
+    }
+    let body = body_of(service, done, entry).await?;
+    Ok(serde_json::from_slice(&body).map(|body| remarks(&body)).unwrap_or_default())
 }
 
 pub(super) fn status_of(outcome: EntryOutcome) -> StatusCode {
