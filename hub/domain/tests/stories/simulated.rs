@@ -218,5 +218,5 @@ fn the_pictures_of_the_pages_are_those_of_their_plans() {
             }
         }
     }
-    assert_eq!(drawn, 13);
+    assert_eq!(drawn, 14);
 }
