@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hub_domain::command::{Act, Caller, Command, Entry, Interaction, On};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
-use hub_domain::decision::{Decision, Message, Timer};
+use hub_domain::decision::{Decision, Message, Timer, TimerId};
 use hub_domain::directory::Lookup;
 use hub_domain::plan::advance::{Move, Standing, Told};
 use hub_domain::plan::graph::Graph;
@@ -37,6 +37,8 @@ pub(crate) struct World {
     commands: u128,
     /// All that was wanted so far, and when.
     history: Vec<(Timestamp, Act, Caller)>,
+    /// All timers that were ever set.
+    set: Vec<TimerId>,
 }
 
 impl World {
@@ -61,6 +63,7 @@ impl World {
             plans: BTreeMap::new(),
             commands: 0,
             history: Vec::new(),
+            set: Vec::new(),
         }
     }
 
@@ -223,6 +226,13 @@ impl World {
         self.now = self.now.max(end);
     }
 
+    /// A timer that was once set fires, whether that is wanted still or not: somebody saw it due who is slow.
+    pub(crate) fn fires_again(&mut self, n: usize) {
+        if let Some(id) = self.set.get(n % self.set.len().max(1)).cloned() {
+            self.commands(Act::Fire(id), Caller::Hub).unwrap();
+        }
+    }
+
     pub(crate) fn clock_goes_back(&mut self, seconds: u64) {
         self.now = Timestamp(self.now.0 - seconds as i64 * 1_000_000);
     }
@@ -308,6 +318,7 @@ impl World {
         let replaced = |timer: &Timer| decision.timers.iter().any(|new| new.id == timer.id);
         self.timers.retain(|timer| !replaced(timer) && !decision.timers_done.contains(&timer.id));
         self.timers.extend(decision.timers.iter().cloned());
+        self.set.extend(decision.timers.iter().map(|timer| timer.id.clone()));
     }
 
     // ---- living through it again
@@ -340,6 +351,10 @@ impl World {
     }
 
     // ---- looking
+
+    pub(crate) fn commands_count(&self) -> usize {
+        self.history.len()
+    }
 
     /// When something happened to an order last (microseconds).
     pub(crate) fn last(&self, order: &str) -> i64 {

@@ -5,7 +5,6 @@ use hub_domain::plan::run::Run;
 use schemas::plan::ConditionKind;
 use schemas::task::TaskStatus;
 
-use crate::proof::outcome::Outcome;
 use crate::proof::parts::{Event, Part, Wait};
 use crate::proof::play::{Case, Held};
 use crate::proof::reference::{End, Fate, Time, Urgency};
@@ -55,23 +54,16 @@ impl Case<'_> {
             return Err(format!("step {number} is {status:?}, and should be {:?}", step.fate));
         }
         let is_live = step.wanted && matches!(step.fate, Fate::Offered | Fate::Claimed | Fate::Started);
-        if !is_live || self.is_ending() {
+        if !is_live {
             return Ok(());
         }
-        let until = self.world.newest(&self.requests[0], number).and_then(World::until_of);
-        let wanted = self.reference.until(number).or(self.bounds.get(&number).copied());
-        self.bounds.extend(wanted.map(|wanted| (number, wanted)));
+        let (until, wanted) = (self.world.newest(&self.requests[0], number).and_then(World::until_of), step.until);
         let near = until.zip(wanted).map(|(one, other)| (one - other).abs() < TOLERANCE_US);
         if near.unwrap_or(until == wanted) {
             Ok(())
         } else {
             Err(format!("step {number} is to be done by {until:?}, and should by {wanted:?}"))
         }
-    }
-
-    /// What somebody has begun is still let run, and that is all.
-    fn is_ending(&self) -> bool {
-        self.reference.end.is_some() || self.reference.is_given_up() || self.reference.outcome(1) != Outcome::Open
     }
 
     /// From what is kept of it alone, nothing more follows: whoever goes on from here goes on alike.

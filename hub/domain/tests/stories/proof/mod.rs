@@ -12,6 +12,8 @@ mod play;
 mod reference;
 mod written;
 
+use std::cell::Cell;
+
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -33,9 +35,13 @@ fn the_engine_does_what_the_reference_does() {
         Some(_) => TestRunner::new(config),
         None => TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32])),
     };
+    let commands = Cell::new(0);
     let played = runner.run(&(vec(any::<u8>(), BYTES), vec(any::<u8>(), 0..BYTES)), |(plan, events)| {
-        play(&plan, &events, &mut Vec::new()).map_err(TestCaseError::fail)
+        let played = play(&plan, &events, &mut Vec::new()).map_err(TestCaseError::fail)?;
+        commands.set(commands.get() + played);
+        Ok(())
     });
+    println!("{cases} cases, {} commands", commands.get());
     if let Err(TestError::Fail(_, (plan, events))) = played {
         let mut story = Vec::new();
         let broken = play(&plan, &events, &mut story).err().unwrap_or("a panic".into());

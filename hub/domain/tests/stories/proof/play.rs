@@ -36,15 +36,14 @@ pub(super) struct Case<'a> {
     /// Its requests; the first one stands for all.
     pub(super) requests: Vec<String>,
     pub(super) story: &'a mut Vec<String>,
-    /// By when each step was last said to be done: that stands, also when its branch came to nothing meanwhile.
-    pub(super) bounds: BTreeMap<u32, i64>,
     /// The steps that were on offer.
     pub(super) offered: BTreeSet<u32>,
     /// Who has each step.
     owners: BTreeMap<u32, &'static str>,
 }
 
-pub(crate) fn play(plan: &[u8], events: &[u8], story: &mut Vec<String>) -> Held {
+/// How many commands that took.
+pub(crate) fn play(plan: &[u8], events: &[u8], story: &mut Vec<String>) -> Result<usize, String> {
     let written = Written::by(&mut Chance(plan.iter()));
     let offered = Offered::read(&written.json().to_string()).map_err(|faults| format!("no plan: {faults:?}"))?;
     let catalogue = Catalogue::new(vec![offered]).map_err(|faults| format!("{faults:?}"))?;
@@ -57,8 +56,8 @@ pub(crate) fn play(plan: &[u8], events: &[u8], story: &mut Vec<String>) -> Held 
     let order = world.submit(prescription(plan.items));
     let requests = world.requests(&order);
     let reference = Reference::new(&plan, house, world.now());
-    let (bounds, offered, owners) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-    let mut case = Case { plan: &plan, reference, world, requests, story, bounds, offered, owners };
+    let (offered, owners) = (BTreeSet::new(), BTreeMap::new());
+    let mut case = Case { plan: &plan, reference, world, requests, story, offered, owners };
     case.agrees()?;
     let (mut before, mut left) = (case.world.read_again(), 1 + chance.of(MANY));
     while chance.is_left() && case.reference.end.is_none() {
@@ -94,6 +93,11 @@ impl Case<'_> {
             }
             7..=12 => self.time_passes(1 + chance.of(3) as u64)?,
             13 => self.clock_jumps(chance.of(3))?,
+            14 => {
+                self.story.push("a timer fires again".to_owned());
+                self.world.fires_again(chance.of(usize::from(u8::MAX)));
+                self.reference.go_by(self.now(), self.now());
+            }
             _ => {
                 let able: Vec<u32> = self.able();
                 if able.is_empty() {

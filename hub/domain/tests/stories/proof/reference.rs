@@ -43,6 +43,8 @@ pub(crate) struct Step {
     pub(super) released: Option<Time>,
     pub(super) started: Option<Time>,
     pub(super) ended: Option<Time>,
+    /// By when it is to be done.
+    pub(crate) until: Option<Time>,
     /// When that lapses.
     lease: Option<Time>,
 }
@@ -101,10 +103,23 @@ impl<'a> Reference<'a> {
             let wanted = !plan.line(part.number).any(|n| plan.part(n).said.is_void);
             let fate = if wanted { Fate::Waiting } else { Fate::Dropped };
             let (released, started, ended, lease) = (None, None, None, None);
+            let until = None;
             let (begun, returned, documented) = (false, false, false);
             let (offers, refused) = (0, 0);
-            let step =
-                Step { fate, wanted, offers, refused, begun, returned, documented, released, started, ended, lease };
+            let step = Step {
+                fate,
+                wanted,
+                offers,
+                refused,
+                begun,
+                returned,
+                documented,
+                released,
+                started,
+                ended,
+                until,
+                lease,
+            };
             (part.number, step)
         };
         let steps = plan.steps().map(blank).collect();
@@ -222,7 +237,7 @@ impl<'a> Reference<'a> {
         standing.peek().is_some() && standing.all(|(standing, _)| *standing == Standing::OnHold)
     }
 
-    /// Lets follow what follows, one thing after another.
+    /// Lets follow what follows, and what follows from that: all that does so from one state does so at once.
     fn settle(&mut self, now: Time) {
         while self.end.is_none() {
             let is_any = |which: fn(&Step) -> bool| self.steps.values().any(which);
@@ -251,12 +266,28 @@ impl<'a> Reference<'a> {
                 stopped.into_iter().for_each(|number| self.step(number).leave());
                 continue;
             }
-            let next = self.plan.steps().find_map(|part| Some((part.number, self.next(part.number, now)?)));
-            let Some((number, next)) = next else { return };
+            let next = self.plan.steps().filter_map(|part| Some((part.number, self.next(part.number, now)?)));
+            let next: Vec<(u32, Next)> = next.collect();
+            if next.is_empty() {
+                return self.bound();
+            }
+            for (number, next) in next {
+                let step = self.step(number);
+                match next {
+                    Next::Offer => (step.fate, step.offers, step.released) = (Fate::Offered, 1, Some(now)),
+                    Next::Drop => step.fate = Fate::Dropped,
+                }
+            }
+        }
+    }
+
+    /// Says of all that is on offer or under way by when it is to be done, where that is known. What was said stands.
+    fn bound(&mut self) {
+        for number in self.plan.steps().map(|part| part.number) {
+            let until = self.until(number);
             let step = self.step(number);
-            match next {
-                Next::Offer => (step.fate, step.offers, step.released) = (Fate::Offered, 1, Some(now)),
-                Next::Drop => step.fate = Fate::Dropped,
+            if step.wanted && matches!(step.fate, Fate::Offered | Fate::Claimed | Fate::Started) {
+                step.until = until.or(step.until);
             }
         }
     }
