@@ -18,7 +18,9 @@ impl Order<'_, '_> {
             let title = action.title.as_ref().unwrap_or(&action.id);
             Some(json!({ "type": { "text": BRANCH }, "valueCoding": { "code": action.id, "display": title } }))
         });
-        let shown: Vec<Value> = shown.collect();
+        let mut shown: Vec<Value> = shown.collect();
+        // One that is done per item stands there once.
+        shown.dedup();
         if !shown.is_empty()
             && let Value::Array(inputs) = task.entry("input").or_insert_with(|| json!([]))
         {
@@ -26,23 +28,23 @@ impl Order<'_, '_> {
         }
     }
 
-    /// The branches that the outputs of a step name, each as often as it is named. Where only one may come, it is the first
-    /// of them.
+    /// The branches that the outputs of a step name, each as often as it is named; of one that is done per item, each. Where
+    /// only one may come, it is the first of them.
     pub(super) fn chosen(&self, step: usize, task: &Body) -> Vec<u32> {
         let mut chosen = Vec::new();
         for group in self.choices_of(step) {
-            let branch = |name: &str| {
-                let is_it = |branch: &&usize| {
-                    let action = self.graph.nodes[**branch].action.as_ref();
+            let branches = |name: &str| {
+                let is_it = |branch: &usize| {
+                    let action = self.graph.nodes[*branch].action.as_ref();
                     action.is_some_and(|action| action.id == name || action.names.iter().any(|other| other == name))
                 };
-                group.children.iter().find(is_it).map(|branch| *branch as u32)
+                group.children.iter().copied().filter(is_it).map(|branch| branch as u32).collect::<Vec<_>>()
             };
-            let mut branches: Vec<u32> = list(task, "output").filter_map(named).filter_map(branch).collect();
-            if let Some(first) = branches.first().copied().filter(|_| group.selection.is_exclusive()) {
-                branches.retain(|branch| *branch == first);
+            let mut chosen_of: Vec<u32> = list(task, "output").filter_map(named).flat_map(branches).collect();
+            if let Some(first) = chosen_of.first().copied().filter(|_| group.selection.is_exclusive()) {
+                chosen_of.retain(|branch| *branch == first);
             }
-            chosen.extend(branches);
+            chosen.extend(chosen_of);
         }
         chosen
     }

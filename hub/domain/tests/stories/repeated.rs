@@ -135,3 +135,21 @@ fn whoever_took_a_part_of_a_unit_took_it_though_that_is_withdrawn_since() {
     }
     assert!(world.states(&requests[0]).starts_with("0 failed"), "{}", world.states(&requests[0]));
 }
+
+#[test]
+fn whoever_chooses_names_a_branch_that_is_done_for_each_item_once() {
+    let choice = json!({
+        "id": "which",
+        "selectionBehavior": "any",
+        "extension": [{ "url": "urn:fhir-workflow-hub:extension:chosen-by", "valueString": "ask" }],
+        "action": [per_item("pack", json!({})), step("send", json!({}))],
+    });
+    let (mut world, requests) = ordered(json!([step("ask", json!({})), choice]), 2);
+    // 2 ask, 4 and 5 the items, 6 send.
+    let inputs = world.step_of(&requests[0], 2)["input"].clone();
+    let shown = inputs.as_array().unwrap().iter().map(|input| input["valueCoding"]["code"].as_str());
+    assert_eq!(shown.flatten().collect::<Vec<_>>(), ["pack", "send"]);
+    world.chooses(&requests[0], 2, "Organization/x", &["pack"]);
+    assert_eq!(world.states(&requests[0]), "0 in-progress, 2 completed, 4 requested, 5 requested");
+    world.check_histories();
+}

@@ -70,7 +70,7 @@ pub(crate) fn play(plan: &[u8], events: &[u8], story: &mut Vec<String>) -> Resul
     case.comes_to_its_end()?;
     before.follow(&case.world);
     if before.is_like(&case.world) {
-        Ok(())
+        Ok(case.world.commands_count())
     } else {
         Err("whoever goes on from the middle comes to another end".into())
     }
@@ -127,13 +127,17 @@ impl Case<'_> {
         self.plan.parts.iter().any(|group| group.chosen_by == Some(number))
     }
 
-    /// Of the branches of all choices that a step makes, those of which the bit is set; of a choice of one the first.
+    /// Of the branches of all choices that a step makes, those whose name has its bit set; of a choice of one the first.
     fn picks(&self, number: u32, bits: usize) -> Vec<u32> {
         let groups = self.plan.parts.iter().filter(|group| group.chosen_by == Some(number));
         let of = |group: &Part| {
             let most = if matches!(group.said.behaviour, Some("exactly-one" | "at-most-one")) { 1 } else { usize::MAX };
-            let branches = self.plan.children(group.number).map(|child| child.number).enumerate();
-            branches.filter(|(n, _)| bits >> n & 1 == 1).map(|(_, branch)| branch).take(most).collect::<Vec<_>>()
+            let branches: Vec<&Part> =
+                self.plan.children(group.number).filter(|child| child.undoes.is_none()).collect();
+            let named: BTreeSet<u32> = branches.iter().map(|branch| branch.said.id).collect();
+            let named = named.into_iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|(_, id)| id);
+            let of = |id: u32| branches.iter().filter(move |branch| branch.said.id == id).map(|branch| branch.number);
+            named.flat_map(of).take(most).collect::<Vec<_>>()
         };
         groups.flat_map(of).collect()
     }
