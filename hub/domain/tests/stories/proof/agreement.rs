@@ -133,9 +133,9 @@ impl Case<'_> {
                 Event::Started => task.started.or(task.ended),
                 Event::Ended => task.ended.filter(|_| task.status == Some(TaskStatus::Completed)),
             };
-            // That an earlier offer was there, and had begun, is not kept.
-            let is_again = wait.event != Event::Ended && task.occurrence > 1;
-            let is_ended = is_again || task.withdrawn || task.status.is_some_and(TaskStatus::is_terminal);
+            // That an earlier offer was there, and had begun, is not kept; and nobody waits for what is not wanted any more.
+            let is_again = task.withdrawn || (wait.event != Event::Ended && task.occurrence > 1);
+            let is_ended = is_again || task.status.is_some_and(TaskStatus::is_terminal);
             time.filter(|_| !is_again)
                 .map_or(is_ended, |time| time.0 + wait.low <= now || task.status != Some(TaskStatus::Completed))
         };

@@ -78,15 +78,22 @@ pub(crate) struct Written {
     /// The first one is a group of all.
     pub(crate) said: Vec<Said>,
     pub(crate) ties: Vec<Tie>,
+    /// Units of steps, and little else: what becomes of several that were done together is rare otherwise.
+    is_plain: bool,
 }
 
 impl Written {
     pub(crate) fn by(chance: &mut Chance) -> Self {
-        let mut plan = Self { said: Vec::new(), ties: Vec::new() };
+        let is_plain = chance.one_in(3);
+        let mut plan = Self { said: Vec::new(), ties: Vec::new(), is_plain };
         plan.grow(chance, 0, 0, Some("all"));
-        plan.repeat(chance);
+        if !is_plain {
+            plan.repeat(chance);
+        }
         plan.undo(chance);
-        plan.ask(chance);
+        if !is_plain {
+            plan.ask(chance);
+        }
         plan.choose(chance);
         for _ in 0..chance.of(6) {
             let any = |chance: &mut Chance| chance.of(plan.said.len()) as u32 + 1;
@@ -116,14 +123,15 @@ impl Written {
             optional: id > 1 && !is_branch && chance.one_in(4),
             unless_documented: id > 1 && !is_branch && chance.one_in(6),
             is_named: behaviour.is_none() && chance.one_in(6),
-            is_void: id > 1 && chance.one_in(8),
-            timing: chance.one_in(6).then(|| (chance.of(3) as u32, chance.one_in(2).then_some(5))),
+            is_void: id > 1 && !self.is_plain && chance.one_in(8),
+            timing: (!self.is_plain && chance.one_in(6)).then(|| (chance.of(3) as u32, chance.one_in(2).then_some(5))),
             ..Said::default()
         });
         if behaviour.is_some() {
             for _ in 0..1 + chance.of(3) {
-                let is_group = depth < 2 && chance.one_in(3);
-                let behaviour = is_group.then(|| BEHAVIOURS[chance.of(BEHAVIOURS.len())]);
+                let is_group = if self.is_plain { depth < 1 } else { depth < 2 && chance.one_in(3) };
+                let behaviours = if self.is_plain { &BEHAVIOURS[1..2] } else { &BEHAVIOURS[..] };
+                let behaviour = is_group.then(|| behaviours[chance.of(behaviours.len())]);
                 self.grow(chance, id, depth + 1, behaviour);
             }
         }
