@@ -21,7 +21,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use crate::proof::play::play;
 use crate::proof::written::{Chance, Written};
 
-/// A few seconds.
+/// Half a minute.
 const CASES: u32 = 3_000;
 /// As much chance as one case takes at most: half for the plan, half for what happens.
 const BYTES: usize = 240;

@@ -247,6 +247,11 @@ impl<'a> Reference<'a> {
                 self.end = Some(end).filter(|_| !is_any(|step| step.fate == Fate::Started));
                 return;
             }
+            let stopped = self.stopped();
+            if !stopped.is_empty() {
+                stopped.into_iter().for_each(|number| self.step(number).leave());
+                continue;
+            }
             match self.outcome(1) {
                 Outcome::Open => {}
                 _ if self.is_owing() => {}
@@ -260,11 +265,6 @@ impl<'a> Reference<'a> {
                     self.end = Some(End::Failed);
                     return;
                 }
-            }
-            let stopped = self.stopped();
-            if !stopped.is_empty() {
-                stopped.into_iter().for_each(|number| self.step(number).leave());
-                continue;
             }
             let next = self.plan.steps().filter_map(|part| Some((part.number, self.next(part.number, now)?)));
             let next: Vec<(u32, Next)> = next.collect();
