@@ -27,6 +27,7 @@ const CASES: u32 = 3_000;
 const BYTES: usize = 240;
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figure of a long run")]
 fn the_engine_does_what_the_reference_does() {
     let asked: Option<u32> = std::env::var("HUB_PLAN_CASES").ok().map(|cases| cases.parse().unwrap());
     let cases = asked.unwrap_or(CASES);
