@@ -14,7 +14,7 @@ use crate::engine::{Engine, settled};
 
 /// How often due timers are looked for.
 const TICK: Duration = Duration::from_millis(500);
-const BATCH_LIMIT_TIMERS: u32 = 256;
+const BATCH_LIMIT_TIMERS: usize = 256;
 /// How long a timer that was taken is this hub's.
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -32,8 +32,12 @@ pub(crate) async fn run(registry: Arc<dyn Registry>, engine: Engine, stop: Cance
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        match registry.due(BATCH_LIMIT_TIMERS, LEASE).await {
+        match registry.due(BATCH_LIMIT_TIMERS as u32, LEASE).await {
             Ok(timers) => {
+                if timers.len() == BATCH_LIMIT_TIMERS {
+                    // There are more of them.
+                    tick.reset_immediately();
+                }
                 let mut fired = Vec::with_capacity(timers.len());
                 metrics::counter!(names::TIMERS_FIRED_TOTAL).increment(timers.len() as u64);
                 for timer in timers {
