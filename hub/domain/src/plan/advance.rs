@@ -130,8 +130,8 @@ impl<'a> Standing<'a> {
         let stops = if known[0].achieved.is_some() { self.stops(known) } else { Vec::new() };
         let mut moves = match known[0].achieved {
             _ if !stops.is_empty() => stops,
-            Some(true) => self.finish(Move::Complete, NOT_NEEDED, owed.is_any),
-            Some(false) => self.finish(Move::Fail, PLAN_FAILED, owed.is_any),
+            Some(true) => self.finish(Move::Complete, NOT_NEEDED, owed.is_any, known),
+            Some(false) => self.finish(Move::Fail, PLAN_FAILED, owed.is_any, known),
             None => {
                 let mut openings = Openings::new(self, known);
                 let mut next = |leaf: usize| self.next(leaf, &known[leaf], openings.of(leaf));
@@ -141,7 +141,10 @@ impl<'a> Standing<'a> {
                 }
             }
         };
-        moves.extend(owed.next.filter(|_| !self.run.held).map(|step| Move::Release(step, None)));
+        // What the end takes away may make another unit one that is lost: what was done last of both is undone first.
+        let is_ending = known[0].achieved.is_some() && !moves.is_empty();
+        let undone = owed.next.filter(|_| !self.run.held && !is_ending);
+        moves.extend(undone.map(|step| Move::Release(step, None)));
         moves
     }
 
@@ -160,8 +163,8 @@ impl<'a> Standing<'a> {
     }
 
     /// The end: what nobody has begun is cancelled; what has begun is let run to its end before the whole completes,
-    /// and does not keep it from failing. Before either, what is owed is undone.
-    fn finish(&self, end: Move, why: &'static str, is_owing: bool) -> Vec<Move> {
+    /// and does not keep it from failing. Before either, what is owed is undone. Whoever is let run keeps to its time.
+    fn finish(&self, end: Move, why: &'static str, is_owing: bool, known: &[Known]) -> Vec<Move> {
         let is_left = |leaf: &usize| {
             let is_open = |task: &TaskState| !task.withdrawn && task.status.is_none_or(|status| !status.is_terminal());
             self.graph.nodes[*leaf].undoes.is_none() && self.task(*leaf).is_some_and(is_open)
@@ -172,12 +175,21 @@ impl<'a> Standing<'a> {
         // A unit of which something was done is lost by that.
         let is_owing = is_owing || (self.graph.is_undoing && !moves.is_empty());
         match end {
-            _ if is_owing => return moves,
-            Move::Fail => moves.extend(begun.into_iter().map(|leaf| Move::Cancel(leaf, why))),
-            _ if !begun.is_empty() => return moves,
+            _ if is_owing => {}
+            Move::Fail => {
+                moves.extend(begun.into_iter().map(|leaf| Move::Cancel(leaf, why)));
+                moves.push(end);
+                return moves;
+            }
+            _ if begun.is_empty() => {
+                moves.push(end);
+                return moves;
+            }
             _ => {}
         }
-        moves.push(end);
+        let mut openings = Openings::new(self, known);
+        let next = begun.into_iter().filter_map(|leaf| self.next(leaf, &known[leaf], openings.of(leaf)));
+        moves.extend(next.filter(|next| matches!(next, Move::Bound(..))));
         moves
     }
 

@@ -296,6 +296,29 @@ fn what_was_done_of_a_unit_that_fails_is_undone_the_last_first() {
     assert_eq!(world.states(&order), "0 completed, 3 completed, 4 completed, 5 completed, 6 completed");
 }
 
+/// The end of the order is what makes the second unit one that is lost.
+#[test]
+fn of_two_units_what_was_done_last_is_undone_first() {
+    let unit = |id: &str, part: &str, undoing: &str, rest: &str| {
+        let parts = [step(part, json!({ "extension": undone_by(undoing) })), step(rest, json!({}))];
+        json!({ "id": id, "selectionBehavior": "all-or-none", "action": parts })
+    };
+    let (stay, trip) = (unit("stay", "bed", "no-bed", "surgeon"), unit("trip", "ambulance", "no-ambulance", "driver"));
+    let mut world = world_of(json!([stay, trip, step("no-bed", json!({})), step("no-ambulance", json!({}))]));
+    let order = world.submit(referral());
+    // 2 stay, 3 bed, 4 surgeon, 5 trip, 6 ambulance, 7 driver, 8 no bed, 9 no ambulance
+    world.does(&order, 3, "Organization/x");
+    world.does(&order, 6, "Organization/x");
+    fails(&mut world, &order, 4);
+    assert!(world.newest(&order, 8).is_none(), "the ambulance came after the bed");
+    for step in [9, 8] {
+        assert_eq!(world.newest(&order, step).unwrap().text("status"), Some("requested"));
+        world.does(&order, step, "Organization/x");
+    }
+    assert!(world.states(&order).starts_with("0 failed, "));
+    world.check_histories();
+}
+
 #[test]
 fn a_unit_that_somebody_had_taken_stays_lost_when_that_claim_runs_out() {
     let unit = json!({

@@ -1,6 +1,6 @@
 //! Plans and time: offsets, timings, and what is told when something is not done in time.
 
-use crate::plans::{step, world_of};
+use crate::plans::{fails, step, world_of};
 use crate::world::{World, referral};
 use schemas::message::Act;
 use serde_json::{Value, json};
@@ -143,6 +143,34 @@ fn an_end_can_be_counted_from_another_end() {
     assert!(until(&world, &order, 3).is_string(), "now it is known by when");
     world.passes(2 * HOUR + 1);
     assert_eq!(said(&world, &order, 3), "overdue");
+    world.check_histories();
+}
+
+/// The order has failed, and ends when what was done of its unit is undone.
+#[test]
+fn who_is_let_run_at_the_end_keeps_to_its_time() {
+    let undone = json!([{ "url": "urn:fhir-workflow-hub:extension:undone-by", "valueString": "no-bed" }]);
+    let unit = json!({
+        "id": "unit",
+        "selectionBehavior": "all-or-none",
+        "action": [step("bed", json!({ "extension": undone })), step("surgeon", json!({}))],
+    });
+    let end = json!({ "relatedAction": [{ "actionId": "along", "relationship": "before-end", "offsetRange": within(0, 2) }] });
+    // 2 unit, 3 bed, 4 surgeon, 5 first, 6 along, 7 no bed
+    let actions = json!([unit, step("first", end), step("along", json!({})), step("no-bed", json!({}))]);
+    let mut world = world_of(actions);
+    let order = world.submit(referral());
+    world.does(&order, 3, "Organization/x");
+    for step in [5, 6] {
+        world.report(&order, step, "Organization/x", Act::Claim, 1).unwrap();
+        world.report(&order, step, "Organization/x", Act::InProgress, 2).unwrap();
+    }
+    fails(&mut world, &order, 4);
+    assert_eq!(until(&world, &order, 6), Value::Null);
+    world.report(&order, 5, "Organization/x", Act::Completed, 3).unwrap();
+    assert!(until(&world, &order, 6).is_string(), "now it is known by when");
+    world.passes(2 * HOUR + 1);
+    assert_eq!(said(&world, &order, 6), "overdue");
     world.check_histories();
 }
 
