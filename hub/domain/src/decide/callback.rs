@@ -1,5 +1,6 @@
-//! Whoever asked to be called when an order ends, or when something of it is late, is called: by a Task of its own, which is work like any other. A call
-//! that fails is made again, later each time and not for ever; each is a Task, so that it is known what was tried.
+//! Whoever asked to be called when an order ends, or when something of it is late, is called: by a Task of its own, which
+//! is work like any other. A call that fails is made again, later each time and not for ever; each is a Task, so that it is
+//! known what was tried.
 
 use std::time::Duration;
 

@@ -258,7 +258,7 @@ impl<'a> Reference<'a> {
                 Outcome::Achieved | Outcome::Absent => {
                     let is_at_it = |step: &Step| step.wanted && matches!(step.fate, Fate::Claimed | Fate::Started);
                     self.end = Some(End::Completed).filter(|_| !self.steps.values().any(is_at_it));
-                    return;
+                    return self.bound();
                 }
                 Outcome::Lost => {
                     self.drop_all(|fate| fate == Fate::Claimed, false);
@@ -327,7 +327,7 @@ impl<'a> Reference<'a> {
     }
 
     /// Steps of which nothing is wanted any more, as long as what stops has not come to its end. When the whole has, only
-    /// who is at one is told.
+    /// who is at one is told. What was done is undone all the same.
     fn stopped(&self) -> Vec<u32> {
         let is_stopped = |part: &Part| part.said.stops && self.urgency(part.number) == Urgency::Asap;
         let stops = |n: u32| is_stopped(self.plan.part(n)) && self.is_open(n);
@@ -338,6 +338,7 @@ impl<'a> Reference<'a> {
             _ => step.wanted && !is_ending,
         };
         let steps = self.steps.iter().filter(|(_, step)| is_missed(step)).map(|(number, _)| *number);
+        let steps = steps.filter(|number| self.plan.part(*number).undoes.is_none());
         steps.filter(|number| self.plan.line(*number).any(stops)).collect()
     }
 
