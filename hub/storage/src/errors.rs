@@ -38,10 +38,14 @@ impl From<Trouble> for Failure {
     }
 }
 
-/// Whether another holds SQLite's lock: the low byte is the primary code.
+/// Whether another holds SQLite's lock.
 pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
+    error.as_database_error().and_then(|e| e.code()).and_then(|code| of_sqlite(&code)) == Some(SQLITE_BUSY)
+}
+
+/// SQLite's primary code: the low byte of the number. PostgreSQL's SQLSTATEs are five characters.
+fn of_sqlite(code: &str) -> Option<u32> {
+    if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|n| n & 0xff) }
 }
 
 pub(crate) fn trouble(error: sqlx::Error) -> Trouble {
@@ -62,15 +66,13 @@ pub(crate) fn trouble(error: sqlx::Error) -> Trouble {
     }
 }
 
-/// PostgreSQL's SQLSTATEs are five characters; SQLite's codes are numbers.
 fn told(code: &str, text: String) -> Trouble {
     let class = code.get(..2).unwrap_or_default();
     // Shutting down, an I/O error; no way in; no room on the disk, in memory, or for another connection.
     let gone = matches!(code, "57P01" | "57P02" | "57P03" | "58030")
         || (code.len() == 5 && matches!(class, "08" | "28" | "53"));
-    // busy, locked, I/O error, full, cannot open: the low byte is the primary code.
-    let sqlite = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|n| n & 0xff) };
-    if gone || matches!(sqlite, Some(5 | 6 | 10 | 13 | 14)) {
+    // Busy, locked, I/O error, full, cannot open.
+    if gone || matches!(of_sqlite(code), Some(SQLITE_BUSY | 6 | 10 | 13 | 14)) {
         Trouble::Unavailable(text)
     } else if code == "57014" {
         Trouble::TooCostly

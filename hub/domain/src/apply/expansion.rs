@@ -1,5 +1,5 @@
-//! An orchestration, or a plan, that names definitions becomes one that says all by itself: so it can run, and what it runs by does not
-//! change when they do.
+//! An orchestration, or a plan, that names definitions becomes one that says all by itself: so it can run, and what it
+//! runs by does not change when they do.
 //!
 //! An activity becomes what its step asks for, the actions of a plan become its own. What depends on somebody or on a time
 //! (conditions, dynamic values) is carried over, and asked when the step is there.

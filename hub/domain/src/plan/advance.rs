@@ -174,18 +174,10 @@ impl<'a> Standing<'a> {
         let mut moves: Vec<Move> = unbegun.into_iter().map(|leaf| Move::Cancel(leaf, why)).collect();
         // A unit of which something was done is lost by that.
         let is_owing = is_owing || (self.graph.is_undoing && !moves.is_empty());
-        match end {
-            _ if is_owing => {}
-            Move::Fail => {
-                moves.extend(begun.into_iter().map(|leaf| Move::Cancel(leaf, why)));
-                moves.push(end);
-                return moves;
-            }
-            _ if begun.is_empty() => {
-                moves.push(end);
-                return moves;
-            }
-            _ => {}
+        if !is_owing && (end == Move::Fail || begun.is_empty()) {
+            moves.extend(begun.into_iter().map(|leaf| Move::Cancel(leaf, why)));
+            moves.push(end);
+            return moves;
         }
         let mut openings = Openings::new(self, known);
         let next = begun.into_iter().filter_map(|leaf| self.next(leaf, &known[leaf], openings.of(leaf)));
