@@ -221,7 +221,7 @@ async fn an_unregistered_performer_finds_its_tasks_by_asking(world: World) {
     let hub = world.hub().await;
     let dispenser = json!({ "dispenseRequest": { "performer": { "reference": "Organization/corner-shop" } } });
     let order = hub.submits(medication_request().with(dispenser)).await;
-    for (step, left) in [(2, 1), (3, 0)] {
+    for (step, left) in [(3, 1), (4, 0)] {
         let mine = hub.finds("Task?owner=Organization/corner-shop&status=requested&code:missing=false").await;
         let work: Vec<&Value> = mine.iter().filter(|task| !task["partOf"].is_null()).collect();
         assert_eq!(work.len(), 1, "{work:?}");

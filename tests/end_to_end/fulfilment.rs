@@ -1,13 +1,17 @@
 //! From the order to its end: referral, laboratory, prescription.
 
+use schemas::message::Act;
 use serde_json::json;
-use tests::bodies::{laboratory, prescription, referral, referral_bundle};
-use tests::{World, stories};
+use tests::bodies::{With, laboratory, prescription, referral, referral_bundle};
+use tests::{Report, World, stories};
 
 stories![
     a_referral_is_fulfilled_step_by_step,
+    a_triage_is_answered_with_advice,
     a_laboratory_order_is_fulfilled,
+    a_specimen_that_is_brought_is_not_collected,
     a_prescription_is_one_order_of_several_items,
+    an_item_is_not_dispensed_for_a_reason,
     an_order_says_where_it_is_followed,
 ];
 
@@ -40,6 +44,23 @@ async fn a_referral_is_fulfilled_step_by_step(world: World) {
     hub.closes().await;
 }
 
+async fn a_triage_is_answered_with_advice(world: World) {
+    let hub = world.hub().await;
+    let order = hub.submits(referral()).await;
+    let mut clinic = hub.worker("clinic", "Organization/clinic-1").await;
+    let triage = clinic.claims_next().await;
+    clinic.reports(Report::new(&triage, Act::Completed, 2).outcome("returned-with-advice")).await;
+    let report = clinic.claims_next().await;
+    assert_eq!(report.step, "report", "there is no appointment");
+    assert_eq!(order.statuses().await, ["in-progress", "completed", "cancelled", "cancelled", "accepted"]);
+    assert_eq!(order.task("attend").await["statusReason"]["coding"][0]["code"], "stop-condition");
+    clinic.ends(&report).await;
+    order.is("completed").await;
+    assert_eq!(hub.reads(order.request()).await["status"], "completed");
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
 async fn a_laboratory_order_is_fulfilled(world: World) {
     let hub = world.hub().await;
     hub.has_fillers().await;
@@ -49,6 +70,19 @@ async fn a_laboratory_order_is_fulfilled(world: World) {
     let results = analysed["output"].as_array().unwrap();
     assert!(results.iter().all(|result| result["valueQuantity"]["value"].is_number()), "{results:?}");
     assert_eq!(order.task("report").await["output"][0]["valueReference"]["type"], "DiagnosticReport");
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+async fn a_specimen_that_is_brought_is_not_collected(world: World) {
+    let hub = world.hub().await;
+    let brought = json!({ "specimen": [{ "reference": "Specimen/1" }] });
+    let order = hub.submits(laboratory().with(brought)).await;
+    assert_eq!(order.statuses().await, ["requested", "requested", "draft"]);
+    assert_eq!(order.standing().await.total, 2);
+    hub.has_fillers().await;
+    order.is("completed").await;
+    assert!(order.offers("collect").await.is_empty());
     order.walked_legally().await;
     hub.closes().await;
 }
@@ -72,6 +106,27 @@ async fn a_prescription_is_one_order_of_several_items(world: World) {
     order.is("completed").await;
     for request in &order.requests {
         assert_eq!(hub.reads(request).await["status"], "completed");
+    }
+    order.walked_legally().await;
+    hub.closes().await;
+}
+
+async fn an_item_is_not_dispensed_for_a_reason(world: World) {
+    let hub = world.hub().await;
+    let order = hub.submits(prescription()).await;
+    let mut pharmacy = hub.worker("pharmacy", "Organization/pharmacy-1").await;
+    let dispensed = pharmacy.fulfils_next().await;
+    for _ in 0..3 {
+        let work = pharmacy.claims_next().await;
+        assert_eq!(work.step, "dispense", "it is offered three times");
+        pharmacy.reports(Report::new(&work, Act::Failed, 2).because("out of stock everywhere")).await;
+    }
+    assert_eq!(pharmacy.fulfils_next().await.step, "hand-over");
+    order.is("completed").await;
+    for request in &order.requests {
+        let is_dispensed = dispensed.focus.as_deref() == Some(request.as_str());
+        let status = hub.reads(request).await["status"].clone();
+        assert_eq!(status, if is_dispensed { "completed" } else { "active" }, "{request}");
     }
     order.walked_legally().await;
     hub.closes().await;

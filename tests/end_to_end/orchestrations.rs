@@ -292,8 +292,8 @@ async fn what_cannot_run_is_refused_and_not_kept(world: World) {
     // Two that wait for each other.
     let mut round = active();
     round["action"][0]["action"][0]["relatedAction"] = json!([{ "targetId": "two", "relationship": "after" }]);
-    let refused =
-        r5.post("RequestOrchestration", &round).await.refuses(422, "invariant", "RequestOrchestration.action");
+    let path = "RequestOrchestration.action[0].action[0]";
+    let refused = r5.post("RequestOrchestration", &round).await.refuses(422, "invariant", path);
     assert!(refused.says().contains("one -> two -> one"), "{}", refused.says());
     assert_eq!(hub.finds("RequestGroup").await.len(), 0);
     // As a draft it is nobody's business yet; to start it is refused, and it stays a draft.

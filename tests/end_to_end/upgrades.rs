@@ -1,10 +1,10 @@
 //! Two releases of the hub on one database.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use tests::bodies::{laboratory, prescription, referral};
+use tests::bodies::{With, laboratory, prescription, referral};
 
 use tests::{Database, Parts, World, eventually, tell};
 
@@ -67,6 +67,37 @@ async fn a_hub_lives_with_a_schema_one_step_ahead(world: World) {
     hub.closes().await;
 }
 
+/// The plan of an earlier release: every specimen was collected.
+fn laboratory_before() -> Value {
+    let mut plan: Value = serde_json::from_str(include_str!("../../schemas/plans/laboratory.json")).unwrap();
+    plan["version"] = "1".into();
+    plan["action"][0]["action"][0].as_object_mut().unwrap().remove("condition").unwrap();
+    plan
+}
+
+async fn an_order_keeps_the_plan_of_the_release_that_it_started_with(world: World) {
+    let plans = world.folder().join("plans");
+    std::fs::create_dir(&plans).unwrap();
+    std::fs::write(plans.join("laboratory.json"), laboratory_before().to_string()).unwrap();
+    let brought = laboratory().with(json!({ "specimen": [{ "reference": "Specimen/1" }] }));
+
+    let hub = world.hub_with(&[("plans", plans.to_str().unwrap())]).await;
+    let earlier = hub.submits(brought.clone()).await;
+    assert_eq!(earlier.statuses().await, ["requested", "requested", "draft", "draft"]);
+    hub.closes().await;
+
+    let hub = world.hub().await;
+    let (earlier, later) = (earlier.at(&hub), hub.submits(brought).await);
+    assert_eq!(later.statuses().await, ["requested", "requested", "draft"]);
+    hub.has_fillers().await;
+    for (order, collected) in [(earlier, 1), (later, 0)] {
+        order.is("completed").await;
+        assert_eq!(order.offers("collect").await.len(), collected);
+        order.walked_legally().await;
+    }
+    hub.closes().await;
+}
+
 /// The types that are not indexed by all their search parameters.
 async fn types_behind(world: &World) -> i64 {
     const BEHIND: &str = "SELECT count(*) FROM indexed WHERE elements = ''";
@@ -105,6 +136,16 @@ async fn what_was_stored_before_a_search_parameter_is_found_by_it(world: World) 
         eventually("what is stored is indexed", done).await;
     }
     hub.closes().await;
+}
+
+#[test]
+fn a_plan_is_kept_on_sqlite() {
+    tell(Parts::SQLITE_EMBEDDED, an_order_keeps_the_plan_of_the_release_that_it_started_with);
+}
+
+#[test]
+fn a_plan_is_kept_on_postgres() {
+    tell(Parts::POSTGRES_EMBEDDED, an_order_keeps_the_plan_of_the_release_that_it_started_with);
 }
 
 #[test]

@@ -198,6 +198,14 @@ impl Report {
         self
     }
 
+    /// What came of it, as a code of our own.
+    pub fn outcome(mut self, code: &str) -> Self {
+        let coding = json!([{ "system": "urn:fhir-workflow-hub:business-status", "code": code }]);
+        let output = json!({ "type": { "text": "Outcome" }, "valueCodeableConcept": { "coding": coding } });
+        self.data.output.extend(output.as_object().cloned());
+        self
+    }
+
     pub fn output(mut self, name: &str, value: &str) -> Self {
         let output = json!({ "type": { "text": name }, "valueString": value });
         self.data.output.extend(output.as_object().cloned());

@@ -32,8 +32,8 @@ impl Offered {
     pub fn read(text: &str) -> Result<Self, Vec<Issue>> {
         let unreadable = |e| vec![Issue::error(IssueType::Structure, "", format!("not JSON: {e}"))];
         let body: Body = serde_json::from_str(text).map_err(unreadable)?;
-        let plan = Plan::parse(&body)?;
-        let faults = check(&plan);
+        let (plan, faults) = Plan::read(&body);
+        let faults = check(&plan, faults);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -145,9 +145,10 @@ fn comes_of(request: &Body, event: &str) -> bool {
     tags.into_iter().any(|tag| tag["system"] == EVENT && tag["code"] == event)
 }
 
-/// Whether the element carries one of the codes.
+/// Whether the element carries one of the codes. A choice of types is called without its type, as paths do.
 fn carries(request: &Body, filter: &CodeFilter) -> bool {
-    let concepts = match request.get(&filter.element) {
+    let choice = || request.get(&format!("{}CodeableConcept", filter.element));
+    let concepts = match request.get(&filter.element).or_else(choice) {
         Some(Value::Array(concepts)) => concepts.iter().collect(),
         Some(concept) => vec![concept],
         None => return false,

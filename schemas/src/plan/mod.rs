@@ -82,6 +82,7 @@ pub struct Action {
     pub id: String,
     /// What the relations of others may call it, each unique too.
     pub names: Vec<String>,
+    /// Or what else describes it.
     pub title: Option<String>,
     /// CodeableConcept of the work item.
     pub code: Option<Value>,
@@ -92,6 +93,8 @@ pub struct Action {
     pub priority: Option<String>,
     pub selection: Selection,
     pub required: Required,
+    /// It says itself that it must be done, and does not leave that to what is usual.
+    pub is_demanded: bool,
     pub per_item: bool,
     /// It is done again when somebody asks for that.
     pub multiple: bool,
@@ -275,6 +278,12 @@ pub enum Relationship {
 impl Plan {
     /// Reads a PlanDefinition, a RequestOrchestration or a RequestGroup. Every fault is told with its path.
     pub fn parse(body: &Body) -> Result<Self, Vec<Issue>> {
+        let (plan, faults) = Self::read(body);
+        if faults.is_empty() { Ok(plan) } else { Err(faults) }
+    }
+
+    /// The same, with as much of a faulty plan as could be read: for whoever looks for further faults.
+    pub fn read(body: &Body) -> (Self, Vec<Issue>) {
         read::plan(body)
     }
 }

@@ -21,7 +21,7 @@ const FHIRPATH: &str = "text/fhirpath";
 /// Where a plan of the hub's own making keeps the definitions that it was made with.
 const DEFINITIONS: &str = "definitions";
 
-pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
+pub(super) fn plan(body: &Body) -> (Plan, Vec<Issue>) {
     let kind = body.get("resourceType").and_then(Value::as_str).unwrap_or("PlanDefinition");
     let (goals, contained) = (list(body, "goal").collect(), list(body, "contained").collect());
     let top: Vec<&Value> = list(body, "action").collect();
@@ -52,8 +52,7 @@ pub(super) fn plan(body: &Body) -> Result<Plan, Vec<Issue>> {
     let definitions = body.get(DEFINITIONS).and_then(Value::as_object).into_iter().flatten();
     let definitions = definitions.filter_map(|(name, one)| Some((name.clone(), one.as_object()?.clone()))).collect();
     let unresolved = std::mem::take(&mut reader.unresolved);
-    let plan = Plan { name, title, triggers, actions, unresolved, definitions };
-    if reader.issues.is_empty() { Ok(plan) } else { Err(reader.issues) }
+    (Plan { name, title, triggers, actions, unresolved, definitions }, reader.issues)
 }
 
 /// Who is named for a group: for those of its steps that name nobody.
@@ -112,13 +111,14 @@ impl<'a> Reader<'a> {
         Action {
             id: names.first().cloned().unwrap_or_else(place),
             names,
-            title: text("title"),
+            title: text("title").or_else(|| text("description")).or_else(|| text("textEquivalent")),
             code: self.code(value, definition.as_deref(), deed),
             work: named.work.clone(),
             actors: named.actors.clone(),
             priority: text("priority"),
             selection: self.selection(value, path, !children.is_empty()),
             required: self.required(value, path),
+            is_demanded: value["requiredBehavior"] == "must",
             per_item: has_mark(value, PER_ITEM),
             multiple: self.cardinality(value, path),
             from_directory: has_mark(value, FROM_DIRECTORY),

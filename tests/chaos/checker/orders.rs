@@ -109,7 +109,7 @@ impl Judging<'_> {
 
     fn step(&mut self, root: Uuid, step: &Step, offers: &[&Task]) {
         let name = || format!("order {root} step {} ({})", step.number, step.action);
-        if step.is_must && offers.is_empty() {
+        if (step.is_must || step.is_offered) && offers.is_empty() {
             self.verdict.blame(Fault::Lost, || format!("{} has no Task", name()));
         }
         if offers.iter().zip(1..).any(|(task, n)| task.offer != n) {
@@ -147,6 +147,7 @@ impl Judging<'_> {
             ("completed", None) => {
                 let requests = fulfilment.based_on.iter().map(|name| (name, self.ledger.requests.get(name)));
                 let open = requests.filter_map(|(name, request)| Some((name, request?)));
+                let open = open.filter(|(name, _)| !is_left(tasks, name));
                 for (name, request) in open.filter(|(_, r)| r.revoked_us.is_none() && r.status != "completed") {
                     let status = &request.status;
                     self.verdict.blame(Fault::Unfit, || format!("order {root} is completed, and {name} is {status}"));
@@ -175,6 +176,14 @@ impl Judging<'_> {
             });
         }
     }
+}
+
+/// Nothing was done of what was to be done for this request alone: it is left as it was.
+fn is_left(tasks: &[Task], request: &String) -> bool {
+    let is_own =
+        |task: &&Task| task.step != 0 && !task.asks && task.based_on.as_slice() == std::slice::from_ref(request);
+    let mut own = tasks.iter().filter(is_own).peekable();
+    own.peek().is_some() && own.all(|task| !is_completed(task))
 }
 
 /// The Tasks of a step, the first one first.

@@ -22,6 +22,8 @@ pub(super) struct Step {
     pub(super) action: String,
     /// It comes in any case, and the order cannot be completed without it.
     pub(super) is_must: bool,
+    /// It is on offer from the beginning, whatever may come of it.
+    pub(super) is_offered: bool,
     /// Not before so long after the order has begun.
     pub(super) since_us: i64,
     pub(super) waits: Vec<Wait>,
@@ -59,13 +61,14 @@ impl Plans {
 
 fn steps(plan: &Value, items: usize) -> Vec<Step> {
     let mut walk = Walk { found: Vec::new(), named: HashMap::new(), number: 0, items };
-    walk.actions(plan, &Above { is_must: true, ..Above::default() });
+    walk.actions(plan, &Above { is_must: true, is_offered: true, ..Above::default() });
     let Walk { found, named, .. } = walk;
     // Of what is done several times nobody waits for one here.
     let named = |name: &str| named.get(name).filter(|places| places.len() == 1).map(|places| places[0].clone());
     let undoing: Vec<u32> = found.iter().filter_map(|(_, above)| Some(*named(above.undone_by?)?.start())).collect();
     let finish = |(step, above): (Step, Above)| Step {
         is_must: step.is_must && !undoing.contains(&step.number),
+        is_offered: step.is_offered && !undoing.contains(&step.number),
         waits: above.waits.iter().filter_map(|(on, low_us)| Some(Wait { on: named(on)?, low_us: *low_us })).collect(),
         undone_by: above.undone_by.and_then(named).map(|places| *places.start()),
         ..step
@@ -94,6 +97,7 @@ fn collect_works(action: &Value, works: &mut BTreeSet<String>) {
 #[derive(Debug, Clone, Default)]
 struct Above<'a> {
     is_must: bool,
+    is_offered: bool,
     of_item: bool,
     since_us: i64,
     waits: Vec<(&'a str, i64)>,
@@ -114,11 +118,13 @@ impl<'a> Walk<'a> {
     fn actions(&mut self, parent: &'a Value, above: &Above<'a>) {
         let chosen = parent["selectionBehavior"].as_str().unwrap_or("all");
         let is_certain = ["all", "all-or-none"].contains(&chosen);
+        let is_offered = is_certain || chosen == "one-or-more";
         for action in list(&parent["action"]) {
             let per_item = !above.of_item && is_per_item(action);
             let is_must = is_certain && action["requiredBehavior"].as_str().unwrap_or("must") == "must";
             let mut own = above.clone();
             own.is_must &= is_must;
+            own.is_offered &= is_offered && list(&action["relatedAction"]).next().is_none();
             own.of_item |= per_item;
             own.waits.extend(list(&action["relatedAction"]).filter_map(wait));
             own.undone_by =
@@ -144,8 +150,9 @@ impl<'a> Walk<'a> {
         let name = action["id"].as_str().unwrap_or_default();
         if list(&action["action"]).next().is_none() {
             let (is_must, since_us) = (above.is_must, above.since_us);
+            let is_offered = above.is_offered && since_us == 0;
             let (action, waits, unit, undone_by) = (name.to_owned(), Vec::new(), None, None);
-            self.found.push((Step { number, action, is_must, since_us, waits, unit, undone_by }, above));
+            self.found.push((Step { number, action, is_must, is_offered, since_us, waits, unit, undone_by }, above));
         } else {
             let is_unit = action["selectionBehavior"] == "all-or-none";
             above.unit = if is_unit { Some(number) } else { above.unit };
@@ -208,6 +215,14 @@ mod tests {
             (8, "last", true),
         ];
         assert_eq!(found, expected.map(|(number, action, is_must)| (number, action.to_owned(), is_must)));
+    }
+
+    #[test]
+    fn of_the_built_in_prescription_each_item_is_on_offer_and_none_is_a_must() {
+        let plan = serde_json::from_str(include_str!("../../../schemas/plans/prescription.json")).unwrap();
+        let found: Vec<(u32, bool, bool)> =
+            steps(&plan, 2).iter().map(|step| (step.number, step.is_offered, step.is_must)).collect();
+        assert_eq!(found, [(3, true, false), (4, true, false), (5, false, true)]);
     }
 
     #[test]

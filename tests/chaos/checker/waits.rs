@@ -115,6 +115,7 @@ mod tests {
             number,
             action: String::new(),
             is_must: number < 3,
+            is_offered: false,
             since_us: 0,
             waits: Vec::new(),
             unit: None,

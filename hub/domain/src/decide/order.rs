@@ -540,8 +540,12 @@ impl<'d, 'a> Order<'d, 'a> {
         Ok(())
     }
 
+    /// A request of whose own steps none was done stays as it is: what becomes of it is for whoever asked to say.
     fn complete_requests(&mut self) -> Result<(), Stop> {
-        for request in self.requests()? {
+        for (n, request) in self.requests()?.into_iter().enumerate() {
+            if self.is_left(n) {
+                continue;
+            }
             if can_complete(request.key.kind) && RequestStatus::of(&request.body) == RequestStatus::Active {
                 let mut body = request.body.clone().into_body();
                 body.insert("status".into(), "completed".into());
@@ -549,6 +553,15 @@ impl<'d, 'a> Order<'d, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// There are steps for this request alone, and none of them was done.
+    fn is_left(&mut self, item: usize) -> bool {
+        let graph = self.graph.clone();
+        let tasks = &self.run().tasks;
+        let own = graph.leaves().filter(|leaf| graph.nodes[*leaf].item == Some(item));
+        let mut wanted = own.filter_map(|leaf| tasks.get(leaf)).filter(|task| !task.withdrawn).peekable();
+        wanted.peek().is_some() && wanted.all(|task| task.status != Some(TaskStatus::Completed))
     }
 
     // ---- leases

@@ -10,6 +10,7 @@ use schemas::plan::{Action, MULTIPLE_LIMIT, Plan, Repeat, Required, Selection, W
 use serde_json::{Value, json};
 
 use super::graph::Graph;
+use super::offsets::{self, Late};
 
 /// More actions than this are refused: nested ones are counted, and each as often as it is repeated.
 pub const ACTIONS_LIMIT: usize = 2_000;
@@ -20,9 +21,10 @@ pub const RELATIONS_LIMIT: usize = 10_000;
 /// A condition of more bytes than this is refused.
 pub const EXPRESSION_LIMIT_BYTES: usize = 10_000;
 
-pub fn check(plan: &Plan) -> Vec<Issue> {
+/// All faults of a plan: those that were found as it was read, and what else is wrong with what could be read of it.
+pub fn check(plan: &Plan, found: Vec<Issue>) -> Vec<Issue> {
     let url = plan.name.split('|').next().unwrap_or_default();
-    let mut faults = Faults { issues: Vec::new(), places: HashMap::new(), count: 0, relations: 0, url };
+    let mut faults = Faults { issues: found, places: HashMap::new(), count: 0, relations: 0, url };
     faults.carried("title", "description", plan.title.as_ref().map(|title| title.as_str().into()));
     faults.walk(&plan.actions, "action", 1, 1);
     faults.relations(&plan.actions, "action");
@@ -34,6 +36,9 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
         faults.impossible(&graph);
         if faults.issues.is_empty() {
             faults.cycle(&graph);
+        }
+        if faults.issues.is_empty() {
+            faults.late(&graph);
         }
     }
     faults.issues.extend(plan.unresolved.iter().cloned());
@@ -53,6 +58,12 @@ struct Faults<'a> {
 impl<'a> Faults<'a> {
     fn fault(&mut self, code: IssueType, path: &str, text: impl Into<String>) {
         self.issues.push(Issue::error(code, path, text));
+    }
+
+    /// A fault of what an action has to do with others.
+    fn at(&mut self, graph: &Graph, node: usize, text: String) {
+        let place = self.places.get(name(graph, node)).map_or("action", String::as_str).to_owned();
+        self.fault(IssueType::Invariant, &place, text);
     }
 
     fn walk(&mut self, actions: &'a [Arc<Action>], path: &str, depth: usize, times: usize) {
@@ -92,11 +103,12 @@ impl<'a> Faults<'a> {
         }
     }
 
-    /// Of a choice not more is demanded than can be chosen.
+    /// Of a choice not more is demanded than can be chosen. Where nobody says what must be, nobody demands anything.
     fn choice(&mut self, action: &Action, path: &str) {
-        let demanded = action.actions.iter().filter(|child| child.required == Required::Must).count();
-        let explicit = action.actions.iter().any(|child| child.required != Required::Must);
-        if action.selection.is_exclusive() && explicit && demanded > 1 {
+        let is_said = action.actions.iter().any(|child| child.required != Required::Must);
+        let is_demanded = |child: &&Arc<Action>| child.is_demanded || (is_said && child.required == Required::Must);
+        let demanded = action.actions.iter().filter(is_demanded).count();
+        if action.selection.is_exclusive() && demanded > 1 {
             self.fault(IssueType::Invariant, path, "one of these at most can be chosen, but more are demanded");
         }
     }
@@ -187,8 +199,8 @@ impl<'a> Faults<'a> {
         let names: Vec<&str> = once.filter_map(|node| node.action.as_ref()?.undone_by.as_deref()).collect();
         let twice = (1..names.len()).find(|n| names[..*n].contains(&names[*n])).map(|n| names[n]);
         if let Some(name) = twice {
-            self.fault(IssueType::Invariant, "action", format!("{name} undoes two actions: let it be one"));
-            return;
+            let place = self.places.get(name).map_or("action", String::as_str).to_owned();
+            return self.fault(IssueType::Invariant, &place, format!("{name} undoes two actions: let it be one"));
         }
         let undone = |n: usize| graph.nodes.iter().filter(|node| node.undoes == Some(n)).count();
         let undo = |n: usize| graph.nodes[n].action.as_ref().and_then(|action| action.undone_by.as_deref());
@@ -198,7 +210,7 @@ impl<'a> Faults<'a> {
                 "{by} undoes {}, and is not done as often: let both stand in what is repeated",
                 name(graph, node)
             );
-            self.fault(IssueType::Invariant, "action", text);
+            self.at(graph, node, text);
         }
         for (node, undone) in (0..).zip(&graph.nodes).filter_map(|(n, node)| Some((n, node.undoes?))) {
             let is_free = waits(node).next().is_none() && !waited.contains(&node) && graph.nodes[node].when.is_none();
@@ -209,10 +221,10 @@ impl<'a> Faults<'a> {
             {
                 let text =
                     format!("{name} undoes {undone_name}: a step, which nothing else moves, undoes another step");
-                self.fault(IssueType::Invariant, "action", text);
+                self.at(graph, node, text);
             } else if !graph.upwards(undone).any(is_unit) {
                 let text = format!("{undone_name} is never undone: it is no part of a unit (all-or-none)");
-                self.fault(IssueType::Invariant, "action", text);
+                self.at(graph, node, text);
             }
         }
     }
@@ -228,7 +240,7 @@ impl<'a> Faults<'a> {
                 let (name, chooser) = (name(graph, node), name(graph, chooser));
                 let text =
                     format!("{chooser} chooses what comes of {name}: one step does that, which is no part of it");
-                self.fault(IssueType::Invariant, "action", text);
+                self.at(graph, node, text);
             }
         }
     }
@@ -242,11 +254,11 @@ impl<'a> Faults<'a> {
                 if graph.upwards(node).any(|n| n == wait.on) || graph.upwards(wait.on).any(|n| n == node) {
                     let (one, other) = names();
                     let text = format!("{one} and {other} are related, but one of them is a part of the other");
-                    self.fault(IssueType::Invariant, "action", text);
+                    self.at(graph, node, text);
                 } else if is_either_or(graph, graph.meeting(node, wait.on)) {
                     let (one, other) = names();
                     let text = format!("{one} waits for {other}, but only one of both is ever done");
-                    self.fault(IssueType::Invariant, "action", text);
+                    self.at(graph, node, text);
                 }
             }
             let too_late = this.waits.iter().find(|wait| {
@@ -256,8 +268,22 @@ impl<'a> Faults<'a> {
             if let Some(wait) = too_late {
                 let (one, other) = (name(graph, node), name(graph, wait.on));
                 let text = format!("{one} would have to be late: its offsets from {other} contradict each other");
-                self.fault(IssueType::Invariant, "action", text);
+                self.at(graph, node, text);
             }
+        }
+    }
+
+    /// Deadlines that other waits let pass.
+    fn late(&mut self, graph: &Graph) {
+        let mut told: HashSet<&str> = HashSet::new();
+        let late = offsets::late(graph).into_iter().filter(|late| told.insert(name(graph, late.node)));
+        for Late { node, on, least_us } in late {
+            let (one, other) = (name(graph, node), name(graph, on));
+            let hours = least_us as f64 / 3_600e6;
+            let text = format!(
+                "{one} would have to be late: by what else it waits for it comes {hours} h after {other} at the earliest"
+            );
+            self.at(graph, node, text);
         }
     }
 
@@ -268,7 +294,7 @@ impl<'a> Faults<'a> {
             if let Some(cycle) = search(graph, start, &mut way, &mut done) {
                 let names: Vec<&str> = cycle.iter().map(|node| name(graph, *node)).collect();
                 let text = format!("the actions wait for each other in a cycle: {}", names.join(" -> "));
-                return self.fault(IssueType::Invariant, "action", text);
+                return self.at(graph, cycle[0], text);
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod graph;
 pub mod kept;
 mod known;
 mod notation;
+mod offsets;
 pub mod run;
 pub mod simulate;
 pub mod steps;

@@ -37,6 +37,7 @@ pub(crate) fn policy(leased: bool) -> Policy {
 fn winding() -> Value {
     let role = json!({ "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] });
     let step = |id: &str, after: Value, required: &str| json!({ "id": id, "participant": [{ "role": role }], "relatedAction": after, "requiredBehavior": required });
+    let branch = |id: &str| json!({ "id": id, "participant": [{ "role": role }] });
     let after = |id: &str| json!({ "actionId": id, "relationship": "after-end" });
     let mut waits = after("choice");
     waits["offsetDuration"] = json!({ "value": 2, "unit": "h", "system": "http://unitsofmeasure.org", "code": "h" });
@@ -54,7 +55,7 @@ fn winding() -> Value {
                 {
                     "id": "choice",
                     "selectionBehavior": "exactly-one",
-                    "action": [step("one", json!([]), "must"), step("other", json!([]), "must")],
+                    "action": [branch("one"), branch("other")],
                 },
                 step("extra", json!([after("choice")]), "could"),
                 step("later", json!([waits]), "must"),

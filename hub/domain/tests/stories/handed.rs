@@ -140,7 +140,7 @@ fn data_that_lead_nowhere_are_refused() {
     assert_eq!(faults(json!([step("a", own)])).len(), 1, "its own output");
     let each = |takes: &str, makes: &str| json!({ "input": taken(takes), "output": [{ "id": makes, "title": "Out" }] });
     let cycle = json!([step("a", each("y", "x")), step("b", each("x", "y"))]);
-    assert_eq!(faults(cycle), ["RequestGroup.action"], "they wait for each other");
+    assert_eq!(faults(cycle), ["RequestGroup.action[0]"], "they wait for each other");
 }
 
 fn deed(code: &str, rest: Value) -> Value {

@@ -6,6 +6,7 @@
 mod again;
 mod applying;
 mod brokered;
+mod built_in;
 mod called_back;
 mod changed;
 mod conditions;

@@ -95,6 +95,31 @@ fn a_stored_plan_takes_the_place_of_one_with_its_url_and_leaves_the_others() {
 }
 
 #[test]
+fn codes_of_a_choice_are_found_as_paths_call_it() {
+    let filter = |path: Option<&str>| {
+        let mut plan = plan("urn:aid", "DeviceRequest", &["fit"]);
+        let mut filter = json!({ "code": [{ "system": "urn:devices", "code": "aid" }] });
+        path.into_iter().for_each(|path| filter["path"] = json!(path));
+        plan["action"][0]["trigger"][0]["data"][0]["codeFilter"] = json!([filter]);
+        plan
+    };
+    for (path, code, starts) in [
+        (Some("code"), "aid", 1),
+        (None, "aid", 1),
+        (Some("codeCodeableConcept"), "aid", 1),
+        (Some("code"), "other", 0),
+        (Some("reasonCode"), "aid", 0),
+    ] {
+        let mut world = World::new();
+        keep(&mut world, filter(path)).unwrap();
+        let mut coded = device();
+        coded[0]["codeCodeableConcept"]["coding"] = json!([{ "system": "urn:devices", "code": code }]);
+        world.submit(coded);
+        assert_eq!(world.published().len(), starts, "{path:?} {code}");
+    }
+}
+
+#[test]
 fn a_plan_that_could_not_run_or_leaves_a_doubt_is_not_kept() {
     let mut world = World::new();
     let faulty = |change: &dyn Fn(&mut Value)| {

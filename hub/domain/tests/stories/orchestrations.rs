@@ -250,7 +250,7 @@ fn what_cannot_run_is_refused_with_every_fault() {
         (json!([step("a", json!({ "type": { "coding": [{ "code": "burn" }] } }))]), "RequestGroup.action[0].type"),
         (json!([step("a", after("z"))]), "RequestGroup.action[0].relatedAction[0]"),
         (json!([{ "id": "g", "title": "nothing" }]), "RequestGroup.action[0]"),
-        (json!([step("a", after("b")), step("b", after("a"))]), "RequestGroup.action"),
+        (json!([step("a", after("b")), step("b", after("a"))]), "RequestGroup.action[0]"),
     ];
     for (actions, path) in faults {
         let mut world = World::new();

@@ -33,12 +33,12 @@ fn a_laboratory_order_is_known_by_its_category() {
 fn items_are_dispensed_side_by_side_and_handed_over_when_all_are() {
     let mut world = World::new();
     let order = world.submit(prescription(2));
-    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 requested, 4 draft");
-    world.does(&order, 3, "Organization/pharmacy");
-    assert_eq!(world.states(&order), "0 in-progress, 2 requested, 3 completed, 4 draft");
-    world.does(&order, 2, "Organization/pharmacy");
+    assert_eq!(world.states(&order), "0 requested, 3 requested, 4 requested, 5 draft");
     world.does(&order, 4, "Organization/pharmacy");
-    assert_eq!(world.states(&order), "0 completed, 2 completed, 3 completed, 4 completed");
+    assert_eq!(world.states(&order), "0 in-progress, 3 requested, 4 completed, 5 draft");
+    world.does(&order, 3, "Organization/pharmacy");
+    world.does(&order, 5, "Organization/pharmacy");
+    assert_eq!(world.states(&order), "0 completed, 3 completed, 4 completed, 5 completed");
     world.check_histories();
 }
 
@@ -141,22 +141,22 @@ fn whoever_ends_before_it_answers_is_not_asked_to_stop_any_more() {
 fn on_hold_nothing_is_granted_and_the_pause_is_asked_for() {
     let mut world = World::new();
     let order = world.submit(prescription(2));
-    world.report(&order, 2, "Organization/a", Act::Claim, 1).unwrap();
-    world.report(&order, 2, "Organization/a", Act::InProgress, 2).unwrap();
+    world.report(&order, 3, "Organization/a", Act::Claim, 1).unwrap();
+    world.report(&order, 3, "Organization/a", Act::InProgress, 2).unwrap();
     for request in world.requests(&order) {
         world.set_status(&request, "on-hold").unwrap();
     }
-    assert_eq!(world.states(&order), "0 on-hold, 2 in-progress, 3 requested, 4 draft, 5 requested");
-    assert!(world.report(&order, 3, "Organization/b", Act::Claim, 1).is_err());
+    assert_eq!(world.states(&order), "0 on-hold, 3 in-progress, 4 requested, 5 draft, 6 requested");
+    assert!(world.report(&order, 4, "Organization/b", Act::Claim, 1).is_err());
     // To pause it must be granted, though all else is held.
-    world.does(&order, 5, "Organization/a");
-    assert_eq!(world.states(&order), "0 on-hold, 2 on-hold, 3 requested, 4 draft, 5 completed");
+    world.does(&order, 6, "Organization/a");
+    assert_eq!(world.states(&order), "0 on-hold, 3 on-hold, 4 requested, 5 draft, 6 completed");
     for request in world.requests(&order) {
         world.set_status(&request, "active").unwrap();
     }
-    assert_eq!(world.states(&order), "0 in-progress, 2 on-hold, 3 requested, 4 draft, 5 completed, 6 requested");
-    world.does(&order, 6, "Organization/a");
-    assert_eq!(world.states(&order), "0 in-progress, 2 in-progress, 3 requested, 4 draft, 5 completed, 6 completed");
+    assert_eq!(world.states(&order), "0 in-progress, 3 on-hold, 4 requested, 5 draft, 6 completed, 7 requested");
+    world.does(&order, 7, "Organization/a");
+    assert_eq!(world.states(&order), "0 in-progress, 3 in-progress, 4 requested, 5 draft, 6 completed, 7 completed");
     world.check_histories();
 }
 
@@ -189,10 +189,10 @@ fn one_item_of_two_may_be_withdrawn() {
     let order = world.submit(prescription(2));
     let second = world.requests(&order)[1].clone();
     world.set_status(&second, "cancelled").unwrap();
-    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 cancelled, 4 draft");
-    world.does(&order, 2, "Organization/a");
-    world.does(&order, 4, "Organization/a");
-    assert_eq!(world.states(&order), "0 completed, 2 completed, 3 cancelled, 4 completed");
+    assert_eq!(world.states(&order), "0 requested, 3 requested, 4 cancelled, 5 draft");
+    world.does(&order, 3, "Organization/a");
+    world.does(&order, 5, "Organization/a");
+    assert_eq!(world.states(&order), "0 completed, 3 completed, 4 cancelled, 5 completed");
     assert_eq!(world.status_of(&second), "cancelled");
     world.check_histories();
 }

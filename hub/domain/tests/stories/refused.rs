@@ -76,6 +76,10 @@ fn behaviours_are_known_and_do_not_contradict() {
     let could = step("c", json!({ "requiredBehavior": "could" }));
     let choice = json!([{ "id": "g", "selectionBehavior": "at-most-one", "action": [must("a"), must("b"), could] }]);
     is_told(choice, "action[0]", "more are demanded");
+    let choice = |actions: Value| json!([{ "id": "g", "selectionBehavior": "exactly-one", "action": actions }]);
+    is_told(choice(json!([must("a"), must("b")])), "action[0]", "more are demanded");
+    let said = choice(json!([must("a"), step("b", json!({}))]));
+    assert_eq!(faults_of("PlanDefinition", &said), [] as [&str; 0], "of the other nothing is said");
     let marked = json!([{ "url": "urn:fhir-workflow-hub:extension:in-sequence", "valueBoolean": true }]);
     let sequence = json!([{ "id": "g", "extension": marked, "action": [step("a", json!({}))] }]);
     is_told(sequence, "PlanDefinition.action[0].selectionBehavior", "only a choice is offered in sequence");
@@ -83,10 +87,14 @@ fn behaviours_are_known_and_do_not_contradict() {
 
 #[test]
 fn a_cycle_is_told_with_its_way() {
-    is_told(json!([step("a", after("c")), step("b", after("a")), step("c", after("b"))]), "action", "a -> c -> b -> a");
+    is_told(
+        json!([step("a", after("c")), step("b", after("a")), step("c", after("b"))]),
+        "action[0]",
+        "a -> c -> b -> a",
+    );
     let mut group = json!({ "id": "g", "action": [step("a", json!({})), step("b", json!({}))] });
     group["relatedAction"] = after("c")["relatedAction"].clone();
-    is_told(json!([group, step("c", after("b"))]), "action", "c -> b -> c");
+    is_told(json!([group, step("c", after("b"))]), "action[1]", "c -> b -> c");
     let before = json!({ "relatedAction": [{ "targetId": "b", "relationship": "before-start" }] });
     is_told(
         json!([
@@ -98,7 +106,7 @@ fn a_cycle_is_told_with_its_way() {
     ] })
             )
         ]),
-        "action",
+        "action[0]",
         "cycle",
     );
 }
@@ -115,8 +123,8 @@ fn a_branch_in_sequence_waits_for_those_before_it() {
         });
         json!([choice, step("c", after(then))])
     };
-    is_told(plan("c", "b"), "action", "a -> c -> b -> a");
-    is_told(plan("b", "a"), "action", "a waits for b, but only one of both is ever done");
+    is_told(plan("c", "b"), "action[0].action[0]", "a -> c -> b -> a");
+    is_told(plan("b", "a"), "action[0].action[0]", "a waits for b, but only one of both is ever done");
 }
 
 #[test]
@@ -128,13 +136,13 @@ fn nothing_waits_for_what_cannot_happen() {
             "action": [step("a", json!({})), { "id": "h", "action": [step("b", second), step("c", json!({}))] }],
         }])
     };
-    is_told(choice(after("a")), "action", "b waits for a, but only one of both is ever done");
+    is_told(choice(after("a")), "action[0].action[1].action[0]", "b waits for a, but only one of both is ever done");
     assert!(faults_of("PlanDefinition", &choice(after("c"))).is_empty(), "within one branch it may wait");
     let inside = json!([{ "id": "g", "action": [step("a", after("g"))] }]);
-    is_told(inside, "action", "a and g are related, but one of them is a part of the other");
+    is_told(inside, "action[0].action[0]", "a and g are related, but one of them is a part of the other");
     let mut outside = json!([{ "id": "g", "action": [step("a", json!({}))] }]);
     outside[0]["relatedAction"] = after("a")["relatedAction"].clone();
-    is_told(outside, "action", "g and a are related");
+    is_told(outside, "action[0]", "g and a are related");
     let hours = |value: i64| json!({ "value": value, "code": "h" });
     let contradicting = json!([
         step("a", json!({})),
@@ -146,7 +154,59 @@ fn nothing_waits_for_what_cannot_happen() {
         ] })
         ),
     ]);
-    is_told(contradicting, "action", "its offsets from a contradict each other");
+    is_told(contradicting, "action[1]", "its offsets from a contradict each other");
+}
+
+#[test]
+fn nothing_has_to_be_late() {
+    let hours = |value: i64| json!({ "value": value, "code": "h" });
+    let after =
+        |id: &str, low: i64| json!({ "targetId": id, "relationship": "after-end", "offsetDuration": hours(low) });
+    let within = |id: &str, when: &str, high: i64| json!({ "targetId": id, "relationship": when, "offsetRange": { "high": hours(high) } });
+    let plan = |b: Value, low: i64, last: Value| {
+        let mut b = b;
+        b["relatedAction"] = json!([after("a", low)]);
+        json!([
+            step("a", json!({})),
+            b,
+            step("c", json!({ "relatedAction": [{ "targetId": "b", "relationship": "after" }, last] }))
+        ])
+    };
+    let b = || step("b", json!({}));
+    is_told(
+        plan(b(), 5, within("a", "after-end", 2)),
+        "action[2]",
+        "c would have to be late: by what else it waits for it comes 5 h after a",
+    );
+    is_told(plan(b(), 5, within("a", "after-start", 2)), "action[2]", "5 h after a");
+    let mut end = within("a", "after", 2);
+    end["endRelationship"] = "after-end".into();
+    is_told(plan(b(), 5, end), "action[2]", "5 h after a");
+    // The first of b's own steps is in time, its last is not.
+    let group =
+        json!({ "id": "b", "action": [step("x", json!({})), step("y", json!({ "relatedAction": [after("x", 4)] }))] });
+    is_told(plan(group.clone(), 1, within("x", "after-end", 3)), "action[2]", "4 h after x");
+    // What may fail, be left out or be chosen keeps nobody for sure.
+    for open in [
+        json!({ "requiredBehavior": "could" }),
+        json!({ "requiredBehavior": "must-unless-documented" }),
+        json!({ "condition": [{ "kind": "applicability", "expression": { "expression": "true" } }] }),
+        json!({ "extension": [{ "url": "urn:fhir-workflow-hub:extension:per-item", "valueBoolean": true }] }),
+    ] {
+        let plan = plan(step("b", open), 5, within("a", "after-end", 2));
+        assert_eq!(faults_of("PlanDefinition", &plan), [] as [&str; 0], "{plan}");
+    }
+    let mut chosen = group;
+    chosen["selectionBehavior"] = "one-or-more".into();
+    let known = [plan(b(), 2, within("a", "after-end", 2)), plan(chosen, 1, within("x", "after-end", 3))];
+    for plan in known {
+        assert_eq!(faults_of("PlanDefinition", &plan), [] as [&str; 0], "{plan}");
+    }
+    // It starts when somebody starts it: who counts from that may come in time.
+    let released = json!({ "targetId": "a", "relationship": "concurrent-with-start", "offsetDuration": hours(5) });
+    let plan =
+        json!([step("a", json!({})), step("b", json!({ "relatedAction": [released, within("a", "after-start", 2)] }))]);
+    assert_eq!(faults_of("PlanDefinition", &plan), [] as [&str; 0]);
 }
 
 #[test]
@@ -221,6 +281,10 @@ fn what_is_too_large_is_refused() {
 fn every_fault_is_told() {
     let faults = faults_of("PlanDefinition", &json!([step("a", after("x")), step("a", after("y"))]));
     assert_eq!(faults.len(), 3, "{faults:?}");
+    // Also when it could not be read as a whole.
+    let timed = step("b", json!({ "timingDateTime": "soon", "relatedAction": after("x")["relatedAction"] }));
+    let faults = faults_of("PlanDefinition", &json!([{ "id": "nobody" }, timed, step("b", json!({}))]));
+    assert_eq!(faults.len(), 4, "{faults:?}");
 }
 
 #[test]
@@ -232,14 +296,14 @@ fn a_step_of_a_unit_is_undone_by_a_step() {
     let unit = |action: Value| json!({ "id": "unit", "selectionBehavior": "all-or-none", "action": [action] });
     let plan = |undoing: Value| json!([unit(marked("a", "b")), undoing]);
     assert!(faults_of("PlanDefinition", &plan(step("b", json!({})))).is_empty());
-    is_told(plan(step("b", after("unit"))), "action", "b undoes a: a step, which nothing else moves");
-    is_told(plan(step("b", json!({ "timingDateTime": "2026-01-01" }))), "action", "b undoes a: a step");
-    is_told(plan(json!({ "id": "b", "action": [step("c", json!({}))] })), "action", "b undoes a: a step");
-    is_told(json!([unit(marked("a", "a"))]), "action", "a undoes a: a step");
-    is_told(json!([marked("a", "b"), step("b", json!({}))]), "action", "a is never undone");
+    is_told(plan(step("b", after("unit"))), "action[1]", "b undoes a: a step, which nothing else moves");
+    is_told(plan(step("b", json!({ "timingDateTime": "2026-01-01" }))), "action[1]", "b undoes a: a step");
+    is_told(plan(json!({ "id": "b", "action": [step("c", json!({}))] })), "action[1]", "b undoes a: a step");
+    is_told(json!([unit(marked("a", "a"))]), "action[0].action[0]", "a undoes a: a step");
+    is_told(json!([marked("a", "b"), step("b", json!({}))]), "action[1]", "a is never undone");
     let both =
         json!({ "id": "unit", "selectionBehavior": "all-or-none", "action": [marked("a", "c"), marked("b", "c")] });
-    is_told(json!([both, step("c", json!({}))]), "action", "c undoes two actions");
+    is_told(json!([both, step("c", json!({}))]), "action[1]", "c undoes two actions");
     let lost = json!([unit(marked("a", "nothing"))]);
     is_told(lost, "action[0].action[0].extension", "there is no action nothing");
     let mark = json!([{ "url": "urn:fhir-workflow-hub:extension:undone-by" }]);
@@ -256,15 +320,15 @@ fn who_undoes_or_chooses_is_one_for_each_time() {
     let unit = json!({ "id": "unit", "selectionBehavior": "all-or-none", "action": [undone, step("c", json!({}))] });
     let mut often = unit.clone();
     often["timingTiming"] = twice.clone();
-    is_told(json!([often, step("b", json!({}))]), "action", "b undoes a, and is not done as often");
+    is_told(json!([often, step("b", json!({}))]), "action[0].action[0]", "b undoes a, and is not done as often");
     let mut often = unit.clone();
     often["extension"] = json!([per_item]);
-    is_told(json!([often, step("b", json!({}))]), "action", "b undoes a, and is not done as often");
+    is_told(json!([often, step("b", json!({}))]), "action[0].action[0]", "b undoes a, and is not done as often");
     let both = json!({ "id": "both", "timingTiming": twice, "action": [unit, step("b", json!({}))] });
     assert_eq!(faults_of("PlanDefinition", &json!([both])), [] as [&str; 0], "each time has its own");
 
     let branches = json!([step("x", json!({})), step("y", json!({}))]);
     let extension = extension("chosen-by", "ask");
     let choice = json!({ "id": "which", "selectionBehavior": "any", "extension": extension, "action": branches });
-    is_told(json!([step("ask", json!({ "extension": [per_item] })), choice]), "action", "one step does that");
+    is_told(json!([step("ask", json!({ "extension": [per_item] })), choice]), "action[1]", "one step does that");
 }

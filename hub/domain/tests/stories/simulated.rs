@@ -121,6 +121,23 @@ fn a_plan_is_drawn() {
     assert_eq!(json["waits"][2]["ofItsEnd"], true);
 }
 
+#[test]
+fn what_has_no_title_is_called_by_what_describes_it() {
+    let long = "Gemcitabine 1250 mg/m² over 30 minutes, after the fluids and what is given against nausea";
+    let graph = graph(
+        "PlanDefinition",
+        json!([
+            step("a", json!({ "description": "Take blood", "textEquivalent": "Blood" })),
+            step("b", json!({ "textEquivalent": long })),
+        ]),
+    );
+    let drawing = Drawing::of(&graph);
+    let shown = "Gemcitabine 1250 mg/m² over 30 minutes, after the fluids and…";
+    assert_eq!(drawing.mermaid(), format!("flowchart TD\n  a1[\"Take blood\"]\n  a2[\"{shown}\"]\n"));
+    assert!(drawing.svg().contains(&format!(">{shown}<")));
+    assert_eq!(drawing.json()["actions"][1]["title"], long);
+}
+
 /// How many boxes and arrows a picture has.
 fn counted(svg: &str) -> (usize, usize) {
     (svg.matches("<rect").count(), svg.matches("marker-end").count())

@@ -29,7 +29,7 @@ fn within(drawing: &Drawing, parent: usize, text: &mut String) {
 }
 
 fn said(it: &Box) -> String {
-    if it.says.is_empty() { it.title.to_owned() } else { format!("{} ({})", it.title, it.says.join(", ")) }
+    if it.says.is_empty() { it.label() } else { format!("{} ({})", it.label(), it.says.join(", ")) }
 }
 
 /// Signs that Mermaid would take for its own are written by their numbers.

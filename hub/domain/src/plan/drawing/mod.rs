@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use super::graph::{Event, Graph};
 
+/// In a picture a longer title is cut.
+const TITLE_LIMIT_LETTERS: usize = 60;
+
 /// What is drawn. Both lists are in the order of the document.
 #[derive(Debug)]
 pub struct Drawing<'a> {
@@ -25,6 +28,16 @@ struct Box<'a> {
     /// What is said of how it is chosen and done.
     says: Vec<String>,
     is_group: bool,
+}
+
+impl Box<'_> {
+    /// Its title, as far as a picture has room for it.
+    fn label(&self) -> String {
+        match self.title.char_indices().nth(TITLE_LIMIT_LETTERS) {
+            Some((end, _)) => format!("{}…", self.title[..end].trim_end()),
+            None => self.title.to_owned(),
+        }
+    }
 }
 
 /// From what is waited for to what waits.
@@ -113,7 +126,8 @@ fn boxed<'a>(graph: &Graph, number: usize, action: &'a Action) -> Box<'a> {
     says.extend(action.per_item.then(|| "per item".to_owned()));
     says.extend(action.repeat.as_ref().map(|repeat| format!("{} times", repeat.times())));
     says.extend(action.multiple.then(|| "as often as asked for".to_owned()));
-    says.extend((!action.days.is_empty()).then(|| format!("on days {:?}", action.days)));
+    let days = || action.days.iter().map(u32::to_string).collect::<Vec<_>>().join(" and ");
+    says.extend((!action.days.is_empty()).then(|| format!("on days {}", days())));
     says.extend((!action.conditions.is_empty()).then(|| "on condition".to_owned()));
     Box {
         number,

@@ -50,7 +50,7 @@ fn middle(row: usize) -> usize {
 }
 
 fn text(it: &Box) -> String {
-    if it.says.is_empty() { it.title.to_owned() } else { format!("{}  ({})", it.title, it.says.join(", ")) }
+    if it.says.is_empty() { it.label() } else { format!("{}  ({})", it.label(), it.says.join(", ")) }
 }
 
 fn boxed(svg: &mut String, row: usize, it: &Box) {
