@@ -123,6 +123,13 @@ impl<'a> Asked<'a> {
             // Who is named for the step goes before who is named for the whole.
             task.insert("owner".into(), actor.clone());
         }
+        if action.actors.len() > 1 {
+            // Whom of all who do such work it is meant for.
+            let meant: Vec<Value> = action.actors.iter().filter(|actor| may_receive(actor)).cloned().collect();
+            if !meant.is_empty() {
+                task.insert("restriction".into(), json!({ "recipient": meant }));
+            }
+        }
         if !action.inputs.is_empty() {
             task.insert("input".into(), action.inputs.clone().into());
         }
@@ -213,6 +220,13 @@ pub(crate) fn set_status(task: &mut Body, to: TaskStatus, now: Timestamp) {
 }
 
 /// `Task.owner` and `Task.requester` take fewer types than a request's performer and requester.
+/// As `Task.restriction.recipient` may be.
+fn may_receive(reference: &Value) -> bool {
+    const RECIPIENTS: [&str; 6] =
+        ["Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Group", "Organization"];
+    points_to(reference, &RECIPIENTS)
+}
+
 fn may_own(reference: &Value) -> bool {
     const OWNERS: [&str; 8] = [
         "Practitioner",

@@ -130,6 +130,14 @@ fn who_is_named_does_it() {
     assert_eq!(world.owner(&order, 1).as_deref(), Some("Organization/ward"));
     assert_eq!(world.owner(&order, 2).as_deref(), Some("Organization/chemist"), "whom the request itself names");
     assert!(world.report(&order, 1, "Organization/other", Act::Claim, 1).is_err());
+
+    let wards = json!([{ "reference": "Organization/1" }, { "reference": "Organization/2" }]);
+    let soon = json!({ "value": 1, "code": "h" });
+    let several = step("a", json!({ "participant": wards, "timingRange": { "high": soon } }));
+    let order = posted(&mut world, group(json!([several])));
+    let task = world.step_of(&order, 1);
+    assert_eq!((&task["owner"], &task["restriction"]["recipient"]), (&Value::Null, &wards));
+    assert!(task["restriction"]["period"]["end"].is_string(), "beside its deadline");
 }
 
 #[test]
