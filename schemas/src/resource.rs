@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -22,7 +22,8 @@ pub struct Document(Arc<Written>);
 /// One of the two is there from the beginning.
 #[derive(Debug)]
 struct Written {
-    body: OnceLock<Body>,
+    /// An object.
+    tree: OnceLock<Value>,
     text: OnceLock<Box<RawValue>>,
 }
 
@@ -36,7 +37,12 @@ impl Document {
         if !text.get().starts_with('{') {
             return Err(serde::de::Error::custom("not an object"));
         }
-        Ok(Self(Arc::new(Written { body: OnceLock::new(), text: OnceLock::from(text) })))
+        Ok(Self(Arc::new(Written { tree: OnceLock::new(), text: OnceLock::from(text) })))
+    }
+
+    /// The body, for those who ask something of it as a value.
+    pub fn tree(&self) -> &Value {
+        self.0.tree.get_or_init(|| Value::Object(parsed(self.0.text.get().map(|text| &**text))))
     }
 
     pub fn text(&self) -> &RawValue {
@@ -47,7 +53,10 @@ impl Document {
     /// The body, to be changed: copied, unless nobody else has it.
     pub fn into_body(self) -> Body {
         match Arc::try_unwrap(self.0) {
-            Ok(Written { body, text }) => body.into_inner().unwrap_or_else(|| parsed(text.get().map(|text| &**text))),
+            Ok(Written { tree, text }) => match tree.into_inner() {
+                Some(Value::Object(body)) => body,
+                _ => parsed(text.get().map(|text| &**text)),
+            },
             Err(shared) => (*Self(shared)).clone(),
         }
     }
@@ -91,7 +100,7 @@ fn parsed(text: Option<&RawValue>) -> Body {
 
 impl From<Body> for Document {
     fn from(body: Body) -> Self {
-        Self(Arc::new(Written { body: OnceLock::from(body), text: OnceLock::new() }))
+        Self(Arc::new(Written { tree: OnceLock::from(Value::Object(body)), text: OnceLock::new() }))
     }
 }
 
@@ -99,7 +108,8 @@ impl Deref for Document {
     type Target = Body;
 
     fn deref(&self) -> &Body {
-        self.0.body.get_or_init(|| parsed(self.0.text.get().map(|text| &**text)))
+        static NOTHING: LazyLock<Body> = LazyLock::new(Body::new);
+        self.tree().as_object().unwrap_or(&NOTHING)
     }
 }
 

@@ -55,7 +55,13 @@ impl Order<'_, '_> {
         let now = self.draft.now();
         let state = self.state(leaf);
         let is_open = state.status.is_some_and(|status| !status.is_terminal() && status != TaskStatus::Draft);
-        let Some(until) = state.until.filter(|until| *until <= now && is_open && !state.late) else { return Ok(()) };
+        let Some(until) = state.until.filter(|_| is_open && !state.late) else { return Ok(()) };
+        if until > now {
+            // It has moved since this timer was seen to be due.
+            let id = self.bound_timer(leaf);
+            self.draft.set_timer(Timer { id, due: until });
+            return Ok(());
+        }
         self.tell(leaf, |body| set_bound(body, until, now))?;
         self.state(leaf).late = true;
         self.notify(leaf, OVERDUE, LATE)

@@ -2,13 +2,13 @@
 
 use hub_fhirpath::Expression;
 use schemas::plan::ConditionKind;
-use schemas::resource::Key;
+use schemas::resource::{Key, Resource};
 use schemas::task::TaskStatus;
 use serde_json::Value;
 
 use super::Stop;
 use super::order::Order;
-use super::sight::{Sight, tree};
+use super::sight::Sight;
 use crate::plan::advance::Told;
 use crate::plan::graph::Asking;
 
@@ -68,12 +68,12 @@ impl Order<'_, '_> {
         if asked.is_empty() {
             return Ok(Vec::new());
         }
-        let requests: Vec<Value> = self.requests()?.iter().map(tree).collect();
+        let requests = self.requests()?;
         let expressions = asked.iter().flat_map(|node| of(*node)).filter_map(|asking| asking.expression.as_ref());
         let texts: Vec<&str> = expressions.map(Expression::text).collect();
         let sight = Sight::of(self, texts.iter().copied(), None)?;
         let tell = |node: usize| {
-            let request = &requests[graph.nodes[node].item.unwrap_or(0)];
+            let request = requests[graph.nodes[node].item.unwrap_or(0)].body.tree();
             let told = of(node).map(|asking| (asking.kind, self.holds(asking, request, &sight))).collect();
             Asked { node, told }
         };
@@ -86,13 +86,13 @@ impl Order<'_, '_> {
         expression.holds(request, &sight.scope(self.draft.now())).is_ok_and(|holds| holds == Some(true))
     }
 
-    pub(super) fn newest_tasks(&mut self) -> Result<Vec<Value>, Stop> {
+    pub(super) fn newest_tasks(&mut self) -> Result<Vec<Resource>, Stop> {
         let mut keys = Vec::new();
         for leaf in self.graph.leaves().collect::<Vec<_>>() {
             if self.state(leaf).occurrence > 0 {
                 keys.push(Key::task(self.id_of(leaf)));
             }
         }
-        Ok(self.draft.get_all(&keys)?.iter().map(tree).collect())
+        self.draft.get_all(&keys)
     }
 }

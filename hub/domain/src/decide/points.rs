@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Stop;
 use super::order::Order;
-use super::sight::{Sight, tree};
+use super::sight::Sight;
 use crate::apply;
 use crate::refusal::{Refusal, RefusalKind};
 
@@ -45,7 +45,7 @@ impl Order<'_, '_> {
             None => self.requests()?.into_iter().next(),
         };
         let Some((asked, expression)) = asked.zip(Expression::parse(&point.expression).ok()) else { return Ok(None) };
-        let found = apply::evaluated(&expression, &tree(&asked), &sight.scope(self.draft.now()));
+        let found = apply::evaluated(&expression, asked.body.tree(), &sight.scope(self.draft.now()));
         Ok(match found.unwrap_or_default().as_slice() {
             [Value::String(text)] => Timestamp::range(text).map(|(first, _)| first),
             _ => None,

@@ -2,7 +2,7 @@
 
 use hub_fhirpath::{Collection, Item, Node, Scope};
 use schemas::order;
-use schemas::resource::{Body, Key, Resource};
+use schemas::resource::{Body, Document, Key, Resource};
 use schemas::time::Timestamp;
 use serde_json::Value;
 
@@ -31,7 +31,26 @@ const PEOPLE: [(&str, Refer, &[&str]); 4] = [
 /// By name, only what some expression mentions: whoever asks for it has it loaded.
 #[derive(Default)]
 pub(super) struct Sight {
-    seen: Vec<(&'static str, Vec<Value>)>,
+    seen: Vec<(&'static str, Vec<Seen>)>,
+}
+
+/// A resource as it is kept, which is not copied; or a part of one.
+enum Seen {
+    Kept(Document),
+    Part(Value),
+}
+
+impl Seen {
+    fn value(&self) -> &Value {
+        match self {
+            Self::Kept(document) => document.tree(),
+            Self::Part(value) => value,
+        }
+    }
+}
+
+fn kept(resource: &Resource) -> Seen {
+    Seen::Kept(resource.body.clone())
 }
 
 impl Sight {
@@ -47,7 +66,7 @@ impl Sight {
         };
         let mut sight = Self::default();
         if mentions(TASKS) {
-            sight.seen.push((TASKS, order.newest_tasks()?));
+            sight.seen.push((TASKS, order.newest_tasks()?.iter().map(kept).collect()));
         }
         let people: Vec<_> = PEOPLE.into_iter().filter(|(name, ..)| mentions(name)).collect();
         if mentions(REQUESTS) || !people.is_empty() {
@@ -56,21 +75,21 @@ impl Sight {
                 let key = refer(&requests[0].body).and_then(|to| Key::of_reference(to["reference"].as_str()?));
                 let key = key.filter(|key| types.is_empty() || types.contains(&key.kind.name()));
                 let found = key.map_or(Ok(None), |key| order.if_here(&key))?;
-                sight.seen.push((name, found.iter().map(tree).collect()));
+                sight.seen.push((name, found.iter().map(kept).collect()));
             }
-            sight.seen.push((REQUESTS, requests.iter().map(tree).collect()));
+            sight.seen.push((REQUESTS, requests.iter().map(kept).collect()));
         }
         if mentions(INPUTS)
             && let Some(step) = step
         {
-            sight.seen.push((INPUTS, order.inputs_of(step)?));
+            sight.seen.push((INPUTS, order.inputs_of(step)?.into_iter().map(Seen::Part).collect()));
         }
         Ok(sight)
     }
 
     pub(super) fn scope(&self, now: Timestamp) -> Scope<'_> {
         self.seen.iter().fold(Scope::new(now.date_time()), |scope, (name, values)| {
-            let values: Collection = values.iter().map(|value| Item::Node(node(name, value))).collect();
+            let values: Collection = values.iter().map(|seen| Item::Node(node(name, seen.value()))).collect();
             scope.with(name, values)
         })
     }
@@ -79,10 +98,6 @@ impl Sight {
 fn node<'a>(name: &str, value: &'a Value) -> Node<'a> {
     let node = Node::resource(value);
     if name == INPUTS { Node { kind: "Task.input", ..node } } else { node }
-}
-
-pub(super) fn tree(resource: &Resource) -> Value {
-    Value::Object((*resource.body).clone())
 }
 
 impl Order<'_, '_> {

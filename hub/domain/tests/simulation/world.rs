@@ -199,7 +199,7 @@ impl World {
         let stays = decision.timers.iter().any(|timer| timer.id == *id && Some(&timer.due) == due);
         // A wait is worked out anew from the plan whenever the order moves.
         let waits = id.name.starts_with("wait.");
-        law(fires || due.is_none() || stays || waits, || format!("a lease that is not over stays: {}", wish.told))
+        law(fires || due.is_none() || stays || waits, || format!("a time that has not come stays: {}", wish.told))
     }
 
     fn remember(&mut self, wish: &Wish, before: Option<&Resource>, decision: &Decision, late: bool) {

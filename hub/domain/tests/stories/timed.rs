@@ -68,6 +68,18 @@ fn the_low_of_a_range_is_waited_for_and_who_misses_its_high_is_told_so_once() {
 }
 
 #[test]
+fn a_deadline_whose_timer_fires_before_it_stays() {
+    let mut world = world_of(json!([step("first", json!({ "timingRange": within(0, 3) }))]));
+    let order = world.submit(referral());
+    world.passes(HOUR);
+    world.fires_again(0);
+    assert_eq!(said(&world, &order, 2), Value::Null);
+    world.passes(2 * HOUR);
+    assert_eq!(said(&world, &order, 2), "overdue");
+    assert_eq!(world.all("Communication").len(), 1);
+}
+
+#[test]
 fn who_is_in_time_is_told_nothing_and_whoever_comes_next_has_the_same_time() {
     let wait = after_with("first", "offsetRange", within(0, 3));
     let mut world = world_of(json!([step("first", json!({})), step("later", wait), step("beside", json!({}))]));
