@@ -132,7 +132,8 @@ async fn history(
     query: Option<String>,
     headers: &HeaderMap,
 ) -> Result<Response, No> {
-    let url = format!("{}/{}", content::base_url(service, headers), path.url());
+    let base = content::base_url(service, headers);
+    let url = format!("{base}/{}", path.url());
     let query = query.unwrap_or_default();
     let of = ask(service, path, &query)?;
     // Of all types there are no elements to name.
@@ -150,16 +151,13 @@ async fn history(
     let kept: String = kept.map(|(name, value)| format!("&{name}={}", content::encode(&value))).collect();
     let first = format!("{url}?_count={}{kept}", of.count);
     let at = |page: &str| format!("{first}&_page={}", content::encode(page));
-    let mut bundle = Writer::new("history");
+    let mut bundle = Writer::new("history", &base);
     bundle.link("self", &of.page.as_deref().map_or_else(|| first.clone(), at));
     bundle.link("first", &first);
     if let Some(next) = &page.next {
         bundle.link("next", &at(next));
     }
-    let base = content::base_url(service, headers);
-    for stored in &page.entries {
-        bundle.history(&base, stored, &look);
-    }
+    page.entries.iter().for_each(|stored| bundle.history(stored, &look));
     Ok(answer::text(StatusCode::OK, bundle.finish()))
 }
 

@@ -12,6 +12,10 @@ use crate::values;
 /// A Task's lastModified, which is as a rule the moment of its version.
 const MODIFIED: &str = "coalesce(r.modified, r.updated)";
 const MODIFIED_HIGH: &str = "CASE WHEN r.modified IS NULL THEN r.updated ELSE r.modified_high END";
+/// What is told of a candidate, and asked of it.
+const OF_RESOURCES: &str = "id, version, updated, status, priority, authored, authored_high";
+const OF_TASKS: &str = "id, version, updated, status, priority, authored, authored_high, \
+                        modified, modified_high, owner, requester, subject, code, grouped";
 
 #[derive(Debug, Clone)]
 pub(crate) enum Arg {
@@ -155,21 +159,28 @@ impl Statement {
         slice: Slice,
     ) -> Self {
         let mut statement = Self::default();
+        let is_task = query.kind == Kind::TASK;
+        let (table, columns, modified) =
+            if is_task { ("task", OF_TASKS, MODIFIED) } else { ("resource", OF_RESOURCES, "CAST(NULL AS BIGINT)") };
         let limit = format!("ORDER BY {} LIMIT {}", order.sql(), slice.rows);
+        // Arms that meet the rows themselves bring them along: each is looked up once.
+        let has_rows = arms.iter().all(|arm| arm.table == table);
         let arm = |arm| {
-            let text = statement.arm(arm, order, after);
+            let text = statement.arm(arm, order, after, has_rows.then_some(columns));
             if slice.arms_in_order { format!("SELECT * FROM ({text} {limit}) AS arm") } else { text }
         };
         let arms: Vec<String> = arms.iter().map(arm).collect();
+        let arms = format!("({} {limit})", arms.join("\nUNION ALL "));
+        let candidates = if has_rows {
+            format!("{arms} AS r")
+        } else {
+            format!("(SELECT a, b, {table}.seq, {columns} FROM {arms} AS k JOIN {table} ON {table}.seq = k.seq) AS r")
+        };
         let tests = statement.tests(query, horizon_us);
-        let (table, modified) =
-            if query.kind == Kind::TASK { ("task", MODIFIED) } else { ("resource", "CAST(NULL AS BIGINT)") };
         let mut text = format!(
             "-- search\nWITH c AS MATERIALIZED (\
-             SELECT CAST(k.a AS BIGINT) AS a, CAST(k.b AS BIGINT) AS b, k.seq, r.id, r.version, r.updated, \
-             r.status, r.priority, r.authored, {modified} AS modified, CASE WHEN {tests} THEN 1 ELSE 0 END AS passes\n\
-             FROM ({} {limit}) AS k JOIN {table} AS r ON r.seq = k.seq)\n",
-            arms.join("\nUNION ALL "),
+             SELECT CAST(a AS BIGINT) AS a, CAST(b AS BIGINT) AS b, seq, id, version, updated, status, priority, \
+             authored, {modified} AS modified, CASE WHEN {tests} THEN 1 ELSE 0 END AS passes\nFROM {candidates})\n",
         );
         if slice.bodies {
             let kind = statement.text(query.kind.name());
@@ -184,7 +195,7 @@ impl Statement {
         statement
     }
 
-    fn arm(&mut self, arm: &Arm, order: Order, after: Option<Place>) -> String {
+    fn arm(&mut self, arm: &Arm, order: Order, after: Option<Place>, columns: Option<&str>) -> String {
         let mut keys = order.keys().to_vec();
         if let Some((first, key)) = keys.first_mut().zip(arm.key) {
             *first = key;
@@ -204,7 +215,8 @@ impl Statement {
         let given = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         // An expression that no index has the order of.
         let seq = if arm.few { "seq + 0 AS seq" } else { "seq" };
-        format!("SELECT {} AS a, {} AS b, {seq} FROM {}{given}", key(0), key(1), arm.table)
+        let columns = columns.map(|columns| format!(", {columns}")).unwrap_or_default();
+        format!("SELECT {} AS a, {} AS b, {seq}{columns} FROM {}{given}", key(0), key(1), arm.table)
     }
 
     fn condition(&mut self, of: &str, is: &Is) -> String {

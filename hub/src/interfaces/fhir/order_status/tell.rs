@@ -61,8 +61,8 @@ impl Standing {
 
     /// The Parameters: what is told, and then all Tasks as they are stored.
     pub(super) fn answer(&self, base: &str) -> Vec<u8> {
-        let mut result = Writer::new("collection");
-        self.tasks.iter().for_each(|task| result.part(base, task));
+        let mut result = Writer::new("collection", base);
+        self.tasks.iter().for_each(|task| result.part(task));
         let told = json!({ "resourceType": "Parameters", "parameter": self.tell() });
         let mut answer = told.to_string().into_bytes();
         // The closing brackets of the list and of the whole come behind its last item.

@@ -13,7 +13,7 @@ use schemas::resource::Kind;
 
 use super::super::accept::demand_accept;
 use super::super::answer::{self, No};
-use super::super::bundle::Writer;
+use super::super::bundle::{Mode, Writer};
 use super::super::content::{self, FORM_TYPES, R4};
 use super::super::look::Look;
 use super::Reader;
@@ -146,16 +146,16 @@ async fn search(
         if asked.look.only_count { Found { entries: Vec::new(), next: None } } else { page(service, &all).await? };
     let included = include::included(service, &asked.wishes, &found.entries).await?;
 
-    let mut bundle = Writer::new("searchset");
+    let mut bundle = Writer::new("searchset", &base);
     let first = format!("{base}{address}{}", understood(&all, parameters));
     let at = |page: &str| format!("{first}&_page={}", content::encode(page));
     bundle.link("self", &asked.query.page.as_deref().map_or_else(|| first.clone(), at));
     bundle.link("first", &first);
     found.next.iter().for_each(|next| bundle.link("next", &at(next)));
     total(service, &all, &found).await?.into_iter().for_each(|total| bundle.total(total));
-    found.entries.iter().for_each(|stored| bundle.found(&base, stored, "match", &asked.look));
+    found.entries.iter().for_each(|stored| bundle.found(stored, Mode::Match, &asked.look));
     let look = asked.look.of_others();
-    included.iter().for_each(|stored| bundle.found(&base, stored, "include", &look));
+    included.iter().for_each(|stored| bundle.found(stored, Mode::Include, &look));
     let ignored = once(all.iter().flat_map(|asked| asked.ignored.clone()));
     if !ignored.is_empty() {
         bundle.outcome(&operation_outcome(&ignored));
