@@ -89,7 +89,11 @@ pub(super) fn set_bound(body: &mut Body, until: Timestamp, now: Timestamp) {
     if let Value::Object(restriction) = restriction {
         restriction.insert("period".into(), json!({ "end": until.to_string() }));
     }
+    let overdue = business(OVERDUE, LATE);
     if until <= now {
-        body.insert("businessStatus".into(), business(OVERDUE, LATE));
+        body.insert("businessStatus".into(), overdue);
+    } else if body.get("businessStatus") == Some(&overdue) {
+        // It was put off.
+        body.shift_remove("businessStatus");
     }
 }

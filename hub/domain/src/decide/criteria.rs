@@ -3,7 +3,6 @@
 use hub_fhirpath::Expression;
 use schemas::plan::ConditionKind;
 use schemas::resource::{Key, Resource};
-use schemas::task::TaskStatus;
 use serde_json::Value;
 
 use super::Stop;
@@ -43,11 +42,15 @@ impl Order<'_, '_> {
     /// What holds now of what a step begins or stops by, as long as that has not ended.
     pub(super) fn told(&mut self) -> Result<Told, Stop> {
         let mut all = Told::default();
-        let is_open = |status: Option<TaskStatus>| status.is_none_or(|status| !status.is_terminal());
         let mut open = self.graph.asking.clone();
         if let Some(run) = self.draft.run_of(self.root) {
-            let status = |leaf: usize| run.tasks.get(leaf).and_then(|task| task.status);
-            open.retain(|node| self.graph.leaves_of(*node).any(|leaf| is_open(status(leaf))));
+            // What undoes another is no part of what is asked about; what is not wanted and has no Task never comes.
+            let is_open = |leaf: usize| match run.tasks.get(leaf) {
+                Some(_) if self.graph.nodes[leaf].undoes.is_some() => false,
+                Some(task) => task.status.map_or(!task.withdrawn, |status| !status.is_terminal()),
+                None => true,
+            };
+            open.retain(|node| self.graph.leaves_of(*node).any(is_open));
         }
         for Asked { node, told } in self.ask_all(open, |kind| kind != ConditionKind::Applicability)? {
             for kind in [ConditionKind::Start, ConditionKind::Stop] {
@@ -73,7 +76,7 @@ impl Order<'_, '_> {
         let texts: Vec<&str> = expressions.map(Expression::text).collect();
         let sight = Sight::of(self, texts.iter().copied(), None)?;
         let tell = |node: usize| {
-            let request = requests[graph.nodes[node].item.unwrap_or(0)].body.tree();
+            let request = requests[self.request_of(node, &requests)].body.tree();
             let told = of(node).map(|asking| (asking.kind, self.holds(asking, request, &sight))).collect();
             Asked { node, told }
         };

@@ -47,7 +47,8 @@ impl Order<'_, '_> {
         let about = action.filter(|action| action.deed != Deed::Create).and_then(|action| action.resource.clone());
         let inputs = self.inputs_of(leaf)?;
         let Some(option) = self.option_of(leaf)? else { return Ok(Some(Handover { about, inputs, part: None })) };
-        let group = self.requests()?.swap_remove(self.graph.nodes[leaf].item.unwrap_or(0));
+        let mut requests = self.requests()?;
+        let group = requests.swap_remove(self.request_of(leaf, &requests));
         let mut body = part(&option, &group, self.draft.now());
         let mut faults = self.set_values(leaf, &mut body)?;
         // What its author wrote was read at the door.

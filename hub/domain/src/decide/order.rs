@@ -18,6 +18,7 @@ use super::broker::Whom;
 use super::callback;
 use super::draft::Draft;
 use super::handover::Handover;
+use super::request::has_ended;
 use crate::decision::{Message, Timer, TimerId};
 use crate::plan::advance::{Move, Progress, STOPPED, Standing};
 use crate::plan::graph::Graph;
@@ -109,6 +110,13 @@ impl<'d, 'a> Order<'d, 'a> {
         let names = self.draft.run_of(self.root).map(|run| run.requests.as_slice()).unwrap_or_default();
         let keys: Vec<Key> = names.iter().filter_map(|name| Key::of_reference(name)).collect();
         self.draft.get_all(&keys)
+    }
+
+    /// Among its requests, the one that a part of the order is for: that of its item. What is for all of them goes by the
+    /// first that has not ended.
+    pub(super) fn request_of(&self, node: usize, requests: &[Resource]) -> usize {
+        let stands = |request: &Resource| !has_ended(RequestStatus::of(&request.body));
+        self.graph.nodes[node].item.or_else(|| requests.iter().position(stands)).unwrap_or(0)
     }
 
     /// Whether something of it depends on what its requests say.

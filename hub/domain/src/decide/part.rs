@@ -34,7 +34,7 @@ impl Order<'_, '_> {
             return Ok(option);
         }
         let mut requests = self.requests()?;
-        Ok(requests.swap_remove(self.graph.nodes[step].item.unwrap_or(0)))
+        Ok(requests.swap_remove(self.request_of(step, &requests)))
     }
 
     /// What a step asks for by itself, as its author or a definition describes it.

@@ -152,7 +152,7 @@ pub(super) fn withdraw(draft: &mut Draft, old: &Key, why: &'static str) -> Resul
     Ok(())
 }
 
-fn has_ended(status: RequestStatus) -> bool {
+pub(super) fn has_ended(status: RequestStatus) -> bool {
     matches!(status, RequestStatus::Revoked | RequestStatus::Completed | RequestStatus::EnteredInError)
 }
 

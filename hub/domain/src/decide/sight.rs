@@ -72,7 +72,8 @@ impl Sight {
         if mentions(REQUESTS) || !people.is_empty() {
             let requests = order.requests()?;
             for (name, refer, types) in people {
-                let key = refer(&requests[0].body).and_then(|to| Key::of_reference(to["reference"].as_str()?));
+                let key = refer(&requests[order.request_of(step.unwrap_or(0), &requests)].body)
+                    .and_then(|to| Key::of_reference(to["reference"].as_str()?));
                 let key = key.filter(|key| types.is_empty() || types.contains(&key.kind.name()));
                 let found = key.map_or(Ok(None), |key| order.if_here(&key))?;
                 sight.seen.push((name, found.iter().map(kept).collect()));

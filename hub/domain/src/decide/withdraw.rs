@@ -67,7 +67,7 @@ impl Order<'_, '_> {
     pub(crate) fn close(&mut self) -> Result<(), Stop> {
         self.cause = Some(reason("request-completed", "the placer declared the request complete"));
         for leaf in self.look_at_all()? {
-            if self.state(leaf).status.is_some_and(|status| !status.is_terminal() && !status.is_started()) {
+            if self.state(leaf).status.is_none_or(|status| !status.is_terminal() && !status.is_started()) {
                 self.cancel(leaf, "request-completed")?;
             }
         }

@@ -179,9 +179,12 @@ impl<'a> Standing<'a> {
             moves.push(end);
             return moves;
         }
-        let mut openings = Openings::new(self, known);
-        let next = begun.into_iter().filter_map(|leaf| self.next(leaf, &known[leaf], openings.of(leaf)));
-        moves.extend(next.filter(|next| matches!(next, Move::Bound(..))));
+        // What is known of times is looked at when nothing is on offer any more.
+        if moves.is_empty() {
+            let mut openings = Openings::new(self, known);
+            let next = begun.into_iter().filter_map(|leaf| self.next(leaf, &known[leaf], openings.of(leaf)));
+            moves.extend(next.filter(|next| matches!(next, Move::Bound(..))));
+        }
         moves
     }
 

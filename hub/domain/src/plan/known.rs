@@ -99,7 +99,8 @@ impl Known {
         // What is idle is no part of it any more.
         for child in node.children.iter().map(|child| &known[*child]).filter(|child| !child.is_idle) {
             // A branch of a race that nobody took was not chosen, whatever else may be said of it.
-            all.count(child, is_race && child.taken == 0);
+            let is_left = is_race && child.taken == 0;
+            all.count(child, is_left);
             if child.is_still() {
                 continue;
             }
@@ -110,7 +111,7 @@ impl Known {
             group.released = earlier(group.released, child.released);
             group.started = earlier(group.started, child.started);
             group.ended = group.ended.max(child.ended);
-            if child.achieved == Some(true) {
+            if child.achieved == Some(true) && !is_left {
                 first = earlier(first, child.ended);
             }
         }

@@ -1,8 +1,9 @@
 //! Steps that apply, begin and stop by what their requests and Tasks say.
 
-use crate::plans::{after, policy_of, step, world_of};
+use crate::plans::{after, fails, policy_of, step, undone_by, world_of};
 use crate::world::{World, laboratory, prescription, referral};
 use hub_domain::decide::Policy;
+use schemas::message::Act;
 use serde_json::{Value, json};
 
 fn when(kind: &str, expression: &str) -> Value {
@@ -86,7 +87,6 @@ fn a_step_that_is_to_stop_is_not_wanted_any_more() {
     assert_eq!(world.states(&order), "0 completed, 2 completed, 3 cancelled, 4 completed");
 
     let order = world.submit(referral());
-    use schemas::message::Act;
     world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
     world.report(&order, 3, "Organization/x", Act::InProgress, 2).unwrap();
     world.set(&order, json!({ "note": [{ "text": "enough" }] })).unwrap();
@@ -94,6 +94,33 @@ fn a_step_that_is_to_stop_is_not_wanted_any_more() {
     assert_eq!(world.states(&order), asked, "who has begun is asked to stop");
     world.set(&order, json!({ "note": [{ "text": "really" }] })).unwrap();
     assert_eq!(world.states(&order), asked, "once");
+    world.check_histories();
+}
+
+/// Neither what never applied nor what undoes another keeps a group from its end.
+#[test]
+fn what_has_come_to_its_end_is_not_stopped_any_more() {
+    let mut tests = when("stop", "note.exists()");
+    (tests["id"], tests["action"]) = (
+        "tests".into(),
+        json!([step("never", when("applicability", "false")), step("image", json!({})), step("no-bed", json!({}))]),
+    );
+    let bed = step("bed", json!({ "extension": undone_by("no-bed") }));
+    let unit = json!({
+        "id": "unit",
+        "selectionBehavior": "all-or-none",
+        "requiredBehavior": "could",
+        "action": [bed, step("nurse", json!({})), tests],
+    });
+    let mut world = world_of(json!([unit, step("beside", json!({}))]));
+    let order = world.submit(referral());
+    // 2 unit, 3 bed, 4 nurse, 5 tests, 6 never, 7 image, 8 no bed
+    world.does(&order, 3, "Organization/x");
+    world.report(&order, 4, "Organization/x", Act::Claim, 1).unwrap();
+    fails(&mut world, &order, 7);
+    world.set(&order, json!({ "note": [{ "text": "enough" }] })).unwrap();
+    world.report(&order, 4, "Organization/x", Act::Completed, 2).unwrap();
+    assert!(world.states(&order).contains("8 requested"), "the image is missed all the same, and the bed not needed");
     world.check_histories();
 }
 
@@ -122,6 +149,19 @@ fn each_item_is_asked_by_itself() {
     items[1]["priority"] = "urgent".into();
     let order = world.submit(items);
     assert_eq!(world.states(&order), "0 requested, 3 requested");
+}
+
+#[test]
+fn what_is_for_all_requests_goes_by_the_first_that_has_not_ended() {
+    for end in ["cancelled", "completed"] {
+        let mut world = world_of_prescriptions(json!([step("all", when("start", "priority = 'urgent'"))]));
+        let mut items = prescription(2);
+        items[1]["priority"] = "urgent".into();
+        let order = world.submit(items);
+        assert_eq!(world.states(&order), "0 requested, 2 draft");
+        world.set_status(&order, end).unwrap();
+        assert_eq!(world.states(&order), "0 requested, 2 requested", "{end}");
+    }
 }
 
 fn world_of_prescriptions(actions: Value) -> crate::world::World {

@@ -144,6 +144,33 @@ fn is_given_up(world: &mut World, order: &str, step: u32) {
 }
 
 #[test]
+fn a_choice_in_sequence_goes_on_while_what_was_done_is_undone() {
+    let unit = json!({
+        "id": "unit",
+        "selectionBehavior": "all-or-none",
+        "action": [step("bed", json!({ "extension": undone_by("no-bed") })), step("surgeon", json!({})), step("no-bed", json!({}))],
+    });
+    let choice = json!({
+        "id": "choice",
+        "extension": [{ "url": "urn:fhir-workflow-hub:extension:in-sequence", "valueBoolean": true }],
+        "selectionBehavior": "exactly-one",
+        "action": [unit, step("elsewhere", json!({}))],
+    });
+    let mut world = world_of(json!([choice]));
+    let order = world.submit(referral());
+    // 2 choice, 3 unit, 4 bed, 5 surgeon, 6 no bed, 7 elsewhere
+    world.does(&order, 4, "Organization/x");
+    fails(&mut world, &order, 5);
+    world.report(&order, 6, "Organization/x", Act::Claim, 1).unwrap();
+    assert!(world.states(&order).ends_with("6 accepted, 7 requested"), "who undoes it is not at the branch");
+    world.does(&order, 7, "Organization/x");
+    assert!(world.states(&order).starts_with("0 in-progress"), "and the whole ends with the last");
+    world.report(&order, 6, "Organization/x", Act::Completed, 2).unwrap();
+    assert!(world.states(&order).starts_with("0 completed"));
+    world.check_histories();
+}
+
+#[test]
 fn a_choice_in_sequence_offers_the_next_branch_when_the_last_came_to_nothing() {
     let mut choice = json!({
         "id": "choice",
@@ -240,7 +267,7 @@ fn what_a_filler_is_to_know_goes_with_the_task() {
     assert_eq!(world.step_of(&order, 3)["input"], Value::Null);
 }
 
-fn undone_by(id: &str) -> Value {
+pub(crate) fn undone_by(id: &str) -> Value {
     json!([{ "url": "urn:fhir-workflow-hub:extension:undone-by", "valueString": id }])
 }
 

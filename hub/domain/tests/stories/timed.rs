@@ -1,6 +1,6 @@
 //! Plans and time: offsets, timings, and what is told when something is not done in time.
 
-use crate::plans::{fails, step, world_of};
+use crate::plans::{fails, step, undone_by, world_of};
 use crate::world::{World, referral};
 use schemas::message::Act;
 use serde_json::{Value, json};
@@ -99,6 +99,79 @@ fn who_is_in_time_is_told_nothing_and_whoever_comes_next_has_the_same_time() {
 }
 
 #[test]
+fn whoever_is_next_has_the_deadline_also_when_nobody_knows_it_any_more() {
+    let wait = json!({ "relatedAction": [{
+        "actionId": "first", "relationship": "after-start", "offsetRange": within(0, 3),
+    }] });
+    let mut world = world_of(json!([step("first", json!({})), step("along", wait)]));
+    let order = world.submit(referral());
+    world.report(&order, 2, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 2, "Organization/x", Act::InProgress, 2).unwrap();
+    let end = until(&world, &order, 3);
+    assert!(end.is_string());
+    world.report(&order, 2, "Organization/x", Act::Failed, 3).unwrap();
+    world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 3, "Organization/x", Act::Failed, 2).unwrap();
+    assert_eq!(world.offer_of(&order, 3, 2)["restriction"]["period"]["end"], end);
+}
+
+#[test]
+fn a_deadline_that_is_put_off_is_not_missed_yet() {
+    let wait = json!({ "relatedAction": [{
+        "actionId": "first", "relationship": "after-start", "offsetRange": within(0, 3),
+    }] });
+    let mut world = world_of(json!([step("first", json!({})), step("along", wait)]));
+    let order = world.submit(referral());
+    for offer in 1..=2 {
+        for (n, act) in [Act::Claim, Act::InProgress].into_iter().enumerate() {
+            world.report_offer(&order, 2, offer, "Organization/x", act, n as u32 + 1).unwrap();
+        }
+        assert_eq!(said(&world, &order, 3), Value::Null, "it counts from the start that counts");
+        world.passes(3 * HOUR + 1);
+        assert_eq!((said(&world, &order, 3), notices(&world).len()), (json!("overdue"), offer as usize));
+        world.report_offer(&order, 2, offer, "Organization/x", Act::Failed, 3).unwrap();
+    }
+    world.check_histories();
+}
+
+#[test]
+fn a_choice_is_done_with_the_first_and_that_is_what_counts() {
+    let several = json!({ "id": "several", "selectionBehavior": "one-or-more", "action": [step("a", json!({})), step("b", json!({}))] });
+    let mut world = world_of(json!([several, step("then", after_with("several", "offsetRange", within(1, 3)))]));
+    let order = world.submit(referral());
+    // 2 several, 3 a, 4 b, 5 then
+    world.does(&order, 3, "Organization/x");
+    world.passes(HOUR - 60);
+    world.does(&order, 4, "Organization/x");
+    world.passes(120);
+    assert!(world.states(&order).ends_with("5 requested"));
+    world.passes(2 * HOUR);
+    assert_eq!(said(&world, &order, 5), "overdue");
+}
+
+#[test]
+fn a_race_ends_with_the_branch_that_somebody_took() {
+    let named = json!([
+        { "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] } },
+        { "actorReference": { "reference": "Organization/x" } },
+    ]);
+    let extra = step("extra", json!({ "participant": named }));
+    let any = json!({ "id": "any", "selectionBehavior": "any", "action": [extra] });
+    let race = json!({ "id": "race", "selectionBehavior": "exactly-one", "action": [any, step("other", json!({}))] });
+    let wait = after_with("race", "offsetRange", within(1, 3));
+    let mut world = world_of(json!([race, step("then", wait)]));
+    let order = world.submit(referral());
+    // 2 race, 3 any, 4 extra, 5 other, 6 then
+    world.report(&order, 4, "Organization/x", Act::Rejected, 1).unwrap();
+    world.passes(9 * HOUR);
+    world.does(&order, 5, "Organization/x");
+    assert_eq!(world.states(&order), "0 in-progress, 4 rejected, 5 completed, 6 draft");
+    world.passes(HOUR + 1);
+    assert!(world.states(&order).ends_with("6 requested"));
+    assert_eq!(said(&world, &order, 6), Value::Null, "what was refused before does not count");
+}
+
+#[test]
 fn a_step_has_a_timing_of_its_own() {
     // The world begins on 2026-09-21, at 14:13:20.
     let mut world = world_of(json!([
@@ -184,6 +257,48 @@ fn who_is_let_run_at_the_end_keeps_to_its_time() {
     world.passes(2 * HOUR + 1);
     assert_eq!(said(&world, &order, 6), "overdue");
     world.check_histories();
+}
+
+/// The bed is offered again only to be taken away with its unit.
+#[test]
+fn what_is_on_offer_for_a_moment_at_the_end_moves_no_deadline() {
+    let bed = step("bed", json!({ "extension": undone_by("no-bed") }));
+    let unit = json!({ "id": "unit", "selectionBehavior": "all-or-none", "action": [bed, step("surgeon", json!({}))] });
+    let wait = json!({ "relatedAction": [{
+        "actionId": "bed", "relationship": "concurrent-with-start", "offsetRange": within(0, 4),
+    }] });
+    let mut world = world_of(json!([unit, step("along", wait), step("no-bed", json!({}))]));
+    let order = world.submit(referral());
+    // 2 unit, 3 bed, 4 surgeon, 5 along, 6 no bed
+    world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 5, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 5, "Organization/x", Act::InProgress, 2).unwrap();
+    let end = until(&world, &order, 5);
+    fails(&mut world, &order, 4);
+    world.passes(HOUR);
+    world.report(&order, 3, "Organization/x", Act::Failed, 2).unwrap();
+    assert!(world.states(&order).starts_with("0 failed"));
+    assert_eq!(until(&world, &order, 5), end);
+}
+
+#[test]
+fn nothing_is_early_for_what_does_not_come_any_more() {
+    let later = json!({ "id": "later", "selectionBehavior": "any", "action": [step("a", json!({}))],
+        "relatedAction": after_with("first", "offsetDuration", hours(0))["relatedAction"] });
+    let end = json!({ "relatedAction": [{
+        "actionId": "later", "relationship": "before-end", "endRelationship": "after-end",
+    }] });
+    let mut world = world_of(json!([step("first", json!({})), later, step("along", end)]));
+    let order = world.submit(referral());
+    // 2 first, 3 later, 4 a, 5 along
+    world.report(&order, 5, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 5, "Organization/x", Act::InProgress, 2).unwrap();
+    let mut goes_on = world.clone();
+    goes_on.report(&order, 5, "Organization/x", Act::Completed, 3).unwrap();
+    assert_eq!(said(&goes_on, &order, 5), "early");
+    world.set_status(&order, "completed").unwrap();
+    world.report(&order, 5, "Organization/x", Act::Completed, 3).unwrap();
+    assert_eq!(said(&world, &order, 5), Value::Null);
 }
 
 #[test]

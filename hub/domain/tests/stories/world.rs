@@ -1,6 +1,8 @@
 //! A registry in memory, as simple as can be.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hub_domain::command::{Act, Caller, Command, Entry, Interaction, On};
 use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
@@ -8,11 +10,13 @@ use hub_domain::decision::{Decision, Message, Timer, TimerId};
 use hub_domain::directory::Lookup;
 use hub_domain::plan::advance::{Move, Standing, Told};
 use hub_domain::plan::graph::Graph;
+use hub_domain::plan::kept::KeptPlan;
 use hub_domain::plan::run::Run;
 use hub_domain::refusal::Refusal;
 use hub_domain::scene::{Head, Needs, Scene};
 use hub_domain::task_machine::TABLE;
 use hub_domain::workflow::{BUILT_IN, Catalogue, Offered};
+use schemas::ids::TaskId;
 use schemas::message::{Act as Reported, StatusReport};
 use schemas::resource::{Body, Key, Kind, Resource, text_at};
 use schemas::task::TaskStatus;
@@ -34,6 +38,10 @@ pub(crate) struct World {
     timers: Vec<Timer>,
     /// As a database has them: by their hash, as texts.
     plans: BTreeMap<String, String>,
+    /// Those that were read.
+    read: RefCell<BTreeMap<String, Arc<KeptPlan>>>,
+    /// By order, step and offer.
+    tasks: BTreeMap<(Uuid, u32, u32), Key>,
     commands: u128,
     /// All that was wanted so far, and when.
     history: Vec<(Timestamp, Act, Caller)>,
@@ -61,6 +69,8 @@ impl World {
             outbox: Vec::new(),
             timers: Vec::new(),
             plans: BTreeMap::new(),
+            read: RefCell::default(),
+            tasks: BTreeMap::new(),
             commands: 0,
             history: Vec::new(),
             set: Vec::new(),
@@ -212,12 +222,22 @@ impl World {
         }
     }
 
-    /// Seconds go by, and what is due fires at its time.
+    /// Seconds go by, and nothing fires.
+    pub(crate) fn is_slow(&mut self, seconds: u64) {
+        self.now = self.now.plus(std::time::Duration::from_secs(seconds));
+    }
+
+    /// Seconds go by, and what is due fires at its time: of one time claims lapse first, in the order of their steps.
     pub(crate) fn go_by(&mut self, seconds: u64) {
         let end = self.now.plus(std::time::Duration::from_secs(seconds));
+        let turn = |timer: &Timer| {
+            let mut name = timer.id.name.split('.');
+            let is_claim = name.next() == Some("lease");
+            (timer.due, !is_claim, name.next().and_then(|step| step.parse::<u32>().ok()))
+        };
         let next = |world: &Self| {
             let due = world.timers.iter().filter(|timer| timer.due <= end);
-            due.min_by_key(|timer| timer.due).cloned()
+            due.min_by_key(|timer| turn(timer)).cloned()
         };
         while let Some(timer) = next(self) {
             self.now = self.now.max(timer.due);
@@ -273,11 +293,16 @@ impl World {
         let heads = needs.roots.iter().filter_map(|root| Some((*root, self.heads.get(root)?.clone())));
         scene.heads.extend(heads);
         let named = scene.heads.values().filter_map(|head| head.run.as_ref()?.plan.clone());
-        let read = |hash: String| self.plans.get(&hash).map(|text| (hash, Offered::read(text).unwrap().plan));
-        scene.plans = named.filter_map(read).collect();
+        scene.plans = named.filter_map(|hash| Some((hash.clone(), self.plan(&hash)?))).collect();
         scene.found = needs.lookups.iter().map(|lookup| (lookup.clone(), self.look_up(lookup))).collect();
         scene.existing = needs.existence.iter().filter(|key| self.current.contains_key(key)).cloned().collect();
         scene
+    }
+
+    fn plan(&self, hash: &str) -> Option<Arc<KeptPlan>> {
+        let text = self.plans.get(hash)?;
+        let mut read = self.read.borrow_mut();
+        Some(read.entry(hash.to_owned()).or_insert_with(|| Offered::read(text).unwrap().plan).clone())
     }
 
     /// More than was asked for: the broker is to choose by itself.
@@ -311,6 +336,11 @@ impl World {
         }
         for write in &decision.writes {
             self.versions.push(write.resource.clone());
+            if let Ok(id) = write.resource.key.id.parse::<TaskId>()
+                && write.resource.key.kind == Kind::TASK
+            {
+                self.tasks.insert((write.root, id.step, id.occurrence), write.resource.key.clone());
+            }
             self.current.insert(write.resource.key.clone(), (write.root, write.resource.clone()));
         }
         self.outbox.extend(decision.outbox.iter().cloned());
@@ -326,6 +356,7 @@ impl World {
     /// As whoever finds it in a database has it: nothing but texts.
     pub(crate) fn read_again(&self) -> Self {
         let mut again = self.clone();
+        again.read.take();
         for run in again.heads.values_mut().filter_map(|head| head.run.as_mut()) {
             *run = serde_json::from_str(&serde_json::to_string(run).unwrap()).unwrap();
         }
@@ -371,25 +402,23 @@ impl World {
         self.current[&Key::of_reference(order).unwrap()].0
     }
 
-    fn tasks(&self, order: &str) -> Vec<(u32, u32, &Resource)> {
+    fn tasks(&self, order: &str) -> impl DoubleEndedIterator<Item = (u32, u32, &Resource)> {
+        self.offers(order, 0, u32::MAX)
+    }
+
+    fn offers(&self, order: &str, first: u32, last: u32) -> impl DoubleEndedIterator<Item = (u32, u32, &Resource)> {
         let root = self.root(order);
-        let mine = self.current.iter().filter(|(key, (of, _))| key.kind == Kind::TASK && *of == root);
-        let numbered = mine.map(|(key, (_, task))| {
-            let id: schemas::ids::TaskId = key.id.parse().unwrap();
-            (id.step, id.occurrence, task)
-        });
-        let mut tasks: Vec<_> = numbered.collect();
-        tasks.sort_by_key(|(step, occurrence, _)| (*step, *occurrence));
-        tasks
+        let tasks = self.tasks.range((root, first, 0)..=(root, last, u32::MAX));
+        tasks.map(|((_, step, occurrence), key)| (*step, *occurrence, &self.current[key].1))
     }
 
     fn task(&self, order: &str, step: u32, offer: u32) -> &Resource {
-        self.tasks(order).into_iter().find(|(s, o, _)| (*s, *o) == (step, offer)).unwrap().2
+        self.offers(order, step, step).find(|(_, o, _)| *o == offer).unwrap().2
     }
 
     /// The newest Task of a step.
     pub(crate) fn newest(&self, order: &str, step: u32) -> Option<&Resource> {
-        self.tasks(order).into_iter().rfind(|(s, ..)| *s == step).map(|(_, _, task)| task)
+        self.offers(order, step, step).next_back().map(|(.., task)| task)
     }
 
     /// By when a Task is to be done (microseconds).
@@ -416,11 +445,11 @@ impl World {
 
     /// `0 requested, 2 draft, 2.2 requested`: each Task by its step.
     pub(crate) fn states(&self, order: &str) -> String {
-        let tell = |(step, occurrence, task): &(u32, u32, &Resource)| {
-            let name = if *occurrence > 1 { format!("{step}.{occurrence}") } else { step.to_string() };
+        let tell = |(step, occurrence, task): (u32, u32, &Resource)| {
+            let name = if occurrence > 1 { format!("{step}.{occurrence}") } else { step.to_string() };
             format!("{name} {}", task.text("status").unwrap())
         };
-        self.tasks(order).iter().map(tell).collect::<Vec<_>>().join(", ")
+        self.tasks(order).map(tell).collect::<Vec<_>>().join(", ")
     }
 
     pub(crate) fn resource(&self, reference: &str) -> &Resource {

@@ -3,6 +3,7 @@
 use hub_domain::plan::advance::Told;
 use hub_domain::plan::run::Run;
 use schemas::plan::ConditionKind;
+use schemas::resource::Resource;
 use schemas::task::TaskStatus;
 
 use crate::proof::parts::{Event, Part, Wait};
@@ -25,6 +26,10 @@ impl Case<'_> {
         };
         if !fits {
             return Err(format!("the whole is {whole:?}, and should be {:?}", self.reference.end));
+        }
+        let told = self.world.all("Communication").len();
+        if told != self.reference.told {
+            return Err(format!("{told} were told of, and should be {}", self.reference.told));
         }
         self.is_settled()?;
         self.one_at_most()?;
@@ -53,8 +58,14 @@ impl Case<'_> {
         if !fits {
             return Err(format!("step {number} is {status:?}, and should be {:?}", step.fate));
         }
-        let is_live = step.wanted && matches!(step.fate, Fate::Offered | Fate::Claimed | Fate::Started);
-        if !is_live {
+        let said = self.world.newest(&self.requests[0], number).and_then(business_status);
+        let is_said = |code: &str| said == Some(code);
+        if (step.is_live() && step.late != is_said("overdue"))
+            || (step.fate == Fate::Done && step.early != is_said("early"))
+        {
+            return Err(format!("step {number} is {said:?}; late: {}, early: {}", step.late, step.early));
+        }
+        if !step.wanted || !step.is_live() {
             return Ok(());
         }
         let (until, wanted) = (self.world.newest(&self.requests[0], number).and_then(World::until_of), step.until);
@@ -96,10 +107,11 @@ impl Case<'_> {
                 false => &["accepted", "in-progress", "completed"],
             };
             let is_taken = |number: u32| {
-                let mut steps = self.plan.steps().filter(|step| self.plan.line(step.number).any(|n| n == number));
+                let steps = self.plan.steps().filter(|step| step.undoes.is_none());
+                let mut steps = steps.filter(|step| self.plan.line(step.number).any(|n| n == number));
                 steps.any(|step| self.status(step.number).is_some_and(|status| taken.contains(&status)))
             };
-            let branches = self.plan.children(group.number).filter(|child| child.undoes.is_none());
+            let branches = self.plan.children(group.number);
             if branches.filter(|branch| is_taken(branch.number)).count() > 1 {
                 return Err(format!("two of {} are taken", group.number));
             }
@@ -159,4 +171,9 @@ impl Case<'_> {
         let is_routine = |part: &Part| self.reference.urgency(part.number) == Urgency::Routine;
         self.plan.parts.iter().any(|part| part.said.starts && is_routine(part))
     }
+}
+
+/// Its code.
+fn business_status(task: &Resource) -> Option<&str> {
+    task.body.get("businessStatus")?["coding"][0]["code"].as_str()
 }

@@ -108,4 +108,14 @@ impl Reference<'_> {
         }
         bounds.into_iter().min()
     }
+
+    /// Of what ends now with a step: whether that should have come later, or has nothing yet to come after.
+    pub(super) fn is_early(&self, number: u32, now: Time) -> bool {
+        let ends_now = |n: &u32| self.outcome(*n) == Outcome::Achieved && self.ended(*n) == Some(now);
+        let is_early = |wait: Wait| match self.time(&wait) {
+            Some(time) => now < time + wait.low,
+            None => self.outcome(wait.on) == Outcome::Open,
+        };
+        self.plan.line(number).filter(ends_now).any(|n| self.ends(n).any(is_early))
+    }
 }

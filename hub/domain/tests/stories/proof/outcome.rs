@@ -38,11 +38,8 @@ impl<'a> Reference<'a> {
         // Of a race that was decided only the winner counts.
         let counts = |child: &Part| !is_race || self.is_taken(child.number);
         let children: Vec<(&Part, Outcome)> = children.into_iter().filter(|(child, _)| counts(child)).collect();
-        // A branch that nobody took was not chosen.
-        let is_left =
-            |child: &Part| is_exclusive && !self.plan.part(number).said.in_sequence && !self.is_taken(child.number);
         let chosen = |(child, outcome): (&'a Part, Outcome)| match outcome {
-            Outcome::Achieved if is_left(child) => (child, Outcome::Lost),
+            Outcome::Achieved if self.is_left(child) => (child, Outcome::Lost),
             _ => (child, outcome),
         };
         let children: Vec<(&Part, Outcome)> = children.into_iter().map(chosen).collect();
@@ -59,6 +56,13 @@ impl<'a> Reference<'a> {
         }
     }
 
+    /// Of a race, a branch that nobody took was not chosen.
+    fn is_left(&self, branch: &Part) -> bool {
+        let group = &self.plan.part(branch.parent).said;
+        let is_exclusive = matches!(group.behaviour, Some("exactly-one" | "at-most-one"));
+        is_exclusive && !group.in_sequence && !self.is_taken(branch.number)
+    }
+
     /// A child that must be done was not.
     pub(super) fn is_lost(&self, number: u32) -> bool {
         self.plan.children(number).any(|child| self.outcome(child.number) == Outcome::Lost && !self.is_optional(child))
@@ -73,8 +77,9 @@ impl<'a> Reference<'a> {
         self.plan.part(number).said.behaviour == Some("all-or-none") && self.is_lost(number) && !self.has_begun(number)
     }
 
+    /// What undoes another is no part of anything.
     pub(super) fn steps_of(&self, number: u32) -> impl Iterator<Item = &Step> {
-        let is_of = move |n: u32| self.plan.line(n).any(|above| above == number);
+        let is_of = move |n: u32| self.plan.part(n).undoes.is_none() && self.plan.line(n).any(|above| above == number);
         self.steps.iter().filter(move |(n, _)| is_of(**n)).map(|(_, step)| step)
     }
 
@@ -104,9 +109,10 @@ impl<'a> Reference<'a> {
         if self.is_none_of_a_unit(number) {
             return None;
         }
-        let achieved = |child: &&Part| self.outcome(child.number) == Outcome::Achieved;
-        let first = self.plan.children(number).filter(achieved).filter_map(of).min();
-        let last = self.plan.children(number).filter_map(of).max();
+        let children = || self.plan.children(number).filter(|child| self.outcome(child.number) != Outcome::Absent);
+        let achieved = |child: &&Part| self.outcome(child.number) == Outcome::Achieved && !self.is_left(child);
+        let first = children().filter(achieved).filter_map(of).min();
+        let last = children().filter_map(of).max();
         if behaviour.contains("one") && behaviour != "all-or-none" { first.or(last) } else { last }
     }
 }

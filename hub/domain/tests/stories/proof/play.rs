@@ -93,6 +93,7 @@ impl Case<'_> {
             }
             7..=12 => self.time_passes(1 + chance.of(3) as u64)?,
             13 => self.clock_jumps(chance.of(3))?,
+            15 => self.is_slow(chance)?,
             14 => {
                 self.story.push("a timer fires again".to_owned());
                 self.world.fires_again(chance.of(usize::from(u8::MAX)));
@@ -211,6 +212,21 @@ impl Case<'_> {
         self.world.go_by(steps * STEP_S);
         self.reference.go_by(from, self.now());
         Ok(())
+    }
+
+    /// Timers fire late: what somebody does meanwhile finds that their times have come.
+    fn is_slow(&mut self, chance: &mut Chance) -> Held {
+        let able = self.able();
+        // Whose claim lapses is said by its timer alone.
+        if able.is_empty() || self.reference.house.lease.is_some() {
+            return self.time_passes(1);
+        }
+        self.story.push("two hours pass, and no timer fires".to_owned());
+        self.world.is_slow(2 * STEP_S);
+        let number = able[chance.of(able.len())];
+        self.acts(number, WELL, 1)?;
+        self.agrees()?;
+        self.time_passes(1)
     }
 
     /// It is set back, or a day later nobody has looked at it in between.

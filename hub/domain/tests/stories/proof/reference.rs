@@ -45,6 +45,10 @@ pub(crate) struct Step {
     pub(super) ended: Option<Time>,
     /// By when it is to be done.
     pub(crate) until: Option<Time>,
+    /// That passed while it was on offer or under way.
+    pub(crate) late: bool,
+    /// It was done sooner than its plan says, or something ended with it that was.
+    pub(crate) early: bool,
     /// When that lapses.
     lease: Option<Time>,
 }
@@ -95,6 +99,8 @@ pub(crate) struct Reference<'a> {
     pub(crate) picks: BTreeMap<u32, Vec<u32>>,
     pub(crate) requests: Vec<(Standing, Urgency)>,
     pub(crate) end: Option<End>,
+    /// How often somebody was told that a step is late, or was early.
+    pub(crate) told: usize,
 }
 
 impl<'a> Reference<'a> {
@@ -104,7 +110,7 @@ impl<'a> Reference<'a> {
             let fate = if wanted { Fate::Waiting } else { Fate::Dropped };
             let (released, started, ended, lease) = (None, None, None, None);
             let until = None;
-            let (begun, returned, documented) = (false, false, false);
+            let (begun, returned, documented, late, early) = (false, false, false, false, false);
             let (offers, refused) = (0, 0);
             let step = Step {
                 fate,
@@ -118,13 +124,15 @@ impl<'a> Reference<'a> {
                 started,
                 ended,
                 until,
+                late,
+                early,
                 lease,
             };
             (part.number, step)
         };
         let steps = plan.steps().map(blank).collect();
         let requests = vec![(Standing::Active, Urgency::Routine); plan.items];
-        let mut new = Self { plan, house, steps, begun: now, picks: BTreeMap::new(), requests, end: None };
+        let mut new = Self { plan, house, steps, begun: now, picks: BTreeMap::new(), requests, end: None, told: 0 };
         new.settle(now);
         new
     }
@@ -143,7 +151,12 @@ impl<'a> Reference<'a> {
         (step.fate, step.lease) = (fate, lease);
         match fate {
             Fate::Started => step.started = step.started.or(Some(now)),
-            Fate::Done => step.ended = Some(now),
+            Fate::Done => {
+                step.ended = Some(now);
+                let early = self.is_early(number, now);
+                self.step(number).early = early;
+                self.told += usize::from(early);
+            }
             Fate::Offered => {
                 step.returned = true;
                 if !step.wanted || self.is_given_up() {
@@ -164,7 +177,7 @@ impl<'a> Reference<'a> {
         self.settle(now);
     }
 
-    /// Time goes by: claims lapse, and what waited for a time begins.
+    /// Time goes by: claims lapse, one after another, and what waited for a time begins.
     pub(crate) fn go_by(&mut self, from: Time, to: Time) {
         let mut now = from;
         loop {
@@ -173,10 +186,12 @@ impl<'a> Reference<'a> {
                 if matches!(step.fate, Fate::Claimed | Fate::Started) && step.lease.is_some_and(|lease| lease <= now) {
                     (step.fate, step.ended, step.begun) = (Fate::Failed, Some(now), true);
                     self.offer_again(number, now);
+                    self.settle(now);
                 }
             }
             self.settle(now);
-            let later = self.plan.steps().filter_map(|part| self.looked_at(part.number)).filter(|time| *time > now);
+            self.told += self.steps.values_mut().filter_map(|step| step.passes(now).then_some(())).count();
+            let later = self.plan.steps().flat_map(|part| self.looked_at(part.number)).filter(|time| *time > now);
             match later.min() {
                 Some(time) if time <= to => now = time,
                 _ if now < to => now = to,
@@ -185,14 +200,16 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// When something becomes of a step by itself.
-    fn looked_at(&self, number: u32) -> Option<Time> {
+    /// When something may become of a step by itself.
+    fn looked_at(&self, number: u32) -> Vec<Time> {
         let step = &self.steps[&number];
-        match (step.fate, self.begin(number)) {
-            (Fate::Waiting, Begin::At(time)) => Some(time),
-            (Fate::Claimed | Fate::Started, _) => step.lease,
-            _ => None,
-        }
+        let times = match (step.fate, self.begin(number)) {
+            (Fate::Waiting, Begin::At(time)) => [Some(time), None],
+            (Fate::Claimed | Fate::Started, _) => [step.lease, step.until],
+            (Fate::Offered, _) => [step.until, None],
+            _ => [None, None],
+        };
+        times.into_iter().flatten().collect()
     }
 
     /// What is still wanted is offered to whoever is next.
@@ -258,7 +275,7 @@ impl<'a> Reference<'a> {
                 Outcome::Achieved | Outcome::Absent => {
                     let is_at_it = |step: &Step| step.wanted && matches!(step.fate, Fate::Claimed | Fate::Started);
                     self.end = Some(End::Completed).filter(|_| !self.steps.values().any(is_at_it));
-                    return self.bound();
+                    return self.bound(now);
                 }
                 Outcome::Lost => {
                     self.drop_all(|fate| fate == Fate::Claimed, false);
@@ -269,7 +286,7 @@ impl<'a> Reference<'a> {
             let next = self.plan.steps().filter_map(|part| Some((part.number, self.next(part.number, now)?)));
             let next: Vec<(u32, Next)> = next.collect();
             if next.is_empty() {
-                return self.bound();
+                return self.bound(now);
             }
             for (number, next) in next {
                 let step = self.step(number);
@@ -282,12 +299,15 @@ impl<'a> Reference<'a> {
     }
 
     /// Says of all that is on offer or under way by when it is to be done, where that is known. What was said stands.
-    fn bound(&mut self) {
+    fn bound(&mut self, now: Time) {
         for number in self.plan.steps().map(|part| part.number) {
             let until = self.until(number);
             let step = self.step(number);
-            if step.wanted && matches!(step.fate, Fate::Offered | Fate::Claimed | Fate::Started) {
-                step.until = until.or(step.until);
+            if step.wanted && step.is_live() {
+                let until = until.or(step.until);
+                if std::mem::replace(&mut step.until, until) != until || step.released == Some(now) {
+                    self.told += usize::from(self.step(number).passes(now));
+                }
             }
         }
     }
@@ -321,9 +341,11 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// How urgent the request of a part is; what is for all of them asks the first.
+    /// How urgent the request of a part is; what is for all of them asks the first that has not ended.
     pub(super) fn urgency(&self, number: u32) -> Urgency {
-        self.requests[self.plan.part(number).item.unwrap_or(0)].1
+        let stands = |one: &(Standing, Urgency)| matches!(one.0, Standing::Active | Standing::OnHold);
+        let first = || self.requests.iter().position(stands).unwrap_or(0);
+        self.requests[self.plan.part(number).item.unwrap_or_else(first)].1
     }
 
     /// Steps of which nothing is wanted any more, as long as what stops has not come to its end. When the whole has, only
@@ -395,6 +417,16 @@ impl Step {
         if matches!(self.fate, Fate::Waiting | Fate::Offered | Fate::Claimed) {
             self.fate = Fate::Dropped;
         }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.fate, Fate::Offered | Fate::Claimed | Fate::Started)
+    }
+
+    /// Nothing fails by being late: it is said, once, unless it is put off.
+    fn passes(&mut self, now: Time) -> bool {
+        let is_late = self.until.is_some_and(|until| until <= now);
+        self.is_live() && !std::mem::replace(&mut self.late, is_late) && is_late
     }
 
     pub(super) fn is_begun(&self) -> bool {

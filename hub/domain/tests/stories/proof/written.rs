@@ -101,9 +101,9 @@ impl Written {
                 from: any(chance),
                 to: any(chance),
                 relationship: RELATIONSHIPS[chance.of(RELATIONSHIPS.len())],
-                end: chance.one_in(6).then(|| RELATIONSHIPS[chance.of(RELATIONSHIPS.len())]),
+                end: chance.one_in(3).then(|| RELATIONSHIPS[chance.of(RELATIONSHIPS.len())]),
                 low: chance.of(4) as u32,
-                high: chance.one_in(3).then(|| 4 + chance.of(4) as u32),
+                high: chance.one_in(2).then(|| 4 + chance.of(4) as u32),
             };
             plan.tries(|plan| plan.ties.push(tie));
         }
