@@ -338,6 +338,7 @@ impl<'d, 'a> Order<'d, 'a> {
                 Move::LookAgain(..) | Move::Complete | Move::Fail => None,
             });
             let touched: Vec<usize> = touched.collect();
+            let is_all = !wanted.iter().any(Move::takes_away);
             self.look_at(&touched)?;
             for step in wanted {
                 if !self.follow(step)? {
@@ -345,7 +346,7 @@ impl<'d, 'a> Order<'d, 'a> {
                 }
             }
             if let Some(run) = self.draft.run_of(self.root) {
-                progress.goes_on(&graph, run, touched);
+                progress.goes_on(&graph, run, touched, is_all);
             }
         }
         self.derive()

@@ -34,6 +34,24 @@ pub enum Move {
     Fail,
 }
 
+impl Move {
+    /// Something will not be done, or is not wanted any more.
+    pub(crate) fn takes_away(&self) -> bool {
+        matches!(self, Self::Cancel(..) | Self::Stop(_))
+    }
+}
+
+/// What is stopped goes before all else, then what is cancelled: what that brings to its end is not offered first.
+fn first(mut moves: Vec<Move>) -> Vec<Move> {
+    let is_stop = |step: &Move| matches!(step, Move::Stop(_));
+    if moves.iter().any(is_stop) {
+        moves.retain(is_stop);
+    } else if moves.iter().any(Move::takes_away) {
+        moves.retain(Move::takes_away);
+    }
+    moves
+}
+
 /// Why a step is cancelled by its plan.
 pub const NOT_SELECTED: &str = "not-selected";
 pub const PREDECESSOR: &str = "predecessor-not-achieved";
@@ -67,10 +85,14 @@ impl Progress {
         Self { known: Known::of_all(graph, run), moved }
     }
 
-    /// All that followed was done, and these steps have moved by that.
-    pub(crate) fn goes_on(&mut self, graph: &Graph, run: &Run, moved: Vec<usize>) {
+    /// What followed was done, and these steps have moved by that. When something was taken away, that was not all.
+    pub(crate) fn goes_on(&mut self, graph: &Graph, run: &Run, moved: Vec<usize>, is_all: bool) {
         moved.iter().for_each(|step| Known::renew(&mut self.known, graph, run, *step));
-        self.moved = Some(moved);
+        match &mut self.moved {
+            Some(before) if !is_all => before.extend(moved),
+            None if !is_all => {}
+            before => *before = Some(moved),
+        }
     }
 }
 
@@ -135,15 +157,15 @@ impl<'a> Standing<'a> {
             None => {
                 let mut openings = Openings::new(self, known);
                 let mut next = |leaf: usize| self.next(leaf, &known[leaf], openings.of(leaf));
-                match &progress.moved {
+                first(match &progress.moved {
                     None => self.graph.leaves().filter_map(next).collect(),
                     Some(moved) => self.concerned(moved).into_iter().filter_map(&mut next).collect(),
-                }
+                })
             }
         };
         // What the end takes away may make another unit one that is lost: what was done last of both is undone first.
         let is_ending = known[0].achieved.is_some() && !moves.is_empty();
-        let undone = owed.next.filter(|_| !self.run.held && !is_ending);
+        let undone = owed.next.filter(|_| !self.run.held && !is_ending && !moves.iter().any(Move::takes_away));
         moves.extend(undone.map(|step| Move::Release(step, None)));
         moves
     }

@@ -144,6 +144,22 @@ fn is_given_up(world: &mut World, order: &str, step: u32) {
 }
 
 #[test]
+fn what_an_end_takes_away_is_not_offered_first() {
+    let choice = json!({
+        "id": "choice",
+        "extension": [{ "url": "urn:fhir-workflow-hub:extension:in-sequence", "valueBoolean": true }],
+        "selectionBehavior": "exactly-one",
+        "action": [step("here", json!({})), step("elsewhere", json!({}))],
+    });
+    let mut world = world_of(json!([choice, step("then", after("here"))]));
+    let order = world.submit(referral());
+    // 2 choice, 3 here, 4 elsewhere, 5 then
+    fails(&mut world, &order, 3);
+    assert!(world.states(&order).starts_with("0 failed"), "what waits for the first branch cannot come");
+    assert_eq!(world.published().iter().filter(|told| told.ends_with("elsewhere")).count(), 0);
+}
+
+#[test]
 fn a_choice_in_sequence_goes_on_while_what_was_done_is_undone() {
     let unit = json!({
         "id": "unit",

@@ -284,9 +284,14 @@ impl<'a> Reference<'a> {
                 }
             }
             let next = self.plan.steps().filter_map(|part| Some((part.number, self.next(part.number, now)?)));
-            let next: Vec<(u32, Next)> = next.collect();
+            let mut next: Vec<(u32, Next)> = next.collect();
             if next.is_empty() {
                 return self.bound(now);
+            }
+            // What is dropped goes first: what that brings to its end is not offered.
+            let is_drop = |(_, next): &(u32, Next)| matches!(next, Next::Drop);
+            if next.iter().any(is_drop) {
+                next.retain(is_drop);
             }
             for (number, next) in next {
                 let step = self.step(number);
