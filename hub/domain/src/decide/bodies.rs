@@ -219,7 +219,6 @@ pub(crate) fn set_status(task: &mut Body, to: TaskStatus, now: Timestamp) {
     }
 }
 
-/// `Task.owner` and `Task.requester` take fewer types than a request's performer and requester.
 /// As `Task.restriction.recipient` may be.
 fn may_receive(reference: &Value) -> bool {
     const RECIPIENTS: [&str; 6] =
@@ -227,6 +226,7 @@ fn may_receive(reference: &Value) -> bool {
     points_to(reference, &RECIPIENTS)
 }
 
+/// `Task.owner` and `Task.requester` take fewer types than a request's performer and requester.
 fn may_own(reference: &Value) -> bool {
     const OWNERS: [&str; 8] = [
         "Practitioner",
