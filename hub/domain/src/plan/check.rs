@@ -61,8 +61,8 @@ impl<'a> Faults<'a> {
     }
 
     /// A fault of what an action has to do with others.
-    fn at(&mut self, graph: &Graph, node: usize, text: String) {
-        let place = self.places.get(name(graph, node)).map_or("action", String::as_str).to_owned();
+    fn at(&mut self, name: &str, text: String) {
+        let place = self.places.get(name).map_or("action", String::as_str).to_owned();
         self.fault(IssueType::Invariant, &place, text);
     }
 
@@ -199,18 +199,15 @@ impl<'a> Faults<'a> {
         let names: Vec<&str> = once.filter_map(|node| node.action.as_ref()?.undone_by.as_deref()).collect();
         let twice = (1..names.len()).find(|n| names[..*n].contains(&names[*n])).map(|n| names[n]);
         if let Some(name) = twice {
-            let place = self.places.get(name).map_or("action", String::as_str).to_owned();
-            return self.fault(IssueType::Invariant, &place, format!("{name} undoes two actions: let it be one"));
+            return self.at(name, format!("{name} undoes two actions: let it be one"));
         }
         let undone = |n: usize| graph.nodes.iter().filter(|node| node.undoes == Some(n)).count();
         let undo = |n: usize| graph.nodes[n].action.as_ref().and_then(|action| action.undone_by.as_deref());
         let mut undone = graph.leaves().filter_map(|n| Some((n, undo(n)?, undone(n))));
         if let Some((node, by, _)) = undone.find(|(.., times)| *times != 1) {
-            let text = format!(
-                "{by} undoes {}, and is not done as often: let both stand in what is repeated",
-                name(graph, node)
-            );
-            self.at(graph, node, text);
+            let name = name(graph, node);
+            let text = format!("{by} undoes {name}, and is not done as often: let both stand in what is repeated");
+            self.at(name, text);
         }
         for (node, undone) in (0..).zip(&graph.nodes).filter_map(|(n, node)| Some((n, node.undoes?))) {
             let is_free = waits(node).next().is_none() && !waited.contains(&node) && graph.nodes[node].when.is_none();
@@ -221,10 +218,10 @@ impl<'a> Faults<'a> {
             {
                 let text =
                     format!("{name} undoes {undone_name}: a step, which nothing else moves, undoes another step");
-                self.at(graph, node, text);
+                self.at(name, text);
             } else if !graph.upwards(undone).any(is_unit) {
                 let text = format!("{undone_name} is never undone: it is no part of a unit (all-or-none)");
-                self.at(graph, node, text);
+                self.at(name, text);
             }
         }
     }
@@ -240,7 +237,7 @@ impl<'a> Faults<'a> {
                 let (name, chooser) = (name(graph, node), name(graph, chooser));
                 let text =
                     format!("{chooser} chooses what comes of {name}: one step does that, which is no part of it");
-                self.at(graph, node, text);
+                self.at(name, text);
             }
         }
     }
@@ -254,11 +251,11 @@ impl<'a> Faults<'a> {
                 if graph.upwards(node).any(|n| n == wait.on) || graph.upwards(wait.on).any(|n| n == node) {
                     let (one, other) = names();
                     let text = format!("{one} and {other} are related, but one of them is a part of the other");
-                    self.at(graph, node, text);
+                    self.at(one, text);
                 } else if is_either_or(graph, graph.meeting(node, wait.on)) {
                     let (one, other) = names();
                     let text = format!("{one} waits for {other}, but only one of both is ever done");
-                    self.at(graph, node, text);
+                    self.at(one, text);
                 }
             }
             let too_late = this.waits.iter().find(|wait| {
@@ -268,7 +265,7 @@ impl<'a> Faults<'a> {
             if let Some(wait) = too_late {
                 let (one, other) = (name(graph, node), name(graph, wait.on));
                 let text = format!("{one} would have to be late: its offsets from {other} contradict each other");
-                self.at(graph, node, text);
+                self.at(one, text);
             }
         }
     }
@@ -283,7 +280,7 @@ impl<'a> Faults<'a> {
             let text = format!(
                 "{one} would have to be late: by what else it waits for it comes {hours} h after {other} at the earliest"
             );
-            self.at(graph, node, text);
+            self.at(one, text);
         }
     }
 
@@ -294,7 +291,7 @@ impl<'a> Faults<'a> {
             if let Some(cycle) = search(graph, start, &mut way, &mut done) {
                 let names: Vec<&str> = cycle.iter().map(|node| name(graph, *node)).collect();
                 let text = format!("the actions wait for each other in a cycle: {}", names.join(" -> "));
-                return self.at(graph, cycle[0], text);
+                return self.at(names[0], text);
             }
         }
     }

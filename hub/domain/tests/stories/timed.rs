@@ -16,7 +16,11 @@ fn within(low: u32, high: u32) -> Value {
 }
 
 fn after_with(id: &str, offset: &str, value: Value) -> Value {
-    json!({ "relatedAction": [{ "actionId": id, "relationship": "after-end", offset: value }] })
+    related(id, "after-end", offset, value)
+}
+
+fn related(id: &str, relationship: &str, offset: &str, value: Value) -> Value {
+    json!({ "relatedAction": [{ "actionId": id, "relationship": relationship, offset: value }] })
 }
 
 fn until(world: &World, order: &str, step: u32) -> Value {
@@ -100,9 +104,7 @@ fn who_is_in_time_is_told_nothing_and_whoever_comes_next_has_the_same_time() {
 
 #[test]
 fn whoever_is_next_has_the_deadline_also_when_nobody_knows_it_any_more() {
-    let wait = json!({ "relatedAction": [{
-        "actionId": "first", "relationship": "after-start", "offsetRange": within(0, 3),
-    }] });
+    let wait = related("first", "after-start", "offsetRange", within(0, 3));
     let mut world = world_of(json!([step("first", json!({})), step("along", wait)]));
     let order = world.submit(referral());
     world.report(&order, 2, "Organization/x", Act::Claim, 1).unwrap();
@@ -117,9 +119,7 @@ fn whoever_is_next_has_the_deadline_also_when_nobody_knows_it_any_more() {
 
 #[test]
 fn a_deadline_that_is_put_off_is_not_missed_yet() {
-    let wait = json!({ "relatedAction": [{
-        "actionId": "first", "relationship": "after-start", "offsetRange": within(0, 3),
-    }] });
+    let wait = related("first", "after-start", "offsetRange", within(0, 3));
     let mut world = world_of(json!([step("first", json!({})), step("along", wait)]));
     let order = world.submit(referral());
     for offer in 1..=2 {
@@ -264,9 +264,7 @@ fn who_is_let_run_at_the_end_keeps_to_its_time() {
 fn what_is_on_offer_for_a_moment_at_the_end_moves_no_deadline() {
     let bed = step("bed", json!({ "extension": undone_by("no-bed") }));
     let unit = json!({ "id": "unit", "selectionBehavior": "all-or-none", "action": [bed, step("surgeon", json!({}))] });
-    let wait = json!({ "relatedAction": [{
-        "actionId": "bed", "relationship": "concurrent-with-start", "offsetRange": within(0, 4),
-    }] });
+    let wait = related("bed", "concurrent-with-start", "offsetRange", within(0, 4));
     let mut world = world_of(json!([unit, step("along", wait), step("no-bed", json!({}))]));
     let order = world.submit(referral());
     // 2 unit, 3 bed, 4 surgeon, 5 along, 6 no bed
