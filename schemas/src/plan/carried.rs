@@ -10,10 +10,14 @@ use crate::outcome::IssueType;
 use crate::resource::Body;
 use crate::task::{is_questionnaire, questionnaire_code};
 
+/// FHIR's codes of what a participant is.
+const PARTICIPANT_TYPES: &str = "http://hl7.org/fhir/action-participant-type";
+/// The system of codes that are URIs themselves: FHIR's own way to say one where a code is wanted.
+const URIS: &str = "urn:ietf:rfc:3986";
 /// FHIR's codes of what an action does.
 const DEEDS: &str = "http://terminology.hl7.org/CodeSystem/action-type";
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// What its Tasks are called.
     pub(super) fn code(&self, action: &Value, definition: Option<&str>, deed: Deed) -> Option<Value> {
         match action.get("code") {
@@ -31,6 +35,23 @@ impl Reader<'_> {
             self.fault(IssueType::NotSupported, &format!("{path}.type"), text);
             Deed::Create
         })
+    }
+
+    /// Its participants. An actor of the plan is one by each way in which it may be one.
+    pub(super) fn participants(&mut self, action: &'a Value, path: &str) -> Vec<&'a Value> {
+        let mut participants = Vec::new();
+        for (i, participant) in members(action, "participant").enumerate() {
+            participants.push(participant);
+            let Some(id) = participant.get("actorId") else { continue };
+            match self.actors.iter().copied().find(|actor| actor["id"] == *id) {
+                Some(actor) => participants.extend(members(actor, "option")),
+                None => {
+                    let path = format!("{path}.participant[{i}].actorId");
+                    self.fault(IssueType::NotFound, &path, "the plan has no actor of this id");
+                }
+            }
+        }
+        participants
     }
 
     /// The request that it asks for, where the plan itself has it.
@@ -98,21 +119,50 @@ pub(super) fn tells_only(kind: &Value) -> bool {
 }
 
 /// The queue of a step: the code of [`WORK`] among the roles of its participants.
-pub(super) fn work_of(action: &Value) -> Option<String> {
-    members(action, "participant")
-        .filter_map(|participant| participant.get("role"))
-        .flat_map(|role| members(role, "coding"))
-        .find(|coding| coding["system"] == WORK)
-        .and_then(|coding| coding["code"].as_str())
-        .map(str::to_owned)
+pub(super) fn work_of(participants: &[&Value]) -> Option<String> {
+    let roles = participants.iter().filter_map(|participant| participant.get("role"));
+    let mut codings = roles.flat_map(|role| members(role, "coding"));
+    let work = codings.find(|coding| coding["system"] == WORK)?;
+    work["code"].as_str().map(str::to_owned)
 }
 
 /// Who is named by a reference: R4's participants are references themselves.
-pub(super) fn actors_of(action: &Value) -> Vec<Value> {
-    let reference = |participant: &Value| {
-        let actor = ["actorReference", "typeReference"].into_iter().find_map(|name| participant.get(name));
-        let own = participant.get("reference").map(|_| participant);
-        actor.or(own).cloned()
-    };
-    members(action, "participant").filter_map(reference).collect()
+pub(super) fn actors_of(participants: &[&Value]) -> Vec<Value> {
+    participants.iter().filter_map(|participant| actor_of(participant)).cloned().collect()
+}
+
+fn actor_of(participant: &Value) -> Option<&Value> {
+    let actor = ["actorReference", "typeReference"].into_iter().find_map(|name| participant.get(name));
+    actor.or_else(|| participant.get("reference").map(|_| participant))
+}
+
+/// Of what kind participants are, as `Task.performerType` has it: in which role, of which type, or described by what.
+pub(super) fn kinds_of(participants: &[&Value]) -> Vec<Value> {
+    let mut kinds = Vec::new();
+    for participant in participants {
+        let role = participant.get("role");
+        let routes = role.is_some_and(|role| members(role, "coding").any(|coding| coding["system"] == WORK));
+        kinds.extend(role.and_then(role_alone));
+        let canonicals = ["actorCanonical", "typeCanonical"].into_iter().filter_map(|name| participant.get(name));
+        kinds.extend(canonicals.map(|canonical| json!({ "coding": [{ "system": URIS, "code": canonical }] })));
+        // Who is known needs no type, and R4 demands one beside each kind of work.
+        if actor_of(participant).is_none() && !routes {
+            let of_type = participant.get("type");
+            kinds.extend(of_type.map(|code| json!({ "coding": [{ "system": PARTICIPANT_TYPES, "code": code }] })));
+        }
+    }
+    kinds
+}
+
+/// A role without what names the queue.
+fn role_alone(role: &Value) -> Option<Value> {
+    let codings: Vec<&Value> = members(role, "coding").filter(|coding| coding["system"] != WORK).collect();
+    if codings.is_empty() && members(role, "coding").next().is_some() {
+        return None;
+    }
+    let mut alone = role.clone();
+    if !codings.is_empty() {
+        alone["coding"] = codings.into_iter().cloned().collect();
+    }
+    Some(alone)
 }

@@ -11,7 +11,7 @@ mod when;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::outcome::Issue;
 use crate::resource::{Body, Kind};
@@ -90,6 +90,8 @@ pub struct Action {
     pub work: Option<String>,
     /// References to those who are named for it: a single one is the owner of its Tasks.
     pub actors: Vec<Value>,
+    /// Of what kind whoever does it is to be, beside the work: CodeableConcepts.
+    pub kinds: Vec<Value>,
     pub priority: Option<String>,
     pub selection: Selection,
     pub required: Required,
@@ -185,6 +187,12 @@ impl Deed {
 }
 
 impl Action {
+    /// The queue that its Tasks go to, then of what kind whoever does it is to be: as `Task.performerType` has it.
+    pub fn performer_types(&self) -> Vec<Value> {
+        let work = self.work.iter().map(|work| json!({ "coding": [{ "system": WORK, "code": work }] }));
+        work.chain(self.kinds.iter().cloned()).collect()
+    }
+
     /// It asks for answers to a Questionnaire.
     pub fn is_questionnaire(&self) -> bool {
         self.definition.as_deref().is_some_and(is_questionnaire)

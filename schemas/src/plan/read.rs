@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::carried::{actors_of, tells_only, work_of};
+use super::carried::{actors_of, kinds_of, tells_only, work_of};
 use super::flow::Flow;
 use super::timing::{REPEATS_LIMIT, TIMING, timing};
 use super::when::{self, OFFSET, micros};
@@ -24,11 +24,12 @@ const DEFINITIONS: &str = "definitions";
 pub(super) fn plan(body: &Body) -> (Plan, Vec<Issue>) {
     let kind = body.get("resourceType").and_then(Value::as_str).unwrap_or("PlanDefinition");
     let (goals, contained) = (list(body, "goal").collect(), list(body, "contained").collect());
+    let actors = list(body, "actor").collect();
     let top: Vec<&Value> = list(body, "action").collect();
     let (orchestrates, flow) = (kind != "PlanDefinition", Flow::of(&top));
     let events = Vec::new();
     let mut reader =
-        Reader { issues: Vec::new(), unresolved: Vec::new(), orchestrates, goals, contained, flow, events };
+        Reader { issues: Vec::new(), unresolved: Vec::new(), orchestrates, goals, contained, actors, flow, events };
     if top.is_empty() {
         reader.fault(IssueType::Required, &format!("{kind}.action"), "a plan needs at least one action");
     }
@@ -60,12 +61,17 @@ pub(super) fn plan(body: &Body) -> (Plan, Vec<Issue>) {
 struct Named {
     work: Option<String>,
     actors: Vec<Value>,
+    kinds: Vec<Value>,
 }
 
 impl Named {
     fn or(self, above: &Self) -> Self {
-        let actors = if self.actors.is_empty() { above.actors.clone() } else { self.actors };
-        Self { work: self.work.or_else(|| above.work.clone()), actors }
+        let or = |own: Vec<Value>, above: &Vec<Value>| if own.is_empty() { above.clone() } else { own };
+        Self {
+            work: self.work.or_else(|| above.work.clone()),
+            actors: or(self.actors, &above.actors),
+            kinds: or(self.kinds, &above.kinds),
+        }
     }
 }
 
@@ -78,6 +84,7 @@ pub(super) struct Reader<'a> {
     orchestrates: bool,
     pub(super) goals: Vec<&'a Value>,
     pub(super) contained: Vec<&'a Value>,
+    pub(super) actors: Vec<&'a Value>,
     pub(super) flow: Flow<'a>,
     /// The names of those that start the plan.
     pub(super) events: Vec<String>,
@@ -99,7 +106,8 @@ impl<'a> Reader<'a> {
         names.dedup();
         let place = || path.split_once('.').map_or(path, |(_, place)| place).to_owned();
         let children: Vec<&'a Value> = members(value, "action").collect();
-        let named = Named { work: work_of(value), actors: actors_of(value) }.or(above);
+        let who = self.participants(value, path);
+        let named = Named { work: work_of(&who), actors: actors_of(&who), kinds: kinds_of(&who) }.or(above);
         let definition = text("definitionCanonical");
         self.unresolved(value, path);
         let is_defined = definition.is_some() || value.get("definitionUri").is_some();
@@ -115,6 +123,7 @@ impl<'a> Reader<'a> {
             code: self.code(value, definition.as_deref(), deed),
             work: named.work.clone(),
             actors: named.actors.clone(),
+            kinds: named.kinds.clone(),
             priority: text("priority"),
             selection: self.selection(value, path, !children.is_empty()),
             required: self.required(value, path),

@@ -139,8 +139,9 @@ impl<'a> Asked<'a> {
         } else if let Some(definition) = action.definition.as_deref().filter(|of| !of.starts_with('#')) {
             task.insert("instantiatesCanonical".into(), definition.into());
         }
-        if let Some(work) = &action.work {
-            task.insert("performerType".into(), json!([{ "coding": [{ "system": WORK, "code": work }] }]));
+        let kinds = action.performer_types();
+        if !kinds.is_empty() {
+            task.insert("performerType".into(), kinds.into());
         }
         task
     }

@@ -169,7 +169,12 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
     };
     again::ask_again(draft, &before.key, &before.body, &body, &actors)?;
     let way = if from == to { vec![] } else { vec![to] };
-    let wish = Wish { claimed_by: claims(draft, from, to, &body), body: Some(body), ..Wish::default() };
+    let claims = claims(draft, from, to, &body);
+    let taker = claims.as_ref().and_then(|claims| claims["reference"].as_str()).or(owner(&body));
+    if let Some(taker) = taker.filter(|_| !before.body.contains_key("owner")) {
+        task::check_meant(draft, before, root, taker)?;
+    }
+    let wish = Wish { claimed_by: claims, body: Some(body), ..Wish::default() };
     task::apply(draft, &before.key, root, &way, wish)
 }
 

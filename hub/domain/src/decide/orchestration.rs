@@ -39,7 +39,7 @@ pub(super) fn plan_for<'a>(draft: &Draft<'a>, request: &Resource) -> Result<Opti
 fn described(draft: &Draft, request: &Resource, plan: &Offered) -> Result<Offered, Stop> {
     // It was read before.
     let said: Body = serde_json::from_str(&plan.text).unwrap_or_default();
-    let named = ["resourceType", "url", "version", "name", "title", "id"];
+    let named = ["resourceType", "url", "version", "name", "title", "id", "actor"];
     let named = named.iter().filter_map(|name| Some(((*name).to_owned(), said.get(*name)?.clone())));
     expanded(draft, request, &said, named.collect(), &HashMap::new())
 }

@@ -132,6 +132,24 @@ pub(super) fn apply(
     Ok(task)
 }
 
+/// Several are named for this step of a plan: whoever is known to be none of them does not take it. Who is of another type
+/// than they are may be one of them, or belong to one.
+pub(super) fn check_meant(draft: &mut Draft, task: &Resource, root: Uuid, who: &str) -> Result<(), Stop> {
+    let is_for_some = task.body.get("restriction").is_some_and(|restriction| restriction.get("recipient").is_some());
+    let Some(step) = task_id(&task.key).map(|id| id.step as usize).filter(|_| is_for_some) else { return Ok(()) };
+    let Some(order) = Order::find(draft, root)? else { return Ok(()) };
+    let action = order.graph.nodes.get(step).and_then(|node| node.action.as_ref());
+    let actors = action.map(|action| action.actors.as_slice()).filter(|actors| actors.len() > 1).unwrap_or_default();
+    let meant: Vec<&str> = actors.iter().filter_map(|actor| actor["reference"].as_str()).collect();
+    let kind = |reference: &str| reference.split_once('/').map(|(kind, _)| kind.to_owned());
+    let is_other = |other: &&str| *other != who && kind(other) == kind(who);
+    if meant.is_empty() || meant.len() < actors.len() || !meant.iter().all(is_other) {
+        return Ok(());
+    }
+    let text = format!("the Task is for one of {}", meant.join(", "));
+    Err(Refusal::one(RefusalKind::Conflict, IssueType::Conflict, "Task.owner", text).into())
+}
+
 /// On the way to the last state only the claim shows.
 fn first_steps(wish: Option<&Wish>) -> Wish {
     Wish { claimed_by: wish.and_then(|wish| wish.claimed_by.clone()), ..Wish::default() }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hub_fhirpath::Expression;
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
-use schemas::plan::{Action, MULTIPLE_LIMIT, Plan, Repeat, Required, Selection, WORK};
+use schemas::plan::{Action, MULTIPLE_LIMIT, Plan, Repeat, Required, Selection};
 use serde_json::{Value, json};
 
 use super::graph::Graph;
@@ -143,14 +143,13 @@ impl<'a> Faults<'a> {
     /// What the Task of a step takes over as it stands.
     fn task(&mut self, action: &Action, path: &str) {
         let text = |text: &String| Value::from(text.as_str());
-        let work = |code: &String| json!([{ "coding": [{ "system": WORK, "code": code }] }]);
         self.carried(&format!("{path}.id"), "description", Some(text(&action.id)));
         self.carried(&format!("{path}.title"), "description", action.title.as_ref().map(text));
         self.carried(&format!("{path}.code"), "code", action.code.clone());
         self.carried(&format!("{path}.priority"), "priority", action.priority.as_ref().map(text));
-        self.carried(&format!("{path}.participant"), "performerType", action.work.as_ref().map(work));
-        let inputs = || Value::from(action.inputs.clone());
-        self.carried(&format!("{path}.documentation"), "input", (!action.inputs.is_empty()).then(inputs));
+        let all = |values: Vec<Value>| if values.is_empty() { None } else { Some(Value::from(values)) };
+        self.carried(&format!("{path}.participant"), "performerType", all(action.performer_types()));
+        self.carried(&format!("{path}.documentation"), "input", all(action.inputs.clone()));
     }
 
     /// Faults of what is to be an element of a Task, told where the plan has it: no Task may be less than FHIR.

@@ -18,6 +18,7 @@ mod matrix;
 mod offered;
 mod orchestrations;
 mod orders;
+mod participants;
 mod plans;
 mod proof;
 mod refused;

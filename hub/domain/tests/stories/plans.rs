@@ -251,29 +251,6 @@ fn of_a_unit_all_is_done_or_none() {
 }
 
 #[test]
-fn who_is_named_for_a_step_owns_it() {
-    let named = json!({
-        "participant": [
-            { "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] } },
-            { "actorReference": { "reference": "Organization/a" } },
-        ],
-    });
-    let group = json!({ "id": "group", "participant": named["participant"], "action": [
-        { "id": "inherits" },
-        step("own", json!({ "participant": [{ "actorReference": { "reference": "Organization/b" } }] })),
-    ] });
-    let mut world = world_of(json!([group, step("free", json!({}))]));
-    let order = world.submit(referral());
-    assert_eq!(world.owner(&order, 3).as_deref(), Some("Organization/a"));
-    assert_eq!(world.owner(&order, 4).as_deref(), Some("Organization/b"));
-    assert_eq!(world.owner(&order, 5), None);
-    assert!(world.report(&order, 3, "Organization/b", Act::Claim, 1).is_err());
-    world.report(&order, 3, "Organization/a", Act::Rejected, 1).unwrap();
-    assert!(world.states(&order).starts_with("0 rejected, 3 rejected"), "nobody else is asked");
-    assert_eq!(world.published(), ["clinic inherits", "clinic own", "clinic free"]);
-}
-
-#[test]
 fn what_a_filler_is_to_know_goes_with_the_task() {
     let told = json!({ "documentation": [{ "type": "documentation", "display": "How it is done" }] });
     let mut world = world_of(json!([step("told", told), step("plain", json!({}))]));
