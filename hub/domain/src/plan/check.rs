@@ -257,15 +257,6 @@ impl<'a> Faults<'a> {
                     self.at(one, text);
                 }
             }
-            let too_late = this.waits.iter().find(|wait| {
-                let same = this.waits.iter().filter(|other| (other.on, other.event) == (wait.on, wait.event));
-                same.filter_map(|other| other.offset.high_us).any(|high| high < wait.offset.low_us)
-            });
-            if let Some(wait) = too_late {
-                let (one, other) = (name(graph, node), name(graph, wait.on));
-                let text = format!("{one} would have to be late: its offsets from {other} contradict each other");
-                self.at(one, text);
-            }
         }
     }
 

@@ -80,6 +80,14 @@ fn moment(node: usize, at: At) -> usize {
 struct Edge {
     after: usize,
     low_us: i64,
+    /// Whatever becomes of other parts of the plan.
+    is_sure: bool,
+}
+
+impl Edge {
+    fn sure(after: usize, low_us: i64) -> Self {
+        Self { after, low_us, is_sure: true }
+    }
 }
 
 /// All moments, each behind those that it comes after.
@@ -98,29 +106,32 @@ impl Order {
                 _ => 0,
             };
             let begin = &mut edges[moment(node, At::Begin)];
-            begin.push(Edge { after: moment(this.parent, At::Begin), low_us: within_us });
-            let waits = this.waits.iter().filter(|wait| is_sure(graph, wait.on));
-            begin.extend(
-                waits.map(|wait| Edge { after: moment(wait.on, wait.event.into()), low_us: wait.offset.low_us }),
-            );
+            begin.push(Edge::sure(moment(this.parent, At::Begin), within_us));
+            begin.extend(this.waits.iter().map(|wait| Edge {
+                after: moment(wait.on, wait.event.into()),
+                low_us: wait.offset.low_us,
+                is_sure: is_sure(graph, wait.on),
+            }));
             for (one, before) in [(At::Released, At::Begin), (At::Started, At::Released), (At::End, At::Started)] {
-                edges[moment(node, one)].push(Edge { after: moment(node, before), low_us: 0 });
+                edges[moment(node, one)].push(Edge::sure(moment(node, before), 0));
             }
             if is_sure(graph, node) {
-                edges[moment(this.parent, At::End)].push(Edge { after: moment(node, At::End), low_us: 0 });
+                edges[moment(this.parent, At::End)].push(Edge::sure(moment(node, At::End), 0));
             }
         }
         let numbers = sorted(&edges);
         Self { edges, numbers }
     }
 
-    /// How long after one moment each comes at least, as far as it depends on it.
+    /// How long after one moment each comes at least, as far as it depends on it. That moment itself has come: who waits for
+    /// it waits.
     fn since(&self, from: usize) -> Vec<Option<i64>> {
         let mut since = vec![None; self.edges.len()];
         for number in &self.numbers {
+            let counts = |edge: &&Edge| edge.is_sure || edge.after == from;
             let least = |edge: &Edge| since[edge.after].map(|us: i64| us.saturating_add(edge.low_us));
             let itself = (*number == from).then_some(0);
-            since[*number] = self.edges[*number].iter().filter_map(least).chain(itself).max();
+            since[*number] = self.edges[*number].iter().filter(counts).filter_map(least).chain(itself).max();
         }
         since
     }
