@@ -126,10 +126,14 @@ impl Order<'_, '_> {
         let Some(scope) = self.scope_of(step) else { return };
         let within = self.graph.nodes[scope].action.as_ref().and_then(|action| action.answer_within_us);
         if let Some(within) = within {
-            let due = Timestamp(self.draft.now().0.saturating_add(within));
-            let id = self.answer_timer(step);
-            self.draft.set_timer(Timer { id, due });
+            self.set_answer(step, Timestamp(self.draft.now().0.saturating_add(within)));
         }
+    }
+
+    fn set_answer(&mut self, step: usize, due: Timestamp) {
+        self.state(step).rare.answer = Some(due);
+        let id = self.answer_timer(step);
+        self.draft.set_timer(Timer { id, due });
     }
 
     fn answer_timer(&mut self, step: usize) -> TimerId {
@@ -142,6 +146,11 @@ impl Order<'_, '_> {
         let state = self.state(step);
         let is_open = state.occurrence == occurrence && state.status == Some(TaskStatus::Requested);
         if !is_open || !self.wants(step) {
+            return Ok(());
+        }
+        if let Some(due) = self.state(step).rare.answer.filter(|due| *due > self.draft.now()) {
+            // It was put off since this timer was seen to be due.
+            self.set_answer(step, due);
             return Ok(());
         }
         if self.run().held {

@@ -42,6 +42,7 @@ enum Has {
     Asked,
     Begun,
     Chosen,
+    Answer,
 }
 
 impl Has {
@@ -129,7 +130,8 @@ impl Writer {
             | Has::Joined.when(task.joined.is_some())
             | Has::Asked.when(!task.rare.asked.is_empty())
             | Has::Begun.when(task.begun)
-            | Has::Chosen.when(!task.rare.chosen.is_empty());
+            | Has::Chosen.when(!task.rare.chosen.is_empty())
+            | Has::Answer.when(task.rare.answer.is_some());
         self.number(head);
         [task.released, task.started, task.ended].into_iter().flatten().for_each(|time| self.time(time));
         if task.sequence > 0 {
@@ -156,6 +158,7 @@ impl Writer {
             self.number(task.rare.chosen.len() as u64);
             task.rare.chosen.iter().for_each(|branch| self.number((*branch).into()));
         }
+        task.rare.answer.into_iter().for_each(|time| self.time(time));
     }
 
     fn number(&mut self, mut number: u64) {
@@ -239,6 +242,9 @@ impl Reader<'_> {
             let many = self.small()?;
             task.rare.chosen = (0..many).map(|_| self.small()).collect::<Option<_>>()?;
         }
+        if has(Has::Answer) {
+            task.rare.answer = self.time_if(true)?;
+        }
         Some(())
     }
 
@@ -309,6 +315,7 @@ mod tests {
     fn busy() -> TaskState {
         let mut rare = Rare::default();
         (rare.asked, rare.chosen) = (vec!["Organization/1".into(), String::new()], vec![7, 70_000]);
+        rare.answer = at(1_790_000_000_000_000);
         TaskState {
             status: Some(TaskStatus::OnHold),
             occurrence: 3,

@@ -93,13 +93,15 @@ pub struct Few {
     pub asked: Vec<String>,
     /// It chose among branches, and this is what it chose: their numbers.
     pub chosen: Vec<u32>,
+    /// By when the service that it is offered to has to answer.
+    pub answer: Option<Timestamp>,
 }
 
 impl Deref for Rare {
     type Target = Few;
 
     fn deref(&self) -> &Few {
-        static NOTHING: Few = Few { asked: Vec::new(), chosen: Vec::new() };
+        static NOTHING: Few = Few { asked: Vec::new(), chosen: Vec::new(), answer: None };
         self.0.as_deref().unwrap_or(&NOTHING)
     }
 }

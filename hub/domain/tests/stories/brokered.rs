@@ -140,6 +140,23 @@ fn who_does_not_answer_in_time_is_passed_over() {
 }
 
 #[test]
+fn an_answer_that_was_put_off_is_waited_for_though_its_timer_fires_once_more() {
+    let mut world = world(Some(60));
+    provides(&mut world, "Organization/a", json!({}));
+    provides(&mut world, "Organization/b", json!({}));
+    let order = world.submit(wants("skin"));
+    world.set_status(&order, "on-hold").unwrap();
+    world.passes(61);
+    world.set_status(&order, "active").unwrap();
+    // Another hub had seen the same timer due, before it was put off.
+    world.fires_again(0);
+    assert_eq!(world.states(&order), "0 requested, 2 requested, 3 draft");
+    world.passes(61);
+    assert_eq!(world.states(&order), "0 requested, 2 cancelled, 2.2 requested, 3 draft");
+    world.check_histories();
+}
+
+#[test]
 fn who_is_named_is_asked_and_the_directory_is_not() {
     let mut world = world(None);
     provides(&mut world, "Organization/a", json!({}));
