@@ -35,10 +35,9 @@ pub(super) fn ask_again(
     let Some(mut order) = Order::find(draft, id.root)?.filter(|order| step < order.graph.nodes.len()) else {
         return Ok(());
     };
-    let all = order.graph.nodes[step].parent;
-    if order.graph.times_of(all).is_none() || !is_current(order.run(), key) {
-        return Ok(());
-    }
+    let above = order.graph.upwards(step).map(|node| order.graph.nodes[node].parent);
+    let all = above.into_iter().find(|all| order.graph.times_of(*all).is_some());
+    let Some(all) = all.filter(|_| is_current(order.run(), key)) else { return Ok(()) };
     if !actors.iter().any(|actor| matches!(actor, Actor::Requester | Actor::Owner)) {
         return Err(Refusal::forbidden("who asked for it, or has it, says how often it is to be done").into());
     }
@@ -59,12 +58,15 @@ impl Order<'_, '_> {
         }
     }
 
-    /// `all`: what stands for all times of an action. What did not apply the first time does not now.
+    /// `all`: what stands for all times of an action. What did not apply the first time does not now, and what may be done
+    /// several times within it is done once each time.
     pub(super) fn want(&mut self, all: usize, times: usize) {
         let graph = self.graph.clone();
         let Some((first, others)) = graph.times_of(all).and_then(<[usize]>::split_first) else { return };
         for time in others.iter().take(times.saturating_sub(1)) {
-            for (one, other) in graph.leaves_of(*first).zip(graph.leaves_of(*time)) {
+            let is_once = |leaf: usize| graph.upwards(leaf).take_while(|n| n != time).all(|n| !graph.nodes[n].is_spare);
+            let leaves = graph.leaves_of(*first).zip(graph.leaves_of(*time)).filter(|(_, other)| is_once(*other));
+            for (one, other) in leaves {
                 let never = self.state(one).withdrawn && self.state(one).status.is_none();
                 let state = self.state(other);
                 // What was asked for before, and withdrawn since, is not asked for once more.

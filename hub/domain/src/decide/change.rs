@@ -153,7 +153,8 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
     if from == to && from.is_terminal() {
         return Err(Refusal::rule("Task.status", format!("the Task is {from}: it does not change any more")).into());
     }
-    let takes = from.is_offered() && !to.is_terminal();
+    let is_moved = from != to || owner(&before.body) != claimed_by.as_deref();
+    let takes = from.is_offered() && !to.is_terminal() && is_moved;
     if takes && task::is_held(draft, root, &before.body) {
         return Err(Refusal::conflict("the request is on hold: nothing is granted now").into());
     }

@@ -153,3 +153,60 @@ fn whoever_chooses_names_a_branch_that_is_done_for_each_item_once() {
     assert_eq!(world.states(&requests[0]), "0 in-progress, 2 completed, 4 requested, 5 requested");
     world.check_histories();
 }
+
+fn multiple(mut action: Value) -> Value {
+    action["cardinalityBehavior"] = "multiple".into();
+    action
+}
+
+#[test]
+fn a_group_is_done_again_when_that_is_asked_for_of_one_of_its_steps() {
+    let visit = multiple(json!({ "id": "visit", "action": [
+        step("dress", json!({})),
+        step("write", after("dress")),
+    ] }));
+    let mut world = world_of(json!([visit, step("report", after("visit"))]));
+    let order = world.submit(referral());
+    // 2 stands for all visits: the first is 3, with 4 and 5; the second 6, with 7 and 8; the report is 33.
+    world.does(&order, 4, "Organization/x");
+    world.asks_again(&order, 5, 2, None).unwrap();
+    assert_eq!(world.states(&order), "0 in-progress, 4 completed, 5 requested, 7 requested, 33 draft");
+    for step in [5, 7, 8] {
+        world.does(&order, step, "Organization/x");
+    }
+    assert!(world.states(&order).ends_with("33 requested"), "{}", world.states(&order));
+    world.check_histories();
+}
+
+#[test]
+fn what_is_done_again_within_what_is_done_again_is_done_once_each_time() {
+    let visit = multiple(json!({ "id": "visit", "action": [
+        multiple(step("dress", json!({}))),
+        step("write", json!({})),
+    ] }));
+    let mut world = world_of(json!([visit]));
+    let order = world.submit(referral());
+    // Of the first visit (3) 4 stands for all dressings, 5 to 14; then 15. Of the second (16), 17, 18 to 27; then 28.
+    world.asks_again(&order, 5, 2, None).unwrap();
+    assert_eq!(world.states(&order), "0 requested, 5 requested, 6 requested, 15 requested");
+    world.asks_again(&order, 15, 2, None).unwrap();
+    assert!(world.states(&order).ends_with("15 requested, 18 requested, 28 requested"), "{}", world.states(&order));
+    world.asks_again(&order, 18, 3, None).unwrap();
+    assert!(world.states(&order).ends_with("18 requested, 19 requested, 20 requested, 28 requested"));
+    world.check_histories();
+}
+
+#[test]
+fn once_more_is_asked_for_while_the_request_is_on_hold_and_comes_when_it_goes_on() {
+    let mut world = world_of(json!([multiple(step("dress", json!({})))]));
+    let order = world.submit(referral());
+    world.set_status(&order, "on-hold").unwrap();
+    world.asks_again(&order, 3, 2, None).unwrap();
+    assert_eq!(world.states(&order), "0 requested, 3 requested");
+    let task = world.newest(&order, 3).unwrap().key.to_string();
+    let taken = json!({ "owner": { "reference": "Organization/x" } });
+    assert!(world.set(&task, taken).unwrap_err().text().contains("on hold"), "nobody takes it now");
+    world.set_status(&order, "active").unwrap();
+    assert_eq!(world.states(&order), "0 requested, 3 requested, 4 requested");
+    world.check_histories();
+}

@@ -213,6 +213,23 @@ impl World {
         self.set_status(&name, status)
     }
 
+    /// Sends a step's newest Task back, which is to be done so often in all, and perhaps has come to its end.
+    pub(crate) fn asks_again(
+        &mut self,
+        order: &str,
+        step: u32,
+        times: usize,
+        status: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let task = self.newest(order, step).unwrap();
+        let name = task.key.to_string();
+        let mut restriction = task.body.get("restriction").cloned().unwrap_or_else(|| json!({}));
+        restriction["repetitions"] = times.into();
+        let mut elements = json!({ "restriction": restriction });
+        status.into_iter().for_each(|status| elements["status"] = status.into());
+        self.set(&name, elements)
+    }
+
     /// Seconds pass, and what is due fires.
     pub(crate) fn passes(&mut self, seconds: u64) {
         self.now = self.now.plus(std::time::Duration::from_secs(seconds));
