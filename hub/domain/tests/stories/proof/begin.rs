@@ -3,6 +3,13 @@
 use crate::proof::outcome::Outcome;
 use crate::proof::parts::{Event, HOUR, Part, Wait};
 use crate::proof::reference::{Fate, Reference, Time, Urgency};
+use crate::proof::written::{From, Timing};
+
+/// The world begins on 2026-09-21, at 14:13:20. That day is the birth date of all.
+pub(super) const BIRTH_DATE: &str = "2026-09-21";
+const BIRTH: Time = 1_790_000_000_000_000 - (14 * 3600 + 13 * 60 + 20) * 1_000_000;
+pub(super) const WRITTEN_ON: &str = "2026-09-21T14:00:00Z";
+const WRITTEN: Time = BIRTH + 14 * HOUR;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Begin {
@@ -20,8 +27,10 @@ impl Reference<'_> {
         if part.said.starts && self.urgency(number) == Urgency::Routine {
             all.push(Begin::NotYet);
         }
-        if let (Some((low, _)), Begin::At(from)) = (part.said.timing, above) {
-            all.push(Begin::At(from + Time::from(low) * HOUR));
+        if let Some((timing, from)) =
+            part.said.timing.and_then(|timing| Some((timing, self.counted_from(timing, above)?)))
+        {
+            all.push(Begin::At(from + Time::from(timing.low) * HOUR));
         }
         let latest = all.iter().filter_map(|begin| if let Begin::At(time) = begin { Some(*time) } else { None }).max();
         match () {
@@ -92,6 +101,17 @@ impl Reference<'_> {
         }
     }
 
+    /// What a time counts from, once that is known. `above`: when what it stands in may begin.
+    fn counted_from(&self, timing: Timing, above: Begin) -> Option<Time> {
+        match (timing.from, above) {
+            (From::Group, Begin::At(time)) => Some(time),
+            (From::Group, Begin::NotYet | Begin::Never) => None,
+            (From::Birth, _) => Some(BIRTH),
+            (From::Written, _) => Some(WRITTEN),
+            (From::Start, _) => Some(self.begun),
+        }
+    }
+
     pub(crate) fn until(&self, number: u32) -> Option<Time> {
         let part = self.plan.part(number);
         if part.undoes.is_some() {
@@ -100,9 +120,8 @@ impl Reference<'_> {
         let above = if part.parent == 0 { Begin::At(self.begun) } else { self.begin(part.parent) };
         let of = |wait: Wait| Some(self.time(&wait)? + wait.high?);
         let mut bounds: Vec<Time> = self.waits(number).chain(self.ends(number)).filter_map(of).collect();
-        if let (Some((_, Some(high))), Begin::At(from)) = (part.said.timing, above) {
-            bounds.push(from + Time::from(high) * HOUR);
-        }
+        let of = |timing: Timing| Some(self.counted_from(timing, above)? + Time::from(timing.high?) * HOUR);
+        bounds.extend(part.said.timing.and_then(of));
         if part.parent != 0 {
             bounds.extend(self.until(part.parent));
         }

@@ -2,10 +2,25 @@
 
 use serde_json::{Value, json};
 
-use crate::proof::written::{Tie, Written};
+use crate::proof::written::{From, Tie, Timing, Written};
 
 pub(crate) fn name(id: u32) -> String {
     format!("p{id}")
+}
+
+fn hours(value: u32) -> Value {
+    json!({ "value": value, "code": "h" })
+}
+
+fn coded(system: &str, code: &str) -> Value {
+    json!({ "coding": [{ "system": system, "code": code }] })
+}
+
+fn offset(object: Value, low: u32, high: Option<u32>) -> Value {
+    match high {
+        None => with(object, "offsetDuration", hours(low)),
+        Some(high) => with(object, "offsetRange", json!({ "low": hours(low), "high": hours(high) })),
+    }
 }
 
 fn with(mut object: Value, element: &str, value: Value) -> Value {
@@ -23,7 +38,6 @@ impl Written {
     fn written(&self, id: u32) -> Value {
         let said = Self::action(self, id);
         let mut action = json!({ "id": name(id) });
-        let hours = |value: u32| json!({ "value": value, "code": "h" });
         match said.behaviour {
             Some(behaviour) => {
                 action["selectionBehavior"] = behaviour.into();
@@ -67,10 +81,32 @@ impl Written {
         if !conditions.is_empty() {
             action["condition"] = conditions.into();
         }
+        if said.multiple {
+            action["cardinalityBehavior"] = "multiple".into();
+        }
+        let relative = |element: &str, counted: Value, low: u32, high: Option<u32>| {
+            offset(with(json!({}), element, counted), low, high)
+        };
         match said.timing {
             None => {}
-            Some((low, None)) => action["timingDuration"] = hours(low),
-            Some((low, Some(high))) => action["timingRange"] = json!({ "low": hours(low), "high": hours(high) }),
+            Some(Timing { from: From::Group, low, high: None }) => action["timingDuration"] = hours(low),
+            Some(Timing { from: From::Group, low, high: Some(high) }) => {
+                action["timingRange"] = json!({ "low": hours(low), "high": hours(high) });
+            }
+            Some(Timing { from: From::Birth, low, .. }) => action["timingAge"] = hours(low),
+            Some(Timing { from: From::Written, low, high }) => {
+                action["timingRelativeTime"] = relative("contextPath", "authoredOn".into(), low, high);
+            }
+            Some(Timing { from: From::Start, low, high }) => {
+                let event = coded("http://hl7.org/fhir/evidence-variable-event", "treatment-start");
+                action["timingRelativeTime"] = relative("contextCode", event, low, high);
+            }
+        }
+        if let Some(tie) = self.ties.iter().find(|tie| tie.from == id && tie.is_time) {
+            let other = coded("urn:fhir-workflow-hub:action", &name(tie.to));
+            let time = relative("contextCode", other, tie.low, tie.high);
+            let is_start = tie.relationship == "after-start";
+            action["timingRelativeTime"] = if is_start { with(time, "contextPath", "start".into()) } else { time };
         }
         if let Some((count, period)) = said.times {
             action["timingTiming"] = json!({ "repeat": { "count": count, "period": period, "periodUnit": "h" } });
@@ -80,13 +116,10 @@ impl Written {
             if let Some(end) = tie.end {
                 relation["endRelationship"] = end.into();
             }
-            match tie.high {
-                None => relation["offsetDuration"] = hours(tie.low),
-                Some(high) => relation["offsetRange"] = json!({ "low": hours(tie.low), "high": hours(high) }),
-            }
-            relation
+            offset(relation, tie.low, tie.high)
         };
-        let relations: Vec<Value> = self.ties.iter().filter(|tie| tie.from == id).map(relation).collect();
+        let relations = self.ties.iter().filter(|tie| tie.from == id && !tie.is_time);
+        let relations: Vec<Value> = relations.map(relation).collect();
         if !relations.is_empty() {
             action["relatedAction"] = relations.into();
         }

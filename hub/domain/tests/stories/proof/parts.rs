@@ -3,9 +3,17 @@
 use std::iter::zip;
 
 use crate::proof::reference::Time;
-use crate::proof::written::{Said, Tie, Written};
+use crate::proof::written::{From, Said, Tie, Timing, Written};
 
 pub(crate) const HOUR: Time = 3_600_000_000;
+/// So often what is done again is done at most.
+pub(crate) const AGAIN_LIMIT: u32 = 10;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Nth {
+    Cycle(u32),
+    Time(u32),
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
@@ -16,10 +24,13 @@ pub(crate) struct Part {
     pub(crate) said: Said,
     /// The request that it is for.
     pub(crate) item: Option<usize>,
-    /// Which of several times, of each repeated part that it stands in, itself included.
-    pub(crate) times: Vec<u32>,
+    /// Which of several times, of each repeated part that it stands in, itself included. Of what may be done again it is no
+    /// cycle, and the other way round.
+    times: Vec<Nth>,
     /// It stands for all times: they are its children.
-    is_all: bool,
+    pub(crate) is_all: bool,
+    /// It comes only when somebody asks for that.
+    pub(crate) is_spare: bool,
     /// The step that it undoes.
     pub(crate) undoes: Option<u32>,
     pub(crate) chosen_by: Option<u32>,
@@ -52,6 +63,11 @@ pub(crate) struct Wait {
     pub(crate) high: Option<Time>,
 }
 
+/// Of an action that may be done several times.
+fn often(said: &Said) -> Option<u32> {
+    said.times.map(|(times, _)| times).or(said.multiple.then_some(AGAIN_LIMIT))
+}
+
 impl Parts {
     pub(crate) fn of(plan: &Written, items: usize) -> Self {
         let mut parts = Self { items, parts: Vec::new(), waits: Vec::new(), ends: Vec::new() };
@@ -72,23 +88,24 @@ impl Parts {
         let said = plan.action(id);
         let items = if said.per_item && is_for_all { 2 } else { 1 };
         let inner: usize = plan.within(id).map(|inner| Self::count(plan, inner.id, is_for_all && items == 1)).sum();
-        items * said.times.map_or(1 + inner, |(times, _)| 1 + times as usize * (1 + inner))
+        items * often(said).map_or(1 + inner, |times| 1 + times as usize * (1 + inner))
     }
 
-    fn place(&mut self, plan: &Written, id: u32, parent: u32, item: Option<usize>, times: &[u32]) {
+    fn place(&mut self, plan: &Written, id: u32, parent: u32, item: Option<usize>, times: &[Nth]) {
         let said = plan.action(id);
         let items: Vec<Option<usize>> = match said.per_item && item.is_none() {
             true => (0..self.items).map(Some).collect(),
             false => vec![item],
         };
         for item in items {
-            let Some((count, hours)) = said.times else {
-                self.put(plan, said.clone(), parent, item, times);
+            let Some(count) = often(said) else {
+                self.put(plan, said.clone(), parent, item, times, false);
                 continue;
             };
             let number = self.parts.len() as u32 + 1;
             let (behaviour, chosen_by) = (Some("all"), None);
-            let all = Said { behaviour, chosen_by, in_sequence: false, starts: false, stops: false, ..said.clone() };
+            let (in_sequence, starts, stops, timing) = (false, false, false, None);
+            let all = Said { behaviour, chosen_by, in_sequence, starts, stops, timing, ..said.clone() };
             self.parts.push(Part {
                 number,
                 parent,
@@ -96,21 +113,24 @@ impl Parts {
                 item,
                 times: times.to_vec(),
                 is_all: true,
+                is_spare: false,
                 undoes: None,
                 chosen_by,
             });
             for n in 0..count {
-                let one = Said { timing: Some((n * hours, None)), ..said.clone() };
-                self.put(plan, one, number, item, &[times, &[n + 1]].concat());
+                let every = said.times.map(|(_, hours)| Timing { from: From::Group, low: n * hours, high: None });
+                let one = Said { timing: every.or(said.timing), ..said.clone() };
+                let nth = if said.multiple { Nth::Time(n) } else { Nth::Cycle(n) };
+                self.put(plan, one, number, item, &[times, &[nth]].concat(), said.multiple && n > 0);
             }
         }
     }
 
-    fn put(&mut self, plan: &Written, said: Said, parent: u32, item: Option<usize>, times: &[u32]) {
+    fn put(&mut self, plan: &Written, said: Said, parent: u32, item: Option<usize>, times: &[Nth], is_spare: bool) {
         let (number, id) = (self.parts.len() as u32 + 1, said.id);
         let times = times.to_vec();
-        let part =
-            Part { number, parent, said, item, times: times.clone(), is_all: false, undoes: None, chosen_by: None };
+        let (is_all, undoes, chosen_by) = (false, None, None);
+        let part = Part { number, parent, said, item, times: times.clone(), is_all, is_spare, undoes, chosen_by };
         self.parts.push(part);
         for inner in plan.within(id) {
             self.place(plan, inner.id, number, item, &times);
@@ -167,6 +187,12 @@ impl Parts {
 
     pub(crate) fn steps(&self) -> impl Iterator<Item = &Part> {
         self.parts.iter().filter(|part| part.said.behaviour.is_none())
+    }
+
+    /// What stands for all times of what may be done again, of which the part is a part: the nearest.
+    pub(crate) fn again(&self, number: u32) -> Option<u32> {
+        let is_time = |n: &u32| self.part(*n).said.multiple && !self.part(*n).is_all;
+        self.line(number).find(is_time).map(|time| self.part(time).parent)
     }
 
     /// The part and all that it stands in.

@@ -1,13 +1,17 @@
 //! One case: a plan, and what happens to an order by it, in the engine and in the reference.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat_n;
 use std::time::Duration;
 
+use hub_domain::command::Caller;
 use hub_domain::decide::Policy;
 use hub_domain::workflow::{Catalogue, Offered};
 use schemas::message::Act;
+use schemas::task::TaskStatus;
 use serde_json::json;
 
+use crate::proof::begin::{BIRTH_DATE, WRITTEN_ON};
 use crate::proof::json::name;
 use crate::proof::parts::{Part, Parts};
 use crate::proof::reference::{Fate, House, Reference, Standing, Time, Urgency};
@@ -53,7 +57,13 @@ pub(crate) fn play(plan: &[u8], events: &[u8], story: &mut Vec<String>) -> Resul
     let mut policy = Policy { catalogue, offers_max: house.offers_max, ..Policy::default() };
     policy.leases.1 = house.lease.map(|lease| Duration::from_micros(lease as u64));
     let mut world = World::with(policy);
-    let order = world.submit(prescription(plan.items));
+    let born = json!({ "resourceType": "Patient", "birthDate": BIRTH_DATE });
+    let patient = world.create(born, Caller::Local).map_err(|refusal| format!("no patient: {refusal:?}"))?;
+    let mut prescriptions = prescription(plan.items);
+    for request in &mut prescriptions {
+        (request["subject"], request["authoredOn"]) = (json!({ "reference": patient }), WRITTEN_ON.into());
+    }
+    let order = world.submit(prescriptions);
     let requests = world.requests(&order);
     let reference = Reference::new(&plan, house, world.now());
     let (offered, owners) = (BTreeSet::new(), BTreeMap::new());
@@ -94,6 +104,7 @@ impl Case<'_> {
             7..=12 => self.time_passes(1 + chance.of(3) as u64)?,
             13 => self.clock_jumps(chance.of(3))?,
             15 => self.is_slow(chance)?,
+            16..=22 if self.plan.parts.iter().any(|part| part.is_spare) => self.asks_again(chance)?,
             14 => {
                 self.story.push("a timer fires again".to_owned());
                 self.world.fires_again(chance.of(usize::from(u8::MAX)));
@@ -111,6 +122,34 @@ impl Case<'_> {
             }
         }
         self.agrees()
+    }
+
+    /// Whoever has a step, or asked for it, wants what it is a part of to be done so often.
+    fn asks_again(&mut self, chance: &mut Chance) -> Held {
+        let is_open = |number: &u32| {
+            let task = self.world.newest(&self.requests[0], *number);
+            task.and_then(|task| TaskStatus::of(&task.body)).is_some_and(|status| !status.is_terminal())
+        };
+        let open = self.plan.steps().map(|part| part.number).filter(is_open);
+        let able: Vec<u32> = open.filter(|number| self.plan.again(*number).is_some()).collect();
+        if able.is_empty() {
+            return self.time_passes(1);
+        }
+        let number = able[chance.of(able.len())];
+        let (times, all) = (1 + chance.of(4), self.plan.again(number).unwrap());
+        let is_last = self.reference.steps[&number].fate == Fate::Started && chance.one_in(2) && !self.chooses(number);
+        let ends = is_last.then_some("completed");
+        self.story.push(format!("{number}: {times} times {}", ends.unwrap_or("")));
+        let asked = self.world.asks_again(&self.requests[0], number, times, ends);
+        asked.map_err(|refusal| format!("step {number} is not done again: {refusal:?}"))?;
+        let now = self.now();
+        if ends.is_some() {
+            self.reference.does_again(all, times);
+            self.reference.happens(number, Fate::Done, false, now);
+        } else {
+            self.reference.asks(all, times, now);
+        }
+        Ok(())
     }
 
     /// Steps that somebody can do something about.
@@ -152,26 +191,33 @@ impl Case<'_> {
             (Fate::Offered, _) => {
                 let is_named = self.plan.part(number).said.is_named;
                 self.owners.insert(number, WHO[if is_named { 0 } else { deed % WHO.len() }]);
-                self.reports(number, Act::Claim, Fate::Claimed, &[])
+                self.reports(number, Act::Claim, Fate::Claimed, &[], 1)
             }
-            (Fate::Claimed | Fate::Started, 2..=5) => self.reports(number, Act::Failed, Fate::Failed, &[]),
+            (Fate::Claimed | Fate::Started, 2..=5) => self.reports(number, Act::Failed, Fate::Failed, &[], 1),
             (Fate::Claimed | Fate::Started, 6) => self.fails_for_a_reason(number),
             (Fate::Started, 7) => self.moves(number, "ready", Fate::Offered),
-            (Fate::Claimed, _) | (Fate::Started, 8 | 9) => self.reports(number, Act::InProgress, Fate::Started, &[]),
+            (Fate::Claimed, _) | (Fate::Started, 8 | 9) => self.reports(number, Act::InProgress, Fate::Started, &[], 1),
             _ => {
                 let picks = self.picks(number, bits);
                 self.reference.picks.insert(number, picks.clone());
-                self.reports(number, Act::Completed, Fate::Done, &picks)
+                // The higher the bits are, the more often what may be done again is named.
+                let often = 1 + bits / 6;
+                for pick in &picks {
+                    self.reference.does_again(*pick, often);
+                }
+                self.reports(number, Act::Completed, Fate::Done, &picks, often)
             }
         }
     }
 
-    fn reports(&mut self, number: u32, act: Act, fate: Fate, picks: &[u32]) -> Held {
+    /// `often`: how often each pick is named.
+    fn reports(&mut self, number: u32, act: Act, fate: Fate, picks: &[u32], often: usize) -> Held {
         self.story.push(format!("{number}: {act:?}"));
         let (sequence, offer, who) =
             (self.story.len() as u32, self.reference.steps[&number].offers, self.owners[&number]);
-        let names: Vec<String> = picks.iter().map(|pick| name(self.plan.part(*pick).said.id)).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let named: BTreeSet<u32> = picks.iter().map(|pick| self.plan.part(*pick).said.id).collect();
+        let named: Vec<String> = named.into_iter().map(name).collect();
+        let names: Vec<&str> = named.iter().flat_map(|name| repeat_n(name.as_str(), often)).collect();
         let reported = match names.is_empty() {
             true => self.world.report_offer(&self.requests[0], number, offer, who, act, sequence),
             false => self.world.completes_with(&self.requests[0], number, offer, who, &names, sequence),

@@ -1,7 +1,7 @@
 //! What the page about plans says (`docs/plans.md`), done as slowly and as plainly as can be: nothing is kept but what
 //! happened to each step and what was said of each request, and every question is answered from the beginning each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::proof::begin::Begin;
 use crate::proof::outcome::Outcome;
@@ -98,6 +98,8 @@ pub(crate) struct Reference<'a> {
     /// What each step chose.
     pub(crate) picks: BTreeMap<u32, Vec<u32>>,
     pub(crate) requests: Vec<(Standing, Urgency)>,
+    /// What was to be done again, and is.
+    again: BTreeSet<u32>,
     pub(crate) end: Option<End>,
     /// How often somebody was told that a step is late, or was early.
     pub(crate) told: usize,
@@ -106,7 +108,7 @@ pub(crate) struct Reference<'a> {
 impl<'a> Reference<'a> {
     pub(crate) fn new(plan: &'a Parts, house: House, now: Time) -> Self {
         let blank = |part: &Part| {
-            let wanted = !plan.line(part.number).any(|n| plan.part(n).said.is_void);
+            let wanted = !plan.line(part.number).any(|n| plan.part(n).said.is_void || plan.part(n).is_spare);
             let fate = if wanted { Fate::Waiting } else { Fate::Dropped };
             let (released, started, ended, lease) = (None, None, None, None);
             let until = None;
@@ -132,7 +134,8 @@ impl<'a> Reference<'a> {
         };
         let steps = plan.steps().map(blank).collect();
         let requests = vec![(Standing::Active, Urgency::Routine); plan.items];
-        let mut new = Self { plan, house, steps, begun: now, picks: BTreeMap::new(), requests, end: None, told: 0 };
+        let (picks, again) = (BTreeMap::new(), BTreeSet::new());
+        let mut new = Self { plan, house, steps, begun: now, picks, requests, again, end: None, told: 0 };
         new.settle(now);
         new
     }
@@ -175,6 +178,33 @@ impl<'a> Reference<'a> {
             _ => {}
         }
         self.settle(now);
+    }
+
+    /// Somebody asks for something to be done so often in all. `all`: what stands for all of its times.
+    pub(crate) fn asks(&mut self, all: u32, times: usize, now: Time) {
+        self.does_again(all, times);
+        self.settle(now);
+    }
+
+    /// What was asked for and not done since is not asked for once more.
+    pub(crate) fn does_again(&mut self, all: u32, times: usize) {
+        let spares = self.plan.children(all).take(times).filter(|part| part.is_spare).map(|part| part.number);
+        for spare in spares.collect::<Vec<_>>() {
+            if self.end.is_some() || self.is_given_up() || !self.again.insert(spare) {
+                continue;
+            }
+            for part in self.plan.steps().filter(|part| self.plan.line(part.number).any(|n| n == spare)) {
+                let is_part = |n: u32| {
+                    let part = self.plan.part(n);
+                    !part.said.is_void && (!part.is_spare || self.again.contains(&n))
+                };
+                let is_revoked = part.item.is_some_and(|item| self.requests[item].0 == Standing::Revoked);
+                if !is_revoked && self.plan.line(part.number).all(is_part) {
+                    let step = self.steps.get_mut(&part.number).unwrap();
+                    (step.fate, step.wanted) = (Fate::Waiting, true);
+                }
+            }
+        }
     }
 
     /// Time goes by: claims lapse, one after another, and what waited for a time begins.

@@ -30,6 +30,39 @@ const RELATIONSHIPS: [&str; 7] =
 /// More parts than this one order does not come to, each counted as often as it is done.
 const PARTS_LIMIT: usize = 40;
 
+/// When an action may begin by itself, in hours, and by when it is to be done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) from: From,
+    pub(crate) low: u32,
+    pub(crate) high: Option<u32>,
+}
+
+/// What that counts from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum From {
+    /// When what it stands in may begin.
+    Group,
+    Birth,
+    /// When the first request was written.
+    Written,
+    /// When the order started.
+    Start,
+}
+
+impl Timing {
+    fn by(chance: &mut Chance) -> Self {
+        let from = [From::Group, From::Group, From::Birth, From::Written, From::Start][chance.of(5)];
+        let low = chance.of(3) as u32;
+        let high = chance.one_in(2).then_some(5);
+        match from {
+            // The world begins at 14:13 of that day, and an age has no upper bound.
+            From::Birth => Self { from, low: 14 + low, high: None },
+            From::Group | From::Written | From::Start => Self { from, low, high },
+        }
+    }
+}
+
 /// What is said of an action.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Said {
@@ -46,10 +79,11 @@ pub(crate) struct Said {
     /// Somebody is named for it.
     pub(crate) is_named: bool,
     pub(crate) is_void: bool,
-    /// So many hours after its group may begin, and a deadline.
-    pub(crate) timing: Option<(u32, Option<u32>)>,
+    pub(crate) timing: Option<Timing>,
     /// Done so often, every so many hours.
     pub(crate) times: Option<(u32, u32)>,
+    /// It is done again when somebody asks for that.
+    pub(crate) multiple: bool,
     pub(crate) per_item: bool,
     /// The step that it undoes.
     pub(crate) undoes: Option<u32>,
@@ -70,6 +104,8 @@ pub(crate) struct Tie {
     /// Hours.
     pub(crate) low: u32,
     pub(crate) high: Option<u32>,
+    /// It is said as a time relative to the other action.
+    pub(crate) is_time: bool,
 }
 
 /// What would make it no plan is left out.
@@ -97,14 +133,16 @@ impl Written {
         plan.choose(chance);
         for _ in 0..chance.of(6) {
             let any = |chance: &mut Chance| chance.of(plan.said.len()) as u32 + 1;
-            let tie = Tie {
+            let mut tie = Tie {
                 from: any(chance),
                 to: any(chance),
                 relationship: RELATIONSHIPS[chance.of(RELATIONSHIPS.len())],
                 end: chance.one_in(3).then(|| RELATIONSHIPS[chance.of(RELATIONSHIPS.len())]),
                 low: chance.of(4) as u32,
                 high: chance.one_in(2).then(|| 4 + chance.of(4) as u32),
+                is_time: false,
             };
+            tie.is_time = plan.may_be_time(&tie) && chance.one_in(3);
             plan.tries(|plan| plan.ties.push(tie));
         }
         plan
@@ -124,7 +162,7 @@ impl Written {
             unless_documented: id > 1 && !is_branch && chance.one_in(6),
             is_named: behaviour.is_none() && chance.one_in(6),
             is_void: id > 1 && !self.is_plain && chance.one_in(8),
-            timing: (!self.is_plain && chance.one_in(6)).then(|| (chance.of(3) as u32, chance.one_in(2).then_some(5))),
+            timing: (!self.is_plain && chance.one_in(6)).then(|| Timing::by(chance)),
             ..Said::default()
         });
         if behaviour.is_some() {
@@ -139,15 +177,16 @@ impl Written {
 
     /// Some of it is done several times, or for each request.
     fn repeat(&mut self, chance: &mut Chance) {
+        let is_again = chance.one_in(3);
         for n in 1..self.said.len() {
             let times = chance.one_in(6).then(|| (2 + chance.of(2) as u32, 1 + chance.of(3) as u32));
-            let per_item = chance.one_in(6);
-            if times.is_none() && !per_item {
+            let (per_item, multiple) = (chance.one_in(6), is_again && times.is_none() && chance.one_in(2));
+            if times.is_none() && !per_item && !multiple {
                 continue;
             }
             self.tries(|plan| {
                 let said = &mut plan.said[n];
-                (said.times, said.per_item) = (times, per_item);
+                (said.times, said.per_item, said.multiple) = (times, per_item, multiple);
                 said.timing = said.timing.filter(|_| times.is_none());
             });
         }
@@ -191,6 +230,15 @@ impl Written {
                 self.tries(|plan| plan.said[n].chosen_by = Some(by));
             }
         }
+    }
+
+    /// An action has one time, and of a wait only the beginning is one.
+    fn may_be_time(&self, tie: &Tie) -> bool {
+        let said = self.action(tie.from);
+        let has_time = said.timing.is_some()
+            || said.times.is_some()
+            || self.ties.iter().any(|other| other.is_time && other.from == tie.from);
+        !has_time && tie.end.is_none() && matches!(tie.relationship, "after-end" | "after-start")
     }
 
     /// A change that leaves it a plan, and no larger than it may be.
