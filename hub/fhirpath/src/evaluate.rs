@@ -138,20 +138,14 @@ impl<'a, 's> Evaluation<'a, 's> {
         if let Some((_, value)) = scope.variables.iter().find(|(known, _)| *known == name) {
             return Ok(value.clone());
         }
-        let text = match name {
-            "context" => return Ok(self.context.to_vec()),
-            "resource" | "rootResource" => return Ok(self.resource().map(Item::Node).into_iter().collect()),
-            "sct" => "http://snomed.info/sct".into(),
-            "loinc" => "http://loinc.org".into(),
-            "ucum" => "http://unitsofmeasure.org".into(),
-            _ => {
-                let of = |prefix: &str, base: &str| Some(format!("{base}{}", name.strip_prefix(prefix)?));
-                let set = of("vs-", "http://hl7.org/fhir/ValueSet/");
-                let known = set.or_else(|| of("ext-", "http://hl7.org/fhir/StructureDefinition/"));
-                known.ok_or_else(|| Fault::of_type(at, format!("%{name} is not known")))?
-            }
-        };
-        Ok(vec![Item::string(text)])
+        match name {
+            "context" => Ok(self.context.to_vec()),
+            "resource" | "rootResource" => Ok(self.resource().map(Item::Node).into_iter().collect()),
+            _ => match address(name) {
+                Some(address) => Ok(vec![Item::string(address)]),
+                None => Err(Fault::of_type(at, format!("%{name} is not known"))),
+            },
+        }
     }
 
     /// The resource that is asked, or whose part is: contained ones are looked for in it.
@@ -348,5 +342,22 @@ impl<'a> Call<'_, 'a> {
     ) -> Result<bool, Fault> {
         let found = self.of_item(evaluation, n, index, item)?;
         Ok(evaluation.boolean(self.arguments[n].at, &found)?.unwrap_or(false))
+    }
+}
+
+/// Whether FHIR itself says what this variable is.
+pub(crate) fn is_standard(name: &str) -> bool {
+    matches!(name, "context" | "resource" | "rootResource") || address(name).is_some()
+}
+
+/// What stands for an address.
+fn address(name: &str) -> Option<String> {
+    let of = |prefix: &str, base: &str| Some(format!("{base}{}", name.strip_prefix(prefix)?));
+    match name {
+        "sct" => Some("http://snomed.info/sct".to_owned()),
+        "loinc" => Some("http://loinc.org".to_owned()),
+        "ucum" => Some("http://unitsofmeasure.org".to_owned()),
+        _ => of("vs-", "http://hl7.org/fhir/ValueSet/")
+            .or_else(|| of("ext-", "http://hl7.org/fhir/StructureDefinition/")),
     }
 }

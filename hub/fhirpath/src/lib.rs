@@ -70,6 +70,20 @@ impl Expression {
         &self.text
     }
 
+    /// A variable that it mentions and nobody knows: FHIR's own are always known, and these.
+    pub fn unknown_variable(&self, known: &[&str]) -> Option<&str> {
+        let mut left = vec![&self.root];
+        while let Some(expr) = left.pop() {
+            match &*expr.node {
+                syntax::Node::Variable(name) if !known.contains(&&**name) && !evaluate::is_standard(name) => {
+                    return Some(name);
+                }
+                node => left.extend(node.parts()),
+            }
+        }
+        None
+    }
+
     /// What it gives of a resource.
     pub fn of<'a>(&'a self, resource: &'a Value, scope: &Scope<'a>) -> Result<Collection<'a>, Fault> {
         self.evaluate(&[Item::Node(Node::resource(resource))], scope)

@@ -64,6 +64,19 @@ pub(crate) enum Node {
     Binary(Operator, Expr, Expr),
 }
 
+impl Node {
+    /// What it is made of.
+    pub(crate) fn parts(&self) -> Vec<&Expr> {
+        match self {
+            Self::Literal(_) | Self::Empty | Self::Variable(_) | Self::This | Self::Index | Self::Total => Vec::new(),
+            Self::Member(focus, _) | Self::OfType(focus, ..) => focus.iter().collect(),
+            Self::Call(focus, _, arguments) => focus.iter().chain(arguments).collect(),
+            Self::Negated(of) => vec![of],
+            Self::Indexed(left, right) | Self::Binary(_, left, right) => vec![left, right],
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TypeTest {
     Is,

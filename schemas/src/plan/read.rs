@@ -18,6 +18,9 @@ use crate::resource::{Body, Kind, list};
 /// The language of expressions that are read; without one it is this, too.
 const FHIRPATH: &str = "text/fhirpath";
 
+/// What has actions.
+const PLANS: [&str; 3] = ["PlanDefinition", "RequestOrchestration", "RequestGroup"];
+
 /// Where a plan of the hub's own making keeps the definitions that it was made with.
 const DEFINITIONS: &str = "definitions";
 
@@ -30,7 +33,10 @@ pub(super) fn plan(body: &Body) -> (Plan, Vec<Issue>) {
     let events = Vec::new();
     let mut reader =
         Reader { issues: Vec::new(), unresolved: Vec::new(), orchestrates, goals, contained, actors, flow, events };
-    if top.is_empty() {
+    if !PLANS.contains(&kind) {
+        let text = format!("a plan is one of {}; this is a {kind}", PLANS.join(", "));
+        reader.fault(IssueType::Value, "resourceType", text);
+    } else if top.is_empty() {
         reader.fault(IssueType::Required, &format!("{kind}.action"), "a plan needs at least one action");
     }
     let triggers: Vec<Trigger> = top

@@ -21,6 +21,10 @@ pub const RELATIONS_LIMIT: usize = 10_000;
 /// A condition of more bytes than this is refused.
 pub const EXPRESSION_LIMIT_BYTES: usize = 10_000;
 
+/// What conditions and times see beside FHIR's own variables; what is set in a request sees [`INPUTS`] too.
+const SEEN: [&str; 6] = ["subject", "encounter", "practitioner", "organization", "requests", "tasks"];
+const INPUTS: &str = "inputs";
+
 /// All faults of a plan: those that were found as it was read, and what else is wrong with what could be read of it.
 pub fn check(plan: &Plan, found: Vec<Issue>) -> Vec<Issue> {
     let url = plan.name.split('|').next().unwrap_or_default();
@@ -85,7 +89,7 @@ impl<'a> Faults<'a> {
             self.task(action, &path);
             self.choice(action, &path);
             self.conditions(action);
-            action.point.iter().for_each(|point| self.expression(&point.expression, &point.path));
+            action.point.iter().for_each(|point| self.expression(&point.expression, &SEEN, &point.path));
             self.values(action);
             if action.definition.as_deref().is_some_and(|of| of.split('|').next() == Some(self.url)) {
                 self.fault(IssueType::Invariant, &path, "the plan is a part of itself");
@@ -115,15 +119,16 @@ impl<'a> Faults<'a> {
 
     fn conditions(&mut self, action: &Action) {
         for condition in &action.conditions {
-            self.expression(&condition.expression, &condition.path);
+            self.expression(&condition.expression, &SEEN, &condition.path);
         }
     }
 
     /// Values are set in what a step asks for.
     fn values(&mut self, action: &Action) {
         let asks = action.resource.is_some() || action.definition.is_some();
+        let seen = [&SEEN[..], &[INPUTS]].concat();
         for dynamic in &action.values {
-            self.expression(&dynamic.expression, &format!("{}.expression.expression", dynamic.path));
+            self.expression(&dynamic.expression, &seen, &format!("{}.expression.expression", dynamic.path));
             if !asks {
                 let text = "values are set in a request: this action asks for none";
                 self.fault(IssueType::NotSupported, &dynamic.path, text);
@@ -131,12 +136,22 @@ impl<'a> Faults<'a> {
         }
     }
 
-    fn expression(&mut self, expression: &str, path: &str) {
+    /// `seen`: the variables that it may mention. One that nobody knows would never give anything.
+    fn expression(&mut self, expression: &str, seen: &[&str], path: &str) {
         if expression.len() > EXPRESSION_LIMIT_BYTES {
             let text = format!("an expression has at most {EXPRESSION_LIMIT_BYTES} bytes");
-            self.fault(IssueType::TooLong, path, text);
-        } else if let Err(fault) = Expression::parse(expression) {
-            self.fault(IssueType::Invalid, path, format!("no FHIRPath: {fault}"));
+            return self.fault(IssueType::TooLong, path, text);
+        }
+        match Expression::parse(expression) {
+            Err(fault) => self.fault(IssueType::Invalid, path, format!("no FHIRPath: {fault}")),
+            Ok(read) => {
+                if let Some(name) = read.unknown_variable(seen) {
+                    let known: Vec<String> = seen.iter().map(|name| format!("%{name}")).collect();
+                    let text =
+                        format!("%{name} is not known; there are FHIR's own variables, and {}", known.join(", "));
+                    self.fault(IssueType::NotFound, path, text);
+                }
+            }
         }
     }
 

@@ -247,6 +247,29 @@ fn conditions_are_fhirpath() {
 }
 
 #[test]
+fn what_has_no_actions_is_no_plan() {
+    let activity = json!({ "resourceType": "ActivityDefinition", "status": "active", "kind": "ServiceRequest" });
+    let faults = schemas::plan::Plan::parse(activity.as_object().unwrap()).unwrap_err();
+    assert_eq!(faults[0].path, "resourceType");
+    assert!(faults[0].text.ends_with("this is a ActivityDefinition"), "{}", faults[0].text);
+}
+
+#[test]
+fn conditions_mention_what_is_known() {
+    let asking = |expression: &str| {
+        let said = json!({ "language": "text/fhirpath", "expression": expression });
+        json!([step("a", json!({ "condition": [{ "kind": "start", "expression": said }] }))])
+    };
+    let place = "PlanDefinition.action[0].condition[0].expression.expression";
+    for unknown in ["%nobody.exists()", "status = 'active' and (code | %patient).where(%inputs.exists()).exists()"] {
+        is_told(asking(unknown), place, "is not known; there are FHIR's own variables, and %subject, %encounter");
+    }
+    let known =
+        "%tasks.exists() and %context.id = %resource.id and %`vs-x`.exists() and %subject[%ucum.length()].empty()";
+    assert_eq!(faults_of("PlanDefinition", &asking(known)), [] as [&str; 0]);
+}
+
+#[test]
 fn goals_are_those_of_the_plan() {
     is_told(with("goalId", json!(["walk"])), "PlanDefinition.action[0].goalId[0]", "no such goal");
 }
