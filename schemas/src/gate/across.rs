@@ -50,6 +50,16 @@ pub fn to_r5(resource: &Map<String, Value>) -> Map<String, Value> {
     across(Way::Up, &renamed)
 }
 
+/// A value of one of R5's data types in R4's shape: what that has no place for is an extension of it.
+pub fn value_to_r4(of: &str, value: &Value) -> Value {
+    match (value.as_object(), R5.named(of).zip(R4.named(of))) {
+        (Some(value), Some((from, to))) => {
+            Across { way: Way::Down, contained: HashSet::new() }.object(from, to, value).into()
+        }
+        _ => value.clone(),
+    }
+}
+
 fn across(way: Way, resource: &Map<String, Value>) -> Map<String, Value> {
     let contained = resource.get("contained").and_then(Value::as_array).into_iter().flatten();
     let contained = contained.filter_map(|inner| inner["id"].as_str()).collect();

@@ -29,7 +29,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use across::{path_in_r5, to_r4, to_r5};
+pub use across::{path_in_r5, to_r4, to_r5, value_to_r4};
 pub use links::relink;
 pub use narrow::{Part, has_element, marked_as_part, narrow};
 pub use parse::{Limits, parse, parse_json};

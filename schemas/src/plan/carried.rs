@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::read::{Reader, members};
 use super::{Deed, Dynamic, WORK};
+use crate::gate::value_to_r4;
 use crate::outcome::IssueType;
 use crate::resource::Body;
 use crate::task::{is_questionnaire, questionnaire_code};
@@ -83,7 +84,7 @@ impl<'a> Reader<'a> {
         let asked = definition.filter(|of| is_questionnaire(of));
         let asked = asked.map(|of| json!({ "type": questionnaire_code("questionnaire"), "valueCanonical": of }));
         let documents = members(action, "documentation")
-            .map(|document| json!({ "type": { "text": "documentation" }, "valueRelatedArtifact": document }));
+            .map(|document| json!({ "type": { "text": "documentation" }, "valueRelatedArtifact": artifact(document) }));
         let mut inputs: Vec<Value> = asked.into_iter().chain(documents).collect();
         inputs.extend(members(action, "input").filter_map(required));
         for (i, id) in members(action, "goalId").enumerate() {
@@ -101,12 +102,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A Task is R4's, and has a place for what only R5 says of a document in extensions.
+fn artifact(document: &Value) -> Value {
+    let mut artifact = value_to_r4("RelatedArtifact", document);
+    if document.get("type").is_some() && artifact.get("type").is_none() {
+        artifact["type"] = "documentation".into();
+    }
+    artifact
+}
+
 /// An input that nobody makes is for the filler to find. R4 has the requirement by itself.
 fn required(input: &Value) -> Option<Value> {
     let requirement = if input.get("type").is_some() { input } else { input.get("requirement")? };
     let title = [&input["title"], &input["id"]].into_iter().find_map(Value::as_str).unwrap_or("data");
     let is_made = input.get("relatedData").is_some();
-    (!is_made).then(|| json!({ "type": { "text": title }, "valueDataRequirement": requirement }))
+    let requirement = || value_to_r4("DataRequirement", requirement);
+    (!is_made).then(|| json!({ "type": { "text": title }, "valueDataRequirement": requirement() }))
 }
 
 fn code_of(concept: &Value) -> Option<&str> {

@@ -117,18 +117,10 @@ impl<'a> Asked<'a> {
         if let Some(priority) = &action.priority {
             task.insert("priority".into(), priority.as_str().into());
         }
-        if let [actor] = action.actors.as_slice()
-            && may_own(actor)
-        {
+        match action.actors.as_slice() {
             // Who is named for the step goes before who is named for the whole.
-            task.insert("owner".into(), actor.clone());
-        }
-        if action.actors.len() > 1 {
-            // Whom of all who do such work it is meant for.
-            let meant: Vec<Value> = action.actors.iter().filter(|actor| may_receive(actor)).cloned().collect();
-            if !meant.is_empty() {
-                task.insert("restriction".into(), json!({ "recipient": meant }));
-            }
+            [actor] if may_own(actor) => drop(task.insert("owner".into(), actor.clone())),
+            actors => mean(&mut task, actors),
         }
         if !action.inputs.is_empty() {
             task.insert("input".into(), action.inputs.clone().into());
@@ -219,6 +211,22 @@ pub(crate) fn set_status(task: &mut Body, to: TaskStatus, now: Timestamp) {
         period["end"] = now.to_string().into();
     }
 }
+
+/// Whom of all who do such work a Task is meant for. R4 has no place for some of them, and R5 has: that is an extension.
+fn mean(task: &mut Body, actors: &[Value]) {
+    let followed = actors.iter().filter(|actor| !is_local(actor));
+    let (meant, others): (Vec<&Value>, Vec<&Value>) = followed.partition(|actor| may_receive(actor));
+    if !meant.is_empty() {
+        task.insert("restriction".into(), json!({ "recipient": meant }));
+    }
+    let asked = |actor| json!({ "url": REQUESTED, "extension": [{ "url": "reference", "valueReference": actor }] });
+    if !others.is_empty() {
+        task.insert("extension".into(), others.into_iter().map(asked).collect());
+    }
+}
+
+/// R5's `Task.requestedPerformer` in a Task of R4.
+const REQUESTED: &str = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Task.requestedPerformer";
 
 /// As `Task.restriction.recipient` may be.
 fn may_receive(reference: &Value) -> bool {

@@ -141,6 +141,37 @@ fn who_is_named_does_it() {
 }
 
 #[test]
+fn what_only_r5_says_of_a_document_goes_with_the_task_as_r4_can_say_it() {
+    let said = json!({
+        "resourceType": "RequestOrchestration", "status": "active", "intent": "order",
+        "contained": [{ "resourceType": "ServiceRequest", "id": "look", "status": "active", "intent": "option",
+            "code": { "concept": { "text": "Look" } }, "subject": { "reference": "Patient/1" } }],
+        "subject": { "reference": "Patient/1" },
+        "action": [{
+            "linkId": "look", "resource": { "reference": "#look" },
+            "documentation": [{ "type": "part-of", "display": "How", "publicationStatus": "active",
+                "resourceReference": { "reference": "DocumentReference/1" } }],
+            "input": [{ "title": "bp", "requirement": { "type": "Observation",
+                "valueFilter": [{ "path": "value", "comparator": "gt", "valueDuration": { "value": 2, "code": "h" } }] } }],
+        }],
+    });
+    let said = said.as_object().unwrap().clone();
+    assert_eq!(gate::check_r5(&said, Some("RequestOrchestration")), Ok(()));
+    let mut world = World::new();
+    let order = posted(&mut world, Value::Object(gate::to_r4(&said)));
+    let inputs = world.step_of(&order, 1)["input"].clone();
+    let document = &inputs[0]["valueRelatedArtifact"];
+    assert_eq!((&document["type"], &document["display"]), (&json!("documentation"), &json!("How")));
+    let urls = document["extension"].as_array().unwrap().iter().map(|extension| extension["url"].as_str().unwrap());
+    let urls: Vec<&str> = urls.map(|url| url.rsplit_once("extension-RelatedArtifact.").unwrap().1).collect();
+    assert_eq!(urls, ["type", "publicationStatus", "resourceReference"]);
+    let required = &inputs[1]["valueDataRequirement"];
+    assert_eq!(required["type"], "Observation");
+    assert!(required["extension"][0]["url"].as_str().unwrap().ends_with("extension-DataRequirement.valueFilter"));
+    world.check_histories();
+}
+
+#[test]
 fn it_is_withdrawn_as_a_whole() {
     for status in ["revoked", "entered-in-error"] {
         let mut world = World::new();

@@ -131,3 +131,32 @@ fn of_several_who_are_named_for_a_step_one_claims_it_and_nobody_else_of_their_ki
     world.does(&order, 2, "Organization/x");
     assert!(world.states(&order).starts_with("0 completed"));
 }
+
+#[test]
+fn whom_a_recipient_cannot_be_is_told_as_r5_tells_it() {
+    let who = |reference: Value| json!({ "actorReference": reference });
+    let work = json!({ "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "clinic" }] } });
+    let of = |id: &str, actors: &[Value]| {
+        let participants: Vec<Value> = [work.clone()].into_iter().chain(actors.iter().cloned().map(who)).collect();
+        step(id, json!({ "participant": participants }))
+    };
+    let team = json!({ "reference": "CareTeam/1" });
+    let ward = json!({ "reference": "Organization/1" });
+    let group = json!({ "reference": "Group/1" });
+    let nurse = json!({ "display": "A nurse" });
+    let mut world = world_of(json!([
+        of("a", &[team.clone(), ward.clone()]),
+        of("b", std::slice::from_ref(&group)),
+        of("c", std::slice::from_ref(&nurse))
+    ]));
+    let order = world.submit(referral());
+    let told = |step: u32| {
+        let task = world.step_of(&order, step);
+        let others = task["extension"].as_array().cloned().unwrap_or_default();
+        let others: Vec<Value> = others.iter().map(|one| one["extension"][0]["valueReference"].clone()).collect();
+        (task["owner"].clone(), task["restriction"]["recipient"].clone(), others)
+    };
+    assert_eq!(told(2), (Value::Null, json!([ward]), vec![team]));
+    assert_eq!(told(3), (Value::Null, json!([group]), vec![]));
+    assert_eq!(told(4), (Value::Null, Value::Null, vec![nurse]));
+}
