@@ -7,7 +7,7 @@ use super::order::Order;
 use crate::plan::graph::Node;
 
 /// What the branches are called among the inputs of the Task, and whoever chooses may call them so among its outputs.
-const BRANCH: &str = "branch";
+pub(super) const BRANCH: &str = "branch";
 
 impl Order<'_, '_> {
     /// Among what whoever chooses is to know: each branch by its name.

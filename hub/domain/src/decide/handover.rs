@@ -12,6 +12,7 @@ use schemas::task::TaskStatus;
 use serde_json::Value;
 
 use super::Stop;
+use super::choice::BRANCH;
 use super::order::Order;
 use super::part::{part, part_id, point_to};
 use super::sight::Sight;
@@ -34,7 +35,11 @@ impl Handover {
             task.insert("focus".into(), about.clone());
         }
         if !self.inputs.is_empty() {
-            task.insert("input".into(), self.inputs.clone().into());
+            // The branches that it chooses among stand there already.
+            let is_branch = |input: &&Value| input["type"]["text"] == BRANCH && input.get("valueCoding").is_some();
+            let branches = list(task, "input").filter(is_branch).cloned();
+            let inputs: Vec<Value> = self.inputs.iter().cloned().chain(branches).collect();
+            task.insert("input".into(), inputs.into());
         }
         self.part.iter().for_each(|part| point_to(task, part));
     }

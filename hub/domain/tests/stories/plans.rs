@@ -414,6 +414,28 @@ fn a_step_chooses_which_branches_come() {
     }
 }
 
+#[test]
+fn whoever_chooses_sees_the_branches_beside_what_else_there_is_to_know() {
+    let told = json!([{ "type": "documentation", "display": "How it is chosen" }]);
+    let choice = json!({ "id": "which", "selectionBehavior": "any",
+        "extension": [{ "url": "urn:fhir-workflow-hub:extension:chosen-by", "valueString": "ask" }],
+        "action": [step("a", json!({})), step("b", json!({}))] });
+    let waiting = after("first");
+    let mut ask = step("ask", json!({ "documentation": told }));
+    for ask in [ask.clone(), {
+        ask["relatedAction"] = waiting["relatedAction"].clone();
+        ask
+    }] {
+        let mut world = world_of(json!([step("first", json!({})), ask, choice]));
+        let order = world.submit(referral());
+        world.does(&order, 2, "Organization/x");
+        let inputs = world.step_of(&order, 3)["input"].clone();
+        let told: Vec<&str> = inputs.as_array().unwrap().iter().filter_map(|i| i["type"]["text"].as_str()).collect();
+        assert_eq!(told, ["documentation", "branch", "branch"]);
+        world.check_histories();
+    }
+}
+
 fn multiple(id: &str, rest: Value) -> Value {
     let mut step = step(id, rest);
     step["cardinalityBehavior"] = "multiple".into();
