@@ -49,7 +49,10 @@ fn treatment() -> Value {
             "action": [
                 {
                     "id": "one", "linkId": "one", "resource": { "reference": "#first" },
-                    "participant": [{ "type": "organization", "actorReference": { "reference": "Organization/ward" } }],
+                    "participant": [
+                        { "type": "organization", "actorReference": { "reference": "Organization/ward" } },
+                        { "actorCanonical": "http://example.org/robot" },
+                    ],
                 },
                 {
                     "id": "two", "linkId": "two", "resource": { "reference": "MedicationRequest/elsewhere" },
@@ -135,6 +138,7 @@ async fn an_orchestration_is_found_by_what_is_deep_in_it(world: World) {
         "instantiates-uri=http://example.org/other",
         "intent=order",
         "participant=Organization/ward",
+        "participant=http://example.org/robot",
         "patient=Patient/1",
         "priority=asap",
         "status=draft",

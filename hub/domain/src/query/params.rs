@@ -73,8 +73,13 @@ const OWN: [&str; 4] = [
     "RequestGroup\taction-resource\treference\tactions.resource\t\
      RequestGroup.action.resource | RequestGroup.action.repeat(action).resource",
     "RequestGroup\tbased-on\treference\tbasedOn\tRequestGroup.basedOn",
-    "RequestGroup\tparticipant\treference\tactions.participant\t\
-     RequestGroup.action.participant | RequestGroup.action.repeat(action).participant\t\
+    "RequestGroup\tparticipant\treference\tactions.participants\t\
+     RequestGroup.action.participant | RequestGroup.action.repeat(action).participant | \
+     RequestGroup.action.participant.extension(\
+     'http://hl7.org/fhir/5.0/StructureDefinition/extension-RequestOrchestration.action.participant.actorCanonical'\
+     ).value | RequestGroup.action.repeat(action).participant.extension(\
+     'http://hl7.org/fhir/5.0/StructureDefinition/extension-RequestOrchestration.action.participant.actorCanonical'\
+     ).value\t\
      Practitioner Device Patient PractitionerRole RelatedPerson",
 ];
 

@@ -3,6 +3,7 @@
 use crate::world::World;
 use hub_domain::command::Caller;
 use hub_domain::decide::Policy;
+use hub_domain::query;
 use schemas::gate;
 use schemas::message::Act;
 use schemas::resource::Body;
@@ -169,6 +170,23 @@ fn what_only_r5_says_of_a_document_goes_with_the_task_as_r4_can_say_it() {
     assert_eq!(required["type"], "Observation");
     assert!(required["extension"][0]["url"].as_str().unwrap().ends_with("extension-DataRequirement.valueFilter"));
     world.check_histories();
+}
+
+#[test]
+fn it_is_found_by_its_participants_however_deep_and_also_by_a_canonical() {
+    let who = json!([
+        { "type": "organization", "actorReference": { "reference": "Organization/ward" } },
+        { "actorCanonical": "http://example.org/robot" },
+        { "type": "device" },
+    ]);
+    let said = json!({ "resourceType": "RequestOrchestration", "status": "draft", "intent": "order",
+        "action": [{ "action": [{ "action": [{ "title": "Look", "participant": who }] }] }] });
+    let kept = gate::to_r4(said.as_object().unwrap());
+    let mut all = query::params(schemas::resource::Kind::REQUEST_GROUP);
+    let participant = all.find(|param| param.name == "participant").unwrap();
+    let found = query::values(participant, &kept);
+    let named = |name: &str| query::IndexValue::Reference(name.to_owned());
+    assert_eq!(found, [named("Organization/ward"), named("http://example.org/robot")]);
 }
 
 #[test]
