@@ -408,6 +408,8 @@ async fn a_definition_is_applied_and_what_comes_of_it_runs(world: World) {
 
     // In R5 a Bundle, whose orchestration can be submitted as it is.
     let r5 = r5(&hub);
+    let request = r5.get(&format!("{drug}/$apply?subject={rosa}")).await.is(200).body;
+    assert_eq!(request["medication"]["concept"]["text"], "Paracetamol", "R5's MedicationRequest");
     let bundle = r5.get(&format!("{plan}/$apply?subject={rosa}")).await.is(200).body;
     let orchestration = bundle["entry"][0]["resource"].clone().with(json!({ "status": "active", "intent": "order" }));
     assert_eq!(orchestration["instantiatesCanonical"][0], "http://example.org/pain");

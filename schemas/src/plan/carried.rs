@@ -15,6 +15,8 @@ use crate::task::{is_questionnaire, questionnaire_code};
 const PARTICIPANT_TYPES: &str = "http://hl7.org/fhir/action-participant-type";
 /// The system of codes that are URIs themselves: FHIR's own way to say one where a code is wanted.
 const URIS: &str = "urn:ietf:rfc:3986";
+/// What of an action may be found when its step is released: what its Task is called, and how urgent it is.
+const SET_OF_ACTION: [&str; 4] = ["title", "description", "textEquivalent", "priority"];
 /// FHIR's codes of what an action does.
 const DEEDS: &str = "http://terminology.hl7.org/CodeSystem/action-type";
 
@@ -67,14 +69,19 @@ impl<'a> Reader<'a> {
         let mut read = Vec::new();
         for (i, dynamic) in members(action, "dynamicValue").enumerate() {
             let path = format!("{path}.dynamicValue[{i}]");
-            let element = dynamic["path"].as_str();
-            if element.is_none_or(|element| element.starts_with("%action") || element.starts_with('$')) {
-                let text = "name an element of the request that the step asks for: the action itself stays as it is";
+            let said = dynamic["path"].as_str();
+            let of_action = said.and_then(element_of_action);
+            if let Some(element) = of_action.filter(|element| !SET_OF_ACTION.contains(element)) {
+                let text = format!("of an action itself there can be set: {}; not {element}", SET_OF_ACTION.join(", "));
+                self.fault(IssueType::NotSupported, &format!("{path}.path"), text);
+            } else if said.is_none_or(|said| said.starts_with(['$', '/'])) {
+                let text = "name an element of the request that the step asks for, or of the action (%action.title)";
                 self.fault(IssueType::NotSupported, &format!("{path}.path"), text);
             }
             let expression = self.expression(dynamic, &path);
-            let both = element.map(str::to_owned).zip(expression);
-            read.extend(both.map(|(element, expression)| Dynamic { element, expression, path }));
+            let both = of_action.or(said).map(str::to_owned).zip(expression);
+            let of_action = of_action.is_some();
+            read.extend(both.map(|(element, expression)| Dynamic { element, of_action, expression, path }));
         }
         read
     }
@@ -100,6 +107,11 @@ impl<'a> Reader<'a> {
             .extend(members(action, "goal").map(|goal| json!({ "type": { "text": "goal" }, "valueReference": goal })));
         inputs
     }
+}
+
+/// The element that the path of a dynamic value names, where it leads into the action itself. FHIR's examples leave out the sign.
+pub fn element_of_action(path: &str) -> Option<&str> {
+    path.trim_start_matches('%').strip_prefix("action.")
 }
 
 /// A Task is R4's, and has a place for what only R5 says of a document in extensions.

@@ -17,6 +17,7 @@ use crate::outcome::Issue;
 use crate::resource::{Body, Kind};
 use crate::task::is_questionnaire;
 
+pub use carried::element_of_action;
 pub use point::Point;
 pub use timing::{DayTime, Days, Repeat};
 pub use when::{Since, When, Window};
@@ -124,8 +125,10 @@ pub struct Action {
     pub resource: Option<Value>,
     /// The same where the plan says it itself, since a definition describes it.
     pub option: Option<Arc<Body>>,
-    /// What is set in it when it is asked for, in this order.
+    /// What is set when it is asked for, in this order.
     pub values: Vec<Dynamic>,
+    /// Where its expressions look at it, or set what it says: as it stands, without the actions in it.
+    pub own: Option<Arc<Body>>,
     /// What other steps have come to, that it is given.
     pub takes: Vec<Taken>,
     pub deed: Deed,
@@ -139,8 +142,9 @@ pub struct Action {
 /// `action.dynamicValue`, in FHIRPath.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dynamic {
-    /// The element, as a path of names.
+    /// The element, as a path of names: of the request, or of the action itself.
     pub element: String,
+    pub of_action: bool,
     pub expression: String,
     /// Where the plan has it.
     pub path: String,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::carried::{actors_of, kinds_of, tells_only, work_of};
+use super::carried::{actors_of, element_of_action, kinds_of, tells_only, work_of};
 use super::flow::Flow;
 use super::timing::{REPEATS_LIMIT, TIMING, timing};
 use super::when::{self, OFFSET, micros};
@@ -151,6 +151,7 @@ impl<'a> Reader<'a> {
             chosen_by: self.names(value, CHOSEN_BY, path),
             resource: value.get("resource").cloned(),
             option: self.option(value),
+            own: own(value),
             values: self.values(value, path),
             inputs: self.inputs(value, path, definition.as_deref()),
             takes,
@@ -431,6 +432,16 @@ impl<'a> Reader<'a> {
 
 fn has_mark(action: &Value, url: &str) -> bool {
     members(action, "extension").any(|extension| extension["url"] == url && extension["valueBoolean"] == true)
+}
+
+/// An action as it stands, where an expression of it needs that.
+fn own(action: &Value) -> Option<Arc<Body>> {
+    let texts = members(action, "condition").chain(members(action, "dynamicValue"));
+    let mut texts = texts.flat_map(|of| [&of["path"], &of["expression"]["expression"]]).filter_map(Value::as_str);
+    let is_wanted = texts.any(|text| text.contains("%action") || element_of_action(text).is_some());
+    let mut own = action.as_object().filter(|_| is_wanted)?.clone();
+    own.shift_remove("action");
+    Some(Arc::new(own))
 }
 
 pub(super) fn members<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {

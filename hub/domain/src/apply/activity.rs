@@ -2,6 +2,7 @@
 
 use schemas::gate;
 use schemas::outcome::{Issue, IssueType};
+use schemas::plan::element_of_action;
 use schemas::resource::{Body, list, text_at};
 use schemas::time::Timestamp;
 use serde_json::{Map, Value, json};
@@ -63,7 +64,7 @@ pub(super) fn option(definition: &Body, given: &Given) -> Result<Body, Vec<Issue
         now: given.now,
     };
     told.tell(&kind, &mut request);
-    set_values(&mut request, definition, given, "ActivityDefinition")?;
+    set_values(definition, Some(&mut request), None, given, "ActivityDefinition")?;
     Ok(request)
 }
 
@@ -134,17 +135,33 @@ fn put(kind: &str, request: &mut Body, names: &[&str], value: Value) {
     }
 }
 
-/// Its dynamic values, in their order. `from`: the definition or the action that says them.
-pub(super) fn set_values(request: &mut Body, from: &Body, given: &Given, path: &str) -> Result<(), Vec<Issue>> {
+/// Dynamic values, in their order, of the definition or the action that says them: in the request, or in what becomes of the
+/// action.
+pub(super) fn set_values(
+    from: &Body,
+    mut request: Option<&mut Body>,
+    mut action: Option<&mut Body>,
+    given: &Given,
+    path: &str,
+) -> Result<(), Vec<Issue>> {
     for (n, dynamic) in list(from, "dynamicValue").enumerate() {
         let path = format!("{path}.dynamicValue[{n}]");
         let told = |code, place: &str, text: String| vec![Issue::error(code, format!("{path}.{place}"), text)];
-        let found =
-            values(&dynamic["expression"], request, given).map_err(|(code, text)| told(code, "expression", text))?;
         let target = dynamic["path"].as_str().unwrap_or_default();
-        if !found.is_empty() {
-            expression::set(request, target, found).map_err(|text| told(IssueType::Value, "path", text))?;
+        let of_action = element_of_action(target);
+        if (if of_action.is_some() { &action } else { &request }).is_none() {
+            continue;
         }
+        let (asked, seen) = (request.as_deref().cloned().unwrap_or_default(), action.as_deref().cloned());
+        let found = values(&dynamic["expression"], &asked, given, seen.map(Value::Object).as_ref());
+        let found = found.map_err(|(code, text)| told(code, "expression", text))?;
+        let set = match (of_action, &mut request, &mut action) {
+            _ if found.is_empty() => Ok(()),
+            (Some(element), _, Some(action)) => expression::set_of_action(action, element, found),
+            (None, Some(request), _) => expression::set(request, target, found),
+            _ => Ok(()),
+        };
+        set.map_err(|text| told(IssueType::Value, "path", text))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::Given;
 type No = (IssueType, String);
 
 const FHIRPATH: &str = "text/fhirpath";
+const ACTION_TYPE: &str = "RequestGroup.action";
 
 fn read(said: &Value) -> Result<Expression, No> {
     if said["language"].as_str().is_some_and(|language| language != FHIRPATH) {
@@ -20,8 +21,17 @@ fn read(said: &Value) -> Result<Expression, No> {
     Expression::parse(text).map_err(|fault| (IssueType::Invalid, format!("no FHIRPath: {fault}")))
 }
 
-fn scope(given: &Given) -> Scope<'_> {
-    let scope = Scope::new(given.now.date_time());
+/// What expressions of an action call it.
+pub(crate) const ACTION: &str = "action";
+
+/// An action, as expressions see it: an orchestration's has all that a definition's has which they may ask for.
+pub(crate) fn of_action(action: &Value) -> Item<'_> {
+    Item::Node(Node { kind: ACTION_TYPE, ..Node::resource(action) })
+}
+
+/// `action`: that of the expression; none of one that a definition says of itself.
+fn scope<'a>(given: &'a Given, action: Option<&'a Value>) -> Scope<'a> {
+    let scope = Scope::new(given.now.date_time()).with(ACTION, action.map(of_action).into_iter().collect());
     given
         .seen
         .iter()
@@ -34,16 +44,16 @@ fn subject(given: &Given) -> Collection<'_> {
 }
 
 /// Asked of the subject. What gives nothing does not hold.
-pub(super) fn holds(said: &Value, given: &Given) -> Result<bool, No> {
+pub(super) fn holds(said: &Value, given: &Given, action: &Value) -> Result<bool, No> {
     let expression = read(said)?;
-    let found = expression.evaluate(&subject(given), &scope(given));
+    let found = expression.evaluate(&subject(given), &scope(given, Some(action)));
     let found = found.map_err(|fault| (IssueType::Processing, format!("it fails: {fault}")))?;
     Ok(matches!(found.as_slice(), [one] if one.value() == Some(Item::Boolean(true))))
 }
 
 /// Asked of the request as it is so far.
-pub(super) fn values(said: &Value, request: &Body, given: &Given) -> Result<Vec<Value>, No> {
-    evaluated(&read(said)?, &Value::Object(request.clone()), &scope(given))
+pub(super) fn values(said: &Value, request: &Body, given: &Given, action: Option<&Value>) -> Result<Vec<Value>, No> {
+    evaluated(&read(said)?, &Value::Object(request.clone()), &scope(given, action))
         .map_err(|text| (IssueType::Processing, text))
 }
 
@@ -83,6 +93,11 @@ pub(crate) fn set(request: &mut Body, path: &str, found: Vec<Value>) -> Result<(
     let path = path.strip_prefix(&format!("{kind}.")).unwrap_or(path);
     let names: Vec<&str> = path.split('.').collect();
     descend(&kind, request, &names, found)
+}
+
+/// The same of an action itself.
+pub(crate) fn set_of_action(action: &mut Body, element: &str, found: Vec<Value>) -> Result<(), String> {
+    descend(ACTION_TYPE, action, &[element], found)
 }
 
 fn descend(kind: &str, object: &mut Body, names: &[&str], found: Vec<Value>) -> Result<(), String> {

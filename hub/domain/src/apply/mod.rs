@@ -20,7 +20,7 @@ pub(crate) use activity::Told;
 pub use activity::activity;
 pub(crate) use expansion::expand;
 use expression::holds;
-pub(crate) use expression::{evaluated, set};
+pub(crate) use expression::{ACTION, evaluated, of_action, set, set_of_action};
 use goals::Goals;
 
 use crate::plan::check::{ACTIONS_LIMIT, DEPTH_LIMIT};
@@ -157,7 +157,7 @@ impl Making<'_> {
         let mut made = Vec::new();
         for (n, action) in list(within, "action").enumerate() {
             let path = format!("{path}.action[{n}]");
-            if let Some(action) = action.as_object().filter(|action| self.applies(action, &path)) {
+            if let Some(action) = action.as_object().filter(|_| self.applies(action, &path)) {
                 made.push(self.action(of, action, &path, depth).into());
             }
         }
@@ -176,10 +176,10 @@ impl Making<'_> {
     }
 
     /// Whether its conditions of applicability hold.
-    fn applies(&mut self, action: &Body, path: &str) -> bool {
-        for (n, condition) in list(action, "condition").enumerate() {
+    fn applies(&mut self, action: &Value, path: &str) -> bool {
+        for (n, condition) in action["condition"].as_array().into_iter().flatten().enumerate() {
             if condition["kind"] == "applicability" {
-                match holds(&condition["expression"], self.given) {
+                match holds(&condition["expression"], self.given, action) {
                     Ok(true) => {}
                     Ok(false) => return false,
                     Err((code, text)) => {
@@ -218,6 +218,7 @@ impl Making<'_> {
             return made;
         }
         let mut inner = self.actions(of, action, path, depth + 1);
+        let faults = self.faults.len();
         if asked.is_some() {
             // Whoever submits it has it asked.
         } else if let Some(name) = text_at(action, &["definitionCanonical"]) {
@@ -225,6 +226,10 @@ impl Making<'_> {
         } else if action.contains_key("definitionUri") {
             let text = "a definition that is no canonical is not resolved";
             self.faults.push(Issue::error(IssueType::NotSupported, format!("{path}.definitionUri"), text));
+        }
+        if !made.contains_key("resource") && self.faults.len() == faults {
+            let set = activity::set_values(action, None, Some(&mut made), self.given, path);
+            self.faults.extend(set.err().into_iter().flatten());
         }
         if !inner.is_empty() {
             made.insert("action".into(), inner.into());
@@ -275,7 +280,7 @@ impl Making<'_> {
     fn option(&mut self, found: &Body, of: &Body, action: &Body, made: &mut Body, path: &str) {
         let own: Vec<&Value> = list(found, "contained").chain(list(of, "contained")).collect();
         let option = activity::option(found, self.given).and_then(|mut option| {
-            activity::set_values(&mut option, action, self.given, path)?;
+            activity::set_values(action, Some(&mut option), Some(&mut *made), self.given, path)?;
             Ok(option)
         });
         match option {

@@ -1,6 +1,6 @@
 //! The conditions of a plan, asked of the requests of the order and of its Tasks.
 
-use hub_fhirpath::Expression;
+use hub_fhirpath::{Expression, Scope};
 use schemas::plan::ConditionKind;
 use schemas::resource::{Key, Resource};
 use serde_json::Value;
@@ -77,16 +77,13 @@ impl Order<'_, '_> {
         let sight = Sight::of(self, texts.iter().copied(), None)?;
         let tell = |node: usize| {
             let request = requests[self.request_of(node, &requests)].body.tree();
-            let told = of(node).map(|asking| (asking.kind, self.holds(asking, request, &sight))).collect();
+            let own = graph.nodes[node].action.as_ref().and_then(|action| action.own.as_deref());
+            let own = own.map(|own| Value::Object(own.clone()));
+            let scope = sight.scope(own.as_ref(), self.draft.now());
+            let told = of(node).map(|asking| (asking.kind, holds(asking, request, &scope))).collect();
             Asked { node, told }
         };
         Ok(asked.into_iter().map(tell).collect())
-    }
-
-    /// One that gives nothing, or fails on what is there, does not hold.
-    fn holds(&self, asking: &Asking, request: &Value, sight: &Sight) -> bool {
-        let Some(expression) = &asking.expression else { return false };
-        expression.holds(request, &sight.scope(self.draft.now())).is_ok_and(|holds| holds == Some(true))
     }
 
     pub(super) fn newest_tasks(&mut self) -> Result<Vec<Resource>, Stop> {
@@ -98,4 +95,10 @@ impl Order<'_, '_> {
         }
         self.draft.get_all(&keys)
     }
+}
+
+/// One that gives nothing, or fails on what is there, does not hold.
+fn holds<'a>(asking: &'a Asking, request: &'a Value, scope: &Scope<'a>) -> bool {
+    let Some(expression) = &asking.expression else { return false };
+    expression.holds(request, scope).is_ok_and(|holds| holds == Some(true))
 }

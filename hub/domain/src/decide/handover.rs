@@ -27,10 +27,13 @@ pub(super) struct Handover {
     /// What it is about, when that is here already.
     about: Option<Value>,
     inputs: Vec<Value>,
+    /// What it is called and how urgent it is, where values say so.
+    said: Body,
 }
 
 impl Handover {
     pub(super) fn give(&self, task: &mut Body) {
+        task.extend(self.said.clone());
         if let Some(about) = &self.about {
             task.insert("focus".into(), about.clone());
         }
@@ -51,15 +54,21 @@ impl Order<'_, '_> {
         let action = self.graph.nodes[leaf].action.as_ref();
         let about = action.filter(|action| action.deed != Deed::Create).and_then(|action| action.resource.clone());
         let inputs = self.inputs_of(leaf)?;
-        let Some(option) = self.option_of(leaf)? else { return Ok(Some(Handover { about, inputs, part: None })) };
-        let mut requests = self.requests()?;
-        let group = requests.swap_remove(self.request_of(leaf, &requests));
-        let mut body = part(&option, &group, self.draft.now());
-        let mut faults = self.set_values(leaf, &mut body)?;
+        let option = self.option_of(leaf)?;
+        let mut body = match &option {
+            Some(option) => {
+                let mut requests = self.requests()?;
+                let group = requests.swap_remove(self.request_of(leaf, &requests));
+                part(option, &group, self.draft.now())
+            }
+            None => Body::new(),
+        };
+        let (said, mut faults) = self.set_values(leaf, &mut body)?;
         // What its author wrote was read at the door.
         let is_made =
             self.graph.nodes[leaf].action.as_ref().is_some_and(|a| a.option.is_some() || !a.values.is_empty());
-        if is_made
+        if option.is_some()
+            && is_made
             && faults.is_empty()
             && let Err(found) = gate::check(&body, None)
         {
@@ -68,9 +77,11 @@ impl Order<'_, '_> {
         let is_starting = self.draft.scene.heads.get(&self.root).is_none_or(|head| head.run.is_none());
         match faults.is_empty() {
             true => {
-                let key = Key::new(option.key.kind, part_id(self.root, leaf));
-                let part = Some(self.draft.create(self.root, key, body));
-                Ok(Some(Handover { part, inputs, about: None }))
+                let part = option.map(|option| {
+                    let key = Key::new(option.key.kind, part_id(self.root, leaf));
+                    self.draft.create(self.root, key, body)
+                });
+                Ok(Some(Handover { about: about.filter(|_| part.is_none()), part, inputs, said }))
             }
             // Whoever submits it can still be told.
             false if is_starting => Err(Refusal::new(RefusalKind::Unprocessable, faults).into()),
@@ -78,24 +89,32 @@ impl Order<'_, '_> {
         }
     }
 
-    /// The dynamic values of a step, in their order: asked of the request as it is so far.
-    fn set_values(&mut self, leaf: usize, body: &mut Body) -> Result<Vec<Issue>, Stop> {
+    /// The dynamic values of a step, in their order: asked of the request as it is so far, and set there or in the action.
+    /// What they have its Task say, and what could not be set.
+    fn set_values(&mut self, leaf: usize, body: &mut Body) -> Result<(Body, Vec<Issue>), Stop> {
         let Some(action) = self.graph.nodes[leaf].action.clone().filter(|action| !action.values.is_empty()) else {
-            return Ok(Vec::new());
+            return Ok(Default::default());
         };
         let sight = Sight::of(self, action.values.iter().map(|dynamic| dynamic.expression.as_str()), Some(leaf))?;
-        let mut faults = Vec::new();
+        let (mut own, mut faults) = (action.own.as_deref().cloned().unwrap_or_default(), Vec::new());
         for dynamic in &action.values {
             let Ok(expression) = Expression::parse(&dynamic.expression) else { continue };
-            let so_far = Value::Object(body.clone());
-            let found = apply::evaluated(&expression, &so_far, &sight.scope(self.draft.now()));
+            let (so_far, seen) = (Value::Object(body.clone()), Value::Object(own.clone()));
+            let found = apply::evaluated(&expression, &so_far, &sight.scope(Some(&seen), self.draft.now()));
             let set = found.and_then(|found| match found.is_empty() {
                 true => Ok(()),
+                false if dynamic.of_action => apply::set_of_action(&mut own, &dynamic.element, found),
                 false => apply::set(body, &dynamic.element, found),
             });
             faults.extend(set.err().map(|text| Issue::error(IssueType::Processing, dynamic.path.clone(), text)));
         }
-        Ok(faults)
+        let mut said = Body::new();
+        if action.values.iter().any(|dynamic| dynamic.of_action) {
+            let title = ["title", "description", "textEquivalent"].iter().find_map(|name| own.get(*name));
+            said.extend(title.map(|title| ("description".to_owned(), title.clone())));
+            said.extend(own.get("priority").map(|priority| ("priority".to_owned(), priority.clone())));
+        }
+        Ok((said, faults))
     }
 
     /// Faults of what a step asks for, told at the step.

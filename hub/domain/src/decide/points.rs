@@ -45,7 +45,7 @@ impl Order<'_, '_> {
             None => self.requests()?.into_iter().next(),
         };
         let Some((asked, expression)) = asked.zip(Expression::parse(&point.expression).ok()) else { return Ok(None) };
-        let found = apply::evaluated(&expression, asked.body.tree(), &sight.scope(self.draft.now()));
+        let found = apply::evaluated(&expression, asked.body.tree(), &sight.scope(None, self.draft.now()));
         Ok(match found.unwrap_or_default().as_slice() {
             [Value::String(text)] => Timestamp::range(text).map(|(first, _)| first),
             _ => None,

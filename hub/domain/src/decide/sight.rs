@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Stop;
 use super::order::Order;
+use crate::apply::{ACTION, of_action};
 use crate::scene::Needs;
 
 /// The newest Tasks of all steps.
@@ -88,8 +89,10 @@ impl Sight {
         Ok(sight)
     }
 
-    pub(super) fn scope(&self, now: Timestamp) -> Scope<'_> {
-        self.seen.iter().fold(Scope::new(now.date_time()), |scope, (name, values)| {
+    /// `action`: that of the expression, where it looks at it.
+    pub(super) fn scope<'s>(&'s self, action: Option<&'s Value>, now: Timestamp) -> Scope<'s> {
+        let scope = Scope::new(now.date_time()).with(ACTION, action.map(of_action).into_iter().collect());
+        self.seen.iter().fold(scope, |scope, (name, values)| {
             let values: Collection = values.iter().map(|seen| Item::Node(node(name, seen.value()))).collect();
             scope.with(name, values)
         })

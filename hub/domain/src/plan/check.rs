@@ -21,8 +21,9 @@ pub const RELATIONS_LIMIT: usize = 10_000;
 /// A condition of more bytes than this is refused.
 pub const EXPRESSION_LIMIT_BYTES: usize = 10_000;
 
-/// What conditions and times see beside FHIR's own variables; what is set in a request sees [`INPUTS`] too.
+/// What times see beside FHIR's own variables; conditions see their [`ACTION`] too, and values that are set [`INPUTS`].
 const SEEN: [&str; 6] = ["subject", "encounter", "practitioner", "organization", "requests", "tasks"];
+const ACTION: &str = "action";
 const INPUTS: &str = "inputs";
 
 /// All faults of a plan: those that were found as it was read, and what else is wrong with what could be read of it.
@@ -119,17 +120,17 @@ impl<'a> Faults<'a> {
 
     fn conditions(&mut self, action: &Action) {
         for condition in &action.conditions {
-            self.expression(&condition.expression, &SEEN, &condition.path);
+            self.expression(&condition.expression, &[&SEEN[..], &[ACTION]].concat(), &condition.path);
         }
     }
 
     /// Values are set in what a step asks for.
     fn values(&mut self, action: &Action) {
         let asks = action.resource.is_some() || action.definition.is_some();
-        let seen = [&SEEN[..], &[INPUTS]].concat();
+        let seen = [&SEEN[..], &[ACTION, INPUTS]].concat();
         for dynamic in &action.values {
             self.expression(&dynamic.expression, &seen, &format!("{}.expression.expression", dynamic.path));
-            if !asks {
+            if !asks && !dynamic.of_action {
                 let text = "values are set in a request: this action asks for none";
                 self.fault(IssueType::NotSupported, &dynamic.path, text);
             }

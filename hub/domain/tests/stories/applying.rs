@@ -71,6 +71,30 @@ fn an_activity_of_any_type_of_request_is_one_that_the_gate_lets_in() {
 }
 
 #[test]
+fn expressions_see_their_action_and_may_say_what_it_is_called() {
+    let says = |path: &str, text: &str| json!({ "path": path, "expression": { "expression": text } });
+    let asks = |text: &str| json!([{ "kind": "applicability", "expression": { "expression": text } }]);
+    let inner = json!({ "resourceType": "PlanDefinition", "status": "active", "action": [{ "id": "deep" }] });
+    let definition = json!({
+        "resourceType": "PlanDefinition", "status": "active", "contained": [prescription()],
+        "action": [
+            { "id": "one", "title": "Give", "definitionCanonical": "#drug", "condition": asks("%action.title = 'Give'"),
+              "dynamicValue": [says("note[0].text", "%action.title & ' it'"), says("%action.title", "'For ' + note[0].text"),
+                               says("action.description", "%action.title")] },
+            { "id": "two", "title": "Not this", "condition": asks("%action.title = 'Give'") },
+            { "id": "three", "definitionCanonical": "urn:inner", "dynamicValue": [says("action.title", "'A ' + %subject.gender")] },
+        ],
+    });
+    let mut given = given();
+    given.definitions.insert("urn:inner".to_owned(), body(inner));
+    let group = Value::Object(apply::plan(&body(definition), &given).unwrap());
+    assert_eq!(group["contained"][0]["note"][0]["text"], "Give it");
+    let told = |n: usize, name: &str| group["action"][n][name].as_str().unwrap_or_default();
+    assert_eq!((told(0, "title"), told(0, "description")), ("For Give it", "For Give it"));
+    assert_eq!((told(1, "id"), told(1, "title")), ("three", "A female"));
+}
+
+#[test]
 fn a_plan_becomes_a_group_with_its_options() {
     let says = |text: &str| json!([{ "kind": "applicability", "expression": { "language": "text/fhirpath", "expression": text } }]);
     let inner =

@@ -219,7 +219,9 @@ fn a_definition_that_cannot_be_carried_out_is_refused_with_its_place() {
     let set = |element: &str, expression: &str| json!({ "dynamicValue": [value(element, expression)] });
     let dynamic = |name: &str| place(&format!("dynamicValue[0]{name}"));
     assert_eq!(paths(&mut world, of(DRUG, set("priority", "'"))), dynamic(".expression.expression"));
-    assert_eq!(paths(&mut world, of(DRUG, set("%action.title", "'x'"))), dynamic(".path"));
+    for stays in ["%action.linkId", "action.timingDuration", "$this", "/"] {
+        assert_eq!(paths(&mut world, of(DRUG, set(stays, "'x'"))), dynamic(".path"), "{stays}");
+    }
     assert_eq!(paths(&mut world, of(DRUG, set("nothing", "'x'"))), dynamic(""), "as it is on offer at once");
     assert_eq!(paths(&mut world, of(DRUG, set("priority", "'soon'"))), ["MedicationRequest.priority"]);
     let missing = set("medication.text", "'Ibuprofen'");
@@ -231,6 +233,33 @@ fn a_definition_that_cannot_be_carried_out_is_refused_with_its_place() {
         "Ibuprofen",
         "values may add what is lacking"
     );
+}
+
+#[test]
+fn a_task_is_called_what_values_of_its_action_say() {
+    let mut world = World::new();
+    kept(&mut world, drug());
+    let after = json!([{ "targetId": "one", "relationship": "after-end" }]);
+    let asks =
+        |text: &str| json!([{ "kind": "start", "expression": { "language": "text/fhirpath", "expression": text } }]);
+    let values = |title: &str| {
+        json!([value("note.text", "%action.title"), value("%action.title", title), value("action.priority", "'stat'")])
+    };
+    let order = orchestration(json!([
+        { "linkId": "one", "title": "Give", "definitionCanonical": DRUG, "dynamicValue": values("'Give ' + note.text") },
+        { "linkId": "two", "title": "Again", "definitionCanonical": DRUG, "relatedAction": after,
+          "condition": asks("%action.title = 'Again' and %action.linkId = 'two'"),
+          "dynamicValue": values("'After ' + %tasks.where(status = 'completed').description") },
+    ]));
+    let order = kept(&mut world, order);
+    let called = |world: &World, step| {
+        let task = world.step_of(&order, step);
+        (task["description"].clone(), task["priority"].clone(), part(world, &order, step)["note"][0]["text"].clone())
+    };
+    assert_eq!(called(&world, 1), (json!("Give Give"), json!("stat"), json!("Give")));
+    world.does(&order, 1, "Organization/x");
+    assert_eq!(called(&world, 2), (json!("After Give Give"), json!("stat"), json!("Again")));
+    world.check_histories();
 }
 
 #[test]

@@ -58,17 +58,37 @@ async fn answer(service: &Service, kind: &str, id: Option<String>, asked: Asked)
 }
 
 /// R5 has a Bundle, whose first entry is the orchestration.
-pub(super) async fn in_r5(
+pub(super) async fn plan_in_r5(
     State(service): State<Arc<Service>>,
     Path(id): Path<String>,
     asked: Asked,
 ) -> Result<Response, No> {
-    let (definition, given) = prepared(&service, PLAN, Some(id), asked).await?;
-    let group = apply::plan(&definition, &given).map_err(|faults| No(StatusCode::UNPROCESSABLE_ENTITY, faults))?;
-    let shown = gate::to_r5(&group);
-    gate::check_r5(&shown, None).map_err(|faults| No(StatusCode::UNPROCESSABLE_ENTITY, faults))?;
+    let shown = in_r5(&service, PLAN, id, asked, apply::plan).await?;
     let bundle = json!({ "resourceType": "Bundle", "type": "collection", "entry": [{ "resource": shown }] });
     Ok(answer::json(StatusCode::OK, &bundle))
+}
+
+pub(super) async fn activity_in_r5(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+    asked: Asked,
+) -> Result<Response, No> {
+    let shown = in_r5(&service, ACTIVITY, id, asked, apply::activity).await?;
+    Ok(answer::json(StatusCode::OK, &shown))
+}
+
+/// What a definition comes to, in R5's shape.
+async fn in_r5(
+    service: &Service,
+    kind: &str,
+    id: String,
+    asked: Asked,
+    apply: fn(&Resource, &Given) -> Result<Resource, Vec<Issue>>,
+) -> Result<Value, No> {
+    let (definition, given) = prepared(service, kind, Some(id), asked).await?;
+    let shown = apply(&definition, &given).map(|made| gate::to_r5(&made));
+    let shown = shown.and_then(|shown| gate::check_r5(&shown, None).map(|()| shown));
+    shown.map(Value::Object).map_err(|faults| No(StatusCode::UNPROCESSABLE_ENTITY, faults))
 }
 
 /// What is contained in the group is contained in the plan: no contained resource contains another.

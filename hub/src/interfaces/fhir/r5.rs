@@ -48,14 +48,16 @@ pub(super) fn doors() -> Doors {
         .get("/RequestOrchestration/{id}/$graph", graph(), through)
         .get("/RequestOrchestration/{id}/_history", Does("history-instance"), through)
         .get("/RequestOrchestration/{id}/_history/{version}", Does("vread"), through)
-        .get("/PlanDefinition/{id}/$apply", super::apply(), apply::in_r5)
-        .post("/PlanDefinition/{id}/$apply", super::apply(), apply::in_r5)
+        .get("/PlanDefinition/{id}/$apply", super::apply(), apply::plan_in_r5)
+        .post("/PlanDefinition/{id}/$apply", super::apply(), apply::plan_in_r5)
+        .get("/ActivityDefinition/{id}/$apply", super::apply(), apply::activity_in_r5)
+        .post("/ActivityDefinition/{id}/$apply", super::apply(), apply::activity_in_r5)
         .elsewhere(elsewhere)
 }
 
 async fn elsewhere(State(service): State<Arc<Service>>) -> Response {
     let base = &service.config.base;
-    No::not_found(format!("this base has RequestOrchestration, and $apply of plans; everything else is below {base}"))
+    No::not_found(format!("this base has RequestOrchestration and $apply; everything else is below {base}"))
         .into_response()
 }
 
