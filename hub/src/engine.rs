@@ -173,7 +173,7 @@ impl Engine {
     /// What would come of a command now: it is decided like any other, and nothing is committed.
     pub async fn rehearse(&self, command: Command) -> Result<Reply, Failure> {
         let (answer, _) = oneshot::channel();
-        let trials = self.stage.decide_all(&[Job { command, answer, stale: 0 }]).await;
+        let trials = self.stage.decide_all(&mut [Job { command, answer, stale: 0 }]).await;
         let trial = trials.map_err(|trouble| Failure::of(&trouble))?.pop();
         trial.and_then(|trial| trial.outcome).unwrap_or_else(|| Err(changing())).map(|decision| decision.reply)
     }
@@ -240,8 +240,8 @@ impl Lane {
     }
 
     /// Runs a batch to its replies; what has to be decided again is returned.
-    async fn batch(&self, jobs: Vec<Job>) -> Vec<Job> {
-        match self.decide_all(&jobs).await {
+    async fn batch(&self, mut jobs: Vec<Job>) -> Vec<Job> {
+        match self.decide_all(&mut jobs).await {
             Ok(trials) => self.commit_all(jobs, trials).await,
             Err(trouble) => {
                 fail_all(jobs, &trouble);
@@ -251,11 +251,12 @@ impl Lane {
     }
 
     /// Every job decided, in order. A later one sees what an earlier one of its order decided.
-    async fn decide_all(&self, jobs: &[Job]) -> Result<Vec<Trial>, Trouble> {
+    async fn decide_all(&self, jobs: &mut [Job]) -> Result<Vec<Trial>, Trouble> {
         let needs: Vec<Needs> = jobs.iter().map(|job| decide::needs(&job.command, &self.policy)).collect();
         let begin = Instant::now();
         let (scenes, now) = self.registry.load(&needs).await?;
         metrics::histogram!(names::LOAD_SECONDS).record(begin.elapsed().as_secs_f64());
+        jobs.iter_mut().for_each(|job| decide::stamp(&mut job.command, now));
         let mut trials: Vec<Trial> = scenes.into_iter().map(Trial::new).collect();
         loop {
             let wanted = self.round(jobs, &mut trials, now);

@@ -149,7 +149,7 @@ fn submission() -> Command {
     let body = body.as_object().unwrap().clone();
     let repeat =
         Repeat { key: "local create ServiceRequest k".into(), fingerprint: "f".into(), called: "Idempotency-Key" };
-    let create = Interaction::Create { kind: Kind::SERVICE_REQUEST, body, unless: None };
+    let create = Interaction::Create { kind: Kind::SERVICE_REQUEST, body: body.into(), unless: None };
     Command {
         id: repeat.command_id(),
         caller: Caller::Local,
@@ -216,7 +216,9 @@ async fn what_follows_from_two_moments_is_decided_again() {
     if let Act::Change(entries) = &mut submission.act
         && let Interaction::Create { body, .. } = &mut entries[0].interaction
     {
-        body.insert("status".into(), "active".into());
+        let mut active = body.clone().into_body();
+        active.insert("status".into(), "active".into());
+        *body = active.into();
     }
     let submitted = one.execute(submission).await.unwrap().reply.entries.remove(0);
     let first = submitted.fulfilment.unwrap().replace(".0", ".2");

@@ -61,6 +61,10 @@ pub enum Target<'a> {
 
 impl<'a> Target<'a> {
     pub fn parse(text: &'a str) -> Self {
+        // Most are, and what is has no sign of the others in it.
+        if let Some(relative) = Self::relative(text) {
+            return relative;
+        }
         if let Some(id) = text.strip_prefix('#') {
             return Self::Contained(id);
         }
@@ -70,22 +74,21 @@ impl<'a> Target<'a> {
         if text.contains("://") {
             return Self::Absolute(text);
         }
-        let mut parts = text.split('/');
-        let (kind, id, history, version) = (parts.next(), parts.next(), parts.next(), parts.next());
-        match (kind, id, history, version, parts.next()) {
-            (Some(kind), Some(id), None, None, None) if is_kind(kind) && is_id(id) => {
-                Self::Relative { kind, id, version: None }
-            }
-            (Some(kind), Some(id), Some("_history"), Some(v), None) if is_kind(kind) && is_id(id) && is_id(v) => {
-                Self::Relative { kind, id, version: Some(v) }
-            }
-            _ => Self::Other(text),
-        }
+        Self::Other(text)
+    }
+
+    fn relative(text: &'a str) -> Option<Self> {
+        let (kind, rest) = text.split_once('/')?;
+        let (id, version) = match rest.split_once('/') {
+            Some((id, history)) => (id, Some(history.strip_prefix("_history/")?)),
+            None => (rest, None),
+        };
+        (is_kind(kind) && is_id(id) && version.is_none_or(is_id)).then_some(Self::Relative { kind, id, version })
     }
 }
 
 fn is_kind(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_uppercase()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    text.as_bytes().first().is_some_and(u8::is_ascii_uppercase) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

@@ -19,6 +19,12 @@ pub type Body = Map<String, Value>;
 #[derive(Debug, Clone)]
 pub struct Document(Arc<Written>);
 
+impl Default for Document {
+    fn default() -> Self {
+        Body::new().into()
+    }
+}
+
 /// One of the two is there from the beginning.
 #[derive(Debug)]
 struct Written {
@@ -262,22 +268,32 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// The version of a body that may say already what it is: then it is shared, and else written anew.
+    pub fn of(key: Key, version: u32, last_updated: Timestamp, body: Document) -> Self {
+        let named = [("resourceType", key.kind.name().into()), ("id", key.id.clone().into())];
+        let stamp = stamp(version, last_updated);
+        let is_stamped = |(name, meta): (&String, &Value)| {
+            name == "meta" && meta.as_object().is_some_and(|meta| begins_with(meta, &stamp))
+        };
+        if begins_with(&body, &named) && body.iter().nth(2).is_some_and(is_stamped) {
+            return Self { key, version, last_updated, body };
+        }
+        Self::new(key, version, last_updated, body.into_body())
+    }
+
     /// The version of `body` that is stored now. What the sender wrote into `id`, `meta.versionId` and
     /// `meta.lastUpdated` is replaced, as FHIR demands of a server; the rest of `meta` stays.
     pub fn new(key: Key, version: u32, last_updated: Timestamp, body: Body) -> Self {
-        let mut sent = body;
-        let mut meta = Map::new();
-        meta.insert("versionId".into(), version.to_string().into());
-        meta.insert("lastUpdated".into(), last_updated.to_string().into());
-        if let Some(Value::Object(old)) = sent.shift_remove("meta") {
-            meta.extend(old.into_iter().filter(|(name, _)| !matches!(name.as_str(), "versionId" | "lastUpdated")));
-        }
-        let mut body = Map::with_capacity(sent.len() + 2);
-        body.insert("resourceType".into(), key.kind.name().into());
-        body.insert("id".into(), key.id.clone().into());
-        body.insert("meta".into(), Value::Object(meta));
-        body.extend(sent.into_iter().filter(|(name, _)| !matches!(name.as_str(), "resourceType" | "id")));
-        Self { key, version, last_updated, body: body.into() }
+        let mut body = body;
+        let meta = match body.get_mut("meta").map(Value::take) {
+            Some(Value::Object(meta)) => meta,
+            _ => Map::new(),
+        };
+        let meta = Value::Object(beginning_with(stamp(version, last_updated), meta));
+        let [kind, id, stamped] = HEAD;
+        let head = [(kind, key.kind.name().into()), (id, key.id.clone().into()), (stamped, meta)];
+        let body = beginning_with(head, body).into();
+        Self { key, version, last_updated, body }
     }
 
     /// The version after this one, with another body.
@@ -291,24 +307,86 @@ impl Resource {
     }
 
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.body.get(name)?.as_str()
+        member(&self.body, name)?.as_str()
     }
+}
+
+/// A body that is still to be written. The members that every resource begins with have their places already, so that
+/// nothing has to move when it gets its id.
+pub fn blank() -> Body {
+    /// As many as a Task of an order has at most, nearly always.
+    const MEMBERS: usize = 24;
+    let mut body = Body::with_capacity(MEMBERS);
+    body.extend(HEAD.map(|name| (name.to_owned(), Value::Null)));
+    body
+}
+
+/// What every resource begins with.
+const HEAD: [&str; 3] = ["resourceType", "id", "meta"];
+
+/// What `meta` begins with.
+fn stamp(version: u32, last_updated: Timestamp) -> [(&'static str, Value); 2] {
+    [("versionId", version.to_string().into()), ("lastUpdated", last_updated.to_string().into())]
+}
+
+fn begins_with<const N: usize>(map: &Map<String, Value>, first: &[(&str, Value); N]) -> bool {
+    map.len() >= N && map.iter().zip(first).all(|((there, said), (name, value))| there == name && said == value)
+}
+
+/// The map with these members before all others, whatever it said of them.
+fn beginning_with<const N: usize>(first: [(&str, Value); N], rest: Map<String, Value>) -> Map<String, Value> {
+    let mut rest = rest;
+    // What is a next version begins with them already: nothing has to move.
+    if rest.len() >= N && rest.keys().zip(&first).all(|(there, (name, _))| there == name) {
+        rest.values_mut().zip(first).for_each(|(there, (_, value))| *there = value);
+        return rest;
+    }
+    let mut map = Map::with_capacity(rest.len() + N);
+    let names = first.each_ref().map(|(name, _)| *name);
+    map.extend(first.map(|(name, value)| (name.to_owned(), value)));
+    map.extend(rest.into_iter().filter(|(name, _)| !names.contains(&name.as_str())));
+    map
+}
+
+/// A member of an object, by going through them: objects of FHIR have few, and most names differ in their length already,
+/// so that it is found in less time than its name is hashed.
+pub fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.iter().find(|(there, _)| *there == name).map(|(_, value)| value)
 }
 
 /// The string at a path of object members, e.g. `["owner", "reference"]`.
 pub fn text_at<'a>(body: &'a Body, path: &[&str]) -> Option<&'a str> {
     let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(body.get(*first)?, |value, name| value.get(name))?.as_str()
+    rest.iter().try_fold(member(body, first)?, |value, name| member(value.as_object()?, name))?.as_str()
 }
 
 /// The members of a repeating element; nothing when it is absent.
 pub fn list<'a>(body: &'a Body, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    body.get(name).and_then(Value::as_array).into_iter().flatten()
+    member(body, name).and_then(Value::as_array).into_iter().flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sent_as_id_and_version_is_replaced_and_stands_first() {
+        let written = |body: Value| {
+            let key = Key::new(Kind::TASK, "1");
+            let Value::Object(body) = body else { panic!("no object") };
+            serde_json::to_string(&*Resource::new(key, 2, Timestamp(0), body).body).unwrap()
+        };
+        let said = r#""meta":{"versionId":"2","lastUpdated":"1970-01-01T00:00:00.000Z""#;
+        let is = format!(r#"{{"resourceType":"Task","id":"1",{said},"tag":[]}},"status":"draft"}}"#);
+        let meta = json!({ "versionId": "7", "lastUpdated": "2026", "tag": [] });
+        assert_eq!(written(json!({ "resourceType": "Task", "id": "2", "meta": meta, "status": "draft" })), is);
+        assert_eq!(written(json!({ "status": "draft", "meta": { "tag": [], "versionId": 7 }, "id": [] })), is);
+        let without = format!(r#"{{"resourceType":"Task","id":"1",{said}}},"status":"draft"}}"#);
+        assert_eq!(written(json!({ "meta": 1, "status": "draft" })), without);
+        let mut blank = blank();
+        blank.insert("status".into(), "draft".into());
+        assert_eq!(written(Value::Object(blank)), without);
+    }
 
     #[test]
     fn a_glance_reads_what_is_named_and_no_more() {

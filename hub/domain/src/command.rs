@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use schemas::message::StatusReport;
-use schemas::resource::{Body, Key, Kind};
+use schemas::resource::{Body, Document, Key, Kind};
 use uuid::Uuid;
 
 use crate::decision::TimerId;
@@ -79,13 +79,13 @@ impl Entry {
 pub enum Interaction {
     Create {
         kind: Kind,
-        body: Body,
+        body: Document,
         /// Create only if nothing is found by this.
         unless: Option<Condition>,
     },
     Update {
         on: On,
-        body: Body,
+        body: Document,
         if_match: Option<u32>,
     },
     Patch {

@@ -34,7 +34,7 @@ pub(crate) fn children<'a>(model: &dyn Model, node: Node<'a>, into: &mut Collect
 type Found<'a> = (&'a str, Option<&'a Value>, &'a str);
 
 fn named<'a>(model: &dyn Model, object: &'a Map<String, Value>, of: &str, name: &str) -> Option<Found<'a>> {
-    if let Some((key, value)) = object.get_key_value(name) {
+    if let Some((key, value)) = object.iter().find(|(key, _)| *key == name) {
         return match model.member(of, name) {
             // One of a choice is called by the choice's name only.
             Some(member) if member.choice().is_some() => None,

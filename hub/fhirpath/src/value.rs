@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use rust_decimal::Decimal;
+use schemas::resource::member;
 use serde_json::{Map, Value};
 
 use crate::model;
@@ -51,7 +52,7 @@ impl<'a> Node<'a> {
 
     /// A whole resource that is held as its members.
     pub fn body(members: &'a Map<String, Value>) -> Self {
-        let kind = members.get("resourceType").and_then(Value::as_str);
+        let kind = member(members, "resourceType").and_then(Value::as_str);
         Self { value: None, companion: Some(members), kind: kind.unwrap_or_default() }
     }
 
@@ -78,7 +79,7 @@ impl<'a> Node<'a> {
 
     /// A member of its object, or of what stands beside a primitive.
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
-        self.object().or(self.companion)?.get(name)
+        member(self.object().or(self.companion)?, name)
     }
 
     /// Whether a primitive has a value, and not only extensions.
@@ -88,7 +89,7 @@ impl<'a> Node<'a> {
 }
 
 fn kind_of(value: &Value) -> Option<&str> {
-    value.as_object()?.get("resourceType")?.as_str()
+    member(value.as_object()?, "resourceType")?.as_str()
 }
 
 impl<'a> Item<'a> {

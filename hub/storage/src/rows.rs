@@ -171,7 +171,7 @@ impl Current {
             let is_told = match &value {
                 IndexValue::Reference(to) => own_order.is_some() && order_of(to) == own_order,
                 IndexValue::Token { system, code } => {
-                    let is_own = is_own_identifier(kind, param, system.as_deref(), code);
+                    let is_own = is_own_identifier(kind, param, *system, code);
                     is_own && system.is_some() && *code == resource.key.id
                 }
                 _ => false,
@@ -190,21 +190,21 @@ impl Current {
     fn put(&mut self, kind: Kind, param: &Param, value: IndexValue) {
         match value {
             IndexValue::Token { system, code } => {
-                if !self.fill(kind, param, &code) && !is_usual(kind, param, &code) {
-                    self.index.token(values::digest(kind, param, &code), system.as_deref());
+                if !self.fill(kind, param, code) && !is_usual(kind, param, code) {
+                    self.index.token(values::digest(kind, param, code), system);
                 }
             }
             IndexValue::Reference(to) => {
-                if !self.fill(kind, param, &to) {
-                    self.index.token(values::digest(kind, param, &to), None);
+                if !self.fill(kind, param, to) {
+                    self.index.token(values::digest(kind, param, to), None);
                 }
-                if Key::of_reference(&to).is_some_and(|key| values::is_link(kind, &key)) {
+                if Key::of_reference(to).is_some_and(|key| values::is_link(kind, &key)) {
                     let element = values::param(kind, param).into();
-                    self.index.tokens.insert(TokenRow { value: values::link(&to), system: element });
+                    self.index.tokens.insert(TokenRow { value: values::link(to), system: element });
                 }
             }
             IndexValue::ReferenceIdentifier { system, value } => {
-                self.index.token(values::digest_identifier(kind, param, &value), system.as_deref());
+                self.index.token(values::digest_identifier(kind, param, value), system);
             }
             IndexValue::Date { low, high } if column(kind, param) == Some("modified") => {
                 (self.modified, self.modified_high) = (Some(low.0), Some(high.0));

@@ -202,7 +202,10 @@ impl<'t> Reader<'t> {
     /// The text up to what ends a string or interrupts it.
     fn plain_text(&mut self) -> &'t str {
         let rest = &self.text[self.at..];
-        let end = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+        let (eights, last) = rest.as_bytes().as_chunks();
+        let among_eights = eights.iter().enumerate().find_map(|(n, eight)| Some(8 * n + first_end(eight)?));
+        let in_last = || last.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        let end = among_eights.or_else(|| Some(8 * eights.len() + in_last()?)).unwrap_or(rest.len());
         self.at += end;
         &rest[..end]
     }
@@ -292,5 +295,38 @@ impl<'t> Reader<'t> {
 
     fn stop(&self, why: impl Into<Cow<'static, str>>) -> Stop {
         Stop::here(self.at, why)
+    }
+}
+
+/// Where among eight bytes the first stands that ends a string or interrupts it: a quote, a backslash, a control
+/// character. Most of what is sent is strings, so they are looked at as one number.
+fn first_end(eight: &[u8; 8]) -> Option<usize> {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
+    // The highest bit of each byte below a limit, up to the first such byte; behind that, a borrow may have set more.
+    let below = |word: u64, limit: u8| word.wrapping_sub(EACH * u64::from(limit)) & !word & HIGHEST;
+    let word = u64::from_le_bytes(*eight);
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    let ends = below(word, b' ') | is(b'"') | is(b'\\');
+    (ends != 0).then(|| ends.trailing_zeros() as usize / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_end;
+
+    #[test]
+    fn the_first_of_eight_bytes_that_ends_a_string_is_found_wherever_it_stands() {
+        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        for byte in 0..=u8::MAX {
+            for other in [b'a', b' ', b'!', b'#', b'[', b']', b'"', 0, 0x1f, 0x7f, 0x80, 0xff] {
+                for place in 0..8 {
+                    let mut eight = [b'x'; 8];
+                    eight[place] = byte;
+                    eight[7 - place] = other;
+                    assert_eq!(first_end(&eight), eight.iter().position(&ends), "{eight:?}");
+                }
+            }
+        }
     }
 }

@@ -123,7 +123,7 @@ impl Primitive {
             Self::Integer64 => (text.parse::<i64>().is_ok(), "must be a whole number of 64 bits, in quotes"),
             Self::Oid => (is_oid(text), "must be an OID: urn:oid:1.2.3"),
             Self::Time => (calendar::is_time(text), "must be a time of day: hh:mm:ss"),
-            Self::Uri | Self::Url | Self::Canonical => (!text.contains(char::is_whitespace), "must hold no spaces"),
+            Self::Uri | Self::Url | Self::Canonical => (!has_space(text), "must hold no spaces"),
             Self::Uuid => (is_uuid(text), "must be a UUID: urn:uuid: and 36 lower-case characters"),
             Self::Xhtml => (text.trim_start().starts_with("<div"), "must be a <div> of XHTML"),
             _ if text.len() > LONGEST_STRING_BYTES => {
@@ -137,7 +137,14 @@ impl Primitive {
 
 /// FHIR advises against them; we refuse them, because databases and the formats we hand a text on to cannot hold them.
 pub(super) fn has_control_character(text: &str) -> bool {
-    text.bytes().any(|byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'))
+    // Without a way out before the end, so that the processor looks at many at once.
+    text.bytes().fold(false, |found, byte| found | (byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')))
+}
+
+fn has_space(text: &str) -> bool {
+    // Of ASCII, as nearly all are, the bytes tell.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b'!'..=b'~'));
+    !is_plain && text.contains(char::is_whitespace)
 }
 
 pub(super) fn is_id(text: &str) -> bool {

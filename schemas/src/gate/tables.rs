@@ -2,6 +2,7 @@
 
 use super::Member;
 use super::primitive::Primitive;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -39,7 +40,8 @@ pub(super) struct Type {
     pub(super) elements: Vec<Element>,
     /// One bit for each element that must be there.
     pub(super) required: u128,
-    /// Every key by which an element may be given, sorted: a choice has one for each of its types.
+    /// Every key by which an element may be given, the shorter first and then by letters, since lengths are compared at
+    /// once: a choice has one for each of its types.
     keys: Vec<Key>,
 }
 
@@ -156,7 +158,7 @@ impl Tables {
 
 impl Type {
     pub(super) fn find(&self, key: &str) -> Option<Place> {
-        let found = self.keys.binary_search_by(|known| (*known.name).cmp(key)).ok()?;
+        let found = self.keys.binary_search_by(|known| in_order(&known.name, key)).ok()?;
         Some(self.keys[found].place)
     }
 
@@ -235,7 +237,7 @@ impl Tables {
             }
         }
         for found in &mut tables.types {
-            found.keys.sort_by(|left, right| left.name.cmp(&right.name));
+            found.keys.sort_by(|left, right| in_order(&left.name, &right.name));
         }
         Ok(tables)
     }
@@ -290,6 +292,11 @@ impl Tables {
         let object = || self.by_name.get(name).copied().map(Shape::Object);
         Primitive::named(name).map(Shape::Primitive).or_else(object)
     }
+}
+
+/// How two keys of a type stand to each other.
+fn in_order(left: &str, right: &str) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
 fn rows(table: &'static str) -> impl Iterator<Item = &'static str> {

@@ -21,8 +21,8 @@ fn escaped(text: &str) -> String {
     ['\\', '|', ',', '$'].iter().fold(text.to_owned(), |text, sign| text.replace(*sign, &format!("\\{sign}")))
 }
 
-fn token(system: &Option<String>, code: &str) -> String {
-    format!("{}|{}", system.as_deref().map_or(String::new(), escaped), escaped(code))
+fn token(system: Option<&str>, code: &str) -> String {
+    format!("{}|{}", system.map_or(String::new(), escaped), escaped(code))
 }
 
 fn asked(param: &Param, modifier: &str, value: &str) -> String {
@@ -45,9 +45,10 @@ fn amounts(amount: &Amount) -> Vec<String> {
 /// What a value is as a part of a composite.
 fn part(value: &IndexValue) -> String {
     match value {
-        IndexValue::Token { system: Some(system), code } => token(&Some(system.clone()), code),
+        IndexValue::Token { system: Some(system), code } => token(Some(system), code),
         IndexValue::Token { code, .. } => escaped(code),
-        IndexValue::Reference(to) | IndexValue::Text(to) => escaped(to),
+        IndexValue::Reference(to) => escaped(to),
+        IndexValue::Text(text) => escaped(text),
         IndexValue::ReferenceIdentifier { value, .. } => escaped(value),
         IndexValue::Date { low, .. } => format!("ge{low}"),
         IndexValue::Amount(amount) => amounts(amount).swap_remove(0),
@@ -94,10 +95,10 @@ pub(super) fn questions(param: &Param, value: &IndexValue) -> Vec<String> {
         IndexValue::Amount(amount) => amounts(amount).into_iter().map(|it| asked("", format!("ap{it}"))).collect(),
         IndexValue::Token { code, .. } if param.kind == ParamType::Uri => vec![asked("", escaped(code))],
         IndexValue::Token { system, code } => {
-            vec![asked("", escaped(code)), asked("", token(system, code)), asked(":missing", "false".into())]
+            vec![asked("", escaped(code)), asked("", token(*system, code)), asked(":missing", "false".into())]
         }
         IndexValue::Reference(to) => vec![asked("", escaped(to)), asked(":missing", "false".into())],
-        IndexValue::ReferenceIdentifier { system, value } => vec![asked(":identifier", token(system, value))],
+        IndexValue::ReferenceIdentifier { system, value } => vec![asked(":identifier", token(*system, value))],
         IndexValue::Date { low, high } => {
             let prefixed = |prefix: &str, at: &Timestamp| asked("", format!("{prefix}{at}"));
             let mut questions = vec![prefixed("ge", low), prefixed("le", high)];

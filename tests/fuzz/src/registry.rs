@@ -89,7 +89,7 @@ impl Registry {
     pub(crate) fn submit(&mut self, bodies: Vec<Body>) {
         let entry = |body: Body| {
             let kind = body.get("resourceType").and_then(Value::as_str).and_then(Kind::parse);
-            kind.map(|kind| Entry::new(Interaction::Create { kind, body, unless: None }))
+            kind.map(|kind| Entry::new(Interaction::Create { kind, body: body.into(), unless: None }))
         };
         let entries = bodies.into_iter().filter_map(entry).collect();
         self.execute(Act::Change(entries)).unwrap_or_else(|refusal| panic!("not taken: {refusal:?}"));

@@ -83,14 +83,14 @@ fn entry_of(value: &Value) -> Option<Entry> {
 
 fn entry(body: Body, full_url: Option<String>, path: String) -> Option<Entry> {
     let kind = Kind::parse(body.get("resourceType")?.as_str()?)?;
-    let interaction = Interaction::Create { kind, body, unless: None };
+    let interaction = Interaction::Create { kind, body: body.into(), unless: None };
     Some(Entry { full_url, path, ..Entry::new(interaction) })
 }
 
 /// By every date that it has, and by values that a database takes.
 fn is_found(entry: &Entry) {
     let Interaction::Create { kind, body, .. } = &entry.interaction else { return };
-    let resource = Resource::new(Key::new(*kind, "1"), 1, Timestamp(0), body.clone());
+    let resource = Resource::new(Key::new(*kind, "1"), 1, Timestamp(0), body.clone().into_body());
     let rows = index(&resource);
     for (_, value) in &rows {
         match value {

@@ -33,8 +33,8 @@ fn is_found(kind: Kind, param: &Param, value: &str) {
         ParamType::Token => token(value),
         ParamType::Reference => (json!({ "reference": value }), reference(param, value)),
         ParamType::Date => (value.into(), date(value)),
-        ParamType::Uri => (value.into(), Some(IndexValue::Token { system: None, code: value.to_owned() })),
-        ParamType::String => (value.into(), Some(IndexValue::Text(value.to_owned()))),
+        ParamType::Uri => (value.into(), Some(IndexValue::Token { system: None, code: value })),
+        ParamType::String => (value.into(), Some(IndexValue::Text(value.into()))),
         ParamType::Number | ParamType::Quantity => return number(value),
         // Found by the values of its parts.
         ParamType::Composite => return,
@@ -60,24 +60,26 @@ fn carrying(kind: Kind, path: &str, value: Value) -> Body {
     body
 }
 
-fn token(value: &str) -> (Value, Option<IndexValue>) {
+fn token(value: &str) -> (Value, Option<IndexValue<'_>>) {
     let (system, code) = value.split_once('|').map_or((None, value), |(system, code)| (Some(system), code));
     let element = match system {
         Some(system) => json!({ "coding": [{ "system": system, "code": code }, { "system": system, "code": code }] }),
         None => code.into(),
     };
-    (element, Some(IndexValue::Token { system: system.map(str::to_owned), code: code.to_owned() }))
+    (element, Some(IndexValue::Token { system, code }))
 }
 
-fn reference(param: &Param, value: &str) -> Option<IndexValue> {
+fn reference<'v>(param: &Param, value: &'v str) -> Option<IndexValue<'v>> {
     match Target::parse(value) {
         Target::Relative { kind, id, .. } => {
-            // A key reads what a reference writes.
-            let key = Key::of_reference(value);
-            assert_eq!(key.map(|key| key.to_string()), Kind::parse(kind).map(|_| format!("{kind}/{id}")));
-            param.only.is_none_or(|only| only == kind).then(|| IndexValue::Reference(format!("{kind}/{id}")))
+            // A key reads what a reference writes. A version stands behind that.
+            let (key, plain) = (Key::of_reference(value), format!("{kind}/{id}"));
+            assert!(value.starts_with(&plain), "{value:?}");
+            let found = IndexValue::Reference(&value[..plain.len()]);
+            assert_eq!(key.map(|key| key.to_string()), Kind::parse(kind).map(|_| plain));
+            param.only.is_none_or(|only| only == kind).then_some(found)
         }
-        Target::Absolute(url) => Some(IndexValue::Reference(url.to_owned())),
+        Target::Absolute(url) => Some(IndexValue::Reference(url)),
         Target::Contained(_) | Target::Urn(_) | Target::Other(_) => None,
     }
 }
@@ -94,7 +96,7 @@ fn number(value: &str) {
 }
 
 /// The range of a date: what it means begins before it ends, and its first instant lies in it when written out.
-fn date(value: &str) -> Option<IndexValue> {
+fn date(value: &str) -> Option<IndexValue<'static>> {
     let (low, high) = Timestamp::range(value)?;
     assert!(low <= high, "{value:?} ends before it begins");
     assert!(value.bytes().next().is_some_and(|first| first.is_ascii_digit()), "{value:?} is no date");

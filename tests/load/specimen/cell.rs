@@ -167,8 +167,8 @@ impl Reader {
                 IndexValue::Date { .. } | IndexValue::Text(_) | IndexValue::Amount(_) => continue,
             };
             let element = [param.element.to_owned(), part.to_owned()];
-            let digest = query::digest(kind, [param.element, part], &text);
-            self.digests.insert(digest, Origin { kind: kind.name().to_owned(), element, text });
+            let digest = query::digest(kind, [param.element, part], text);
+            self.digests.insert(digest, Origin { kind: kind.name().to_owned(), element, text: text.to_owned() });
         }
         Ok(())
     }

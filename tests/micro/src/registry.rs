@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hub_domain::command::{Act, Caller, Command, Interaction};
-use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
+use hub_domain::decide::{Moment, Policy, Verdict, decide, needs, stamp};
 use hub_domain::decision::Decision;
 use hub_domain::plan::run::Run;
 use hub_domain::scene::{Head, Needs, Scene};
@@ -48,7 +48,8 @@ impl Registry {
 
     /// The command together with everything that it asks to see.
     pub(crate) fn case(&self, act: Act) -> Case {
-        let command = Command { id: ROOT, caller: Caller::Local, act, repeat: None, traceparent: None };
+        let mut command = Command { id: ROOT, caller: Caller::Local, act, repeat: None, traceparent: None };
+        stamp(&mut command, NOW);
         let mut scene = self.scene(&needs(&command, &self.policy));
         let moment = Moment { now: NOW, policy: &self.policy };
         while let Verdict::More(needs) = decide(&scene, &command, &moment).unwrap() {
@@ -109,7 +110,7 @@ impl Case {
 }
 
 pub(crate) fn submission(order: &Order) -> Act {
-    Act::alone(Interaction::Create { kind: order.kind, body: order.body(), unless: None })
+    Act::alone(Interaction::Create { kind: order.kind, body: order.body().into(), unless: None })
 }
 
 /// Of a step of the plan.

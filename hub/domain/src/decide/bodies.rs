@@ -3,7 +3,7 @@
 use schemas::ids::{TASK_IDENTIFIER, TaskId};
 use schemas::order;
 use schemas::plan::{Action, WORK};
-use schemas::resource::{Body, Key, Kind, Resource, list, text_at};
+use schemas::resource::{Body, Key, Kind, Resource, blank, list, text_at};
 use schemas::task::{Priority, TaskStatus, task_code};
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl<'a> Asked<'a> {
     /// What all Tasks of the order have alike.
     fn common(&self, id: TaskId, status: TaskStatus, item: Option<usize>, now: Timestamp) -> Body {
         let request = self.first();
-        let mut task = Body::new();
+        let mut task = blank();
         task.insert("identifier".into(), json!([{ "system": TASK_IDENTIFIER, "value": id.to_string() }]));
         task.insert("basedOn".into(), self.based_on(item));
         if let Some(group) = self.group() {
@@ -147,7 +147,7 @@ pub(crate) struct Step<'a> {
 
 /// The Task that asks the owner of another Task to stop, pause or go on (`abort`, `suspend`, `resume`).
 pub(crate) fn asking(id: TaskId, code: &str, of: &Resource, now: Timestamp) -> Body {
-    let mut task = Body::new();
+    let mut task = blank();
     let mut put = |name: &str, value: Value| task.insert(name.into(), value);
     put("identifier", json!([{ "system": TASK_IDENTIFIER, "value": id.to_string() }]));
     let shared = |name: &str| of.body.get(name).filter(|value| !is_local(value)).cloned();

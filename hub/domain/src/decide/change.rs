@@ -2,7 +2,7 @@
 
 use schemas::gate;
 use schemas::outcome::IssueType;
-use schemas::resource::{Body, Key, Kind, Resource};
+use schemas::resource::{Body, Document, Key, Kind, Resource};
 use schemas::task::{TaskStatus, owner};
 use serde_json::Value;
 use uuid::Uuid;
@@ -22,10 +22,10 @@ pub(super) fn update(
     draft: &mut Draft,
     key: &Key,
     if_match: Option<u32>,
-    body: impl FnOnce(&Draft) -> Result<Body, Stop>,
+    body: impl FnOnce(&Draft) -> Result<Document, Stop>,
 ) -> Result<EntryOutcome, Stop> {
     let (before, root) = begin(draft, key, if_match)?;
-    let body = body(draft)?;
+    let body = body(draft)?.into_body();
     check_whole(key, &body)?;
     change(draft, &before, root, body)
 }
@@ -36,7 +36,7 @@ pub(super) fn patch(
     key: &Key,
     patch: &Patch,
     if_match: Option<u32>,
-    resolved: impl FnOnce(&Draft, Body) -> Result<Body, Stop>,
+    resolved: impl FnOnce(&Draft, Document) -> Result<Document, Stop>,
 ) -> Result<EntryOutcome, Stop> {
     let (before, root) = begin(draft, key, if_match)?;
     let body = super::patch::apply(&before.body, patch, draft.now())?;
@@ -50,7 +50,7 @@ pub(super) fn patch(
     if targets.existence.iter().any(|key| !draft.scene.looked_for(key)) {
         return Err(Stop::more(targets));
     }
-    let body = resolved(draft, body)?;
+    let body = resolved(draft, body.into())?.into_body();
     change(draft, &before, root, body)
 }
 

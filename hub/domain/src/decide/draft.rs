@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use schemas::ids::TaskId;
-use schemas::resource::{Body, Key, Resource};
+use schemas::resource::{Body, Document, Key, Resource};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
@@ -20,9 +20,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) command: &'a Command,
     pub(crate) moment: &'a Moment<'a>,
     heads: BTreeMap<Uuid, HeadWrite>,
-    /// The newest version of what was written here.
-    written: HashMap<Key, Resource>,
-    roots: HashMap<Key, Uuid>,
+    /// Where the newest version of what was written here stands among the writes.
+    written: HashMap<Key, usize>,
     /// How many new Tasks of this command join an order.
     pub(crate) joining: HashMap<Uuid, usize>,
     /// What was deleted here.
@@ -39,7 +38,6 @@ impl<'a> Draft<'a> {
             moment,
             heads: BTreeMap::new(),
             written: HashMap::new(),
-            roots: HashMap::new(),
             joining: HashMap::new(),
             gone: HashSet::new(),
             decision,
@@ -52,9 +50,9 @@ impl<'a> Draft<'a> {
 
     /// The head to change, marked as changed: its version goes up and its time forward with this decision.
     pub(crate) fn head(&mut self, root: Uuid) -> &mut Head {
-        let now = self.moment.now;
-        let found = self.scene.heads.get(&root);
+        let (scene, now) = (self.scene, self.moment.now);
         let write = self.heads.entry(root).or_insert_with(|| {
+            let found = scene.heads.get(&root);
             let before = found.cloned().unwrap_or_default();
             let head = Head { version: before.version + 1, last: now.max(before.last), run: before.run };
             HeadWrite { root, expected: found.map(|head| head.version), head }
@@ -69,7 +67,11 @@ impl<'a> Draft<'a> {
 
     /// The newest version of a resource, this draft's own included.
     pub(crate) fn find(&self, key: &Key) -> Option<&Resource> {
-        self.written.get(key).or_else(|| self.scene.resources.get(key))
+        self.newest(key).map(|write| &write.resource).or_else(|| self.scene.resources.get(key))
+    }
+
+    fn newest(&self, key: &Key) -> Option<&Write> {
+        self.written.get(key).map(|place| &self.decision.writes[*place])
     }
 
     /// The same, of something that must be there: asks for it when it was not loaded.
@@ -115,6 +117,11 @@ impl<'a> Draft<'a> {
         self.write(root, Method::Create, Resource::new(key, 1, self.now(), body))
     }
 
+    /// Writes what was sent.
+    pub(crate) fn store(&mut self, root: Uuid, key: Key, body: Document) -> Resource {
+        self.write(root, Method::Create, Resource::of(key, 1, self.now(), body))
+    }
+
     /// Writes the next version of what is there.
     pub(crate) fn replace(&mut self, root: Uuid, key: &Key, body: Body) -> Result<Resource, Stop> {
         let next = self.get(key)?.next(self.now(), body);
@@ -129,16 +136,15 @@ impl<'a> Draft<'a> {
 
     fn write(&mut self, root: Uuid, method: Method, resource: Resource) -> Resource {
         self.head(root);
-        self.roots.insert(resource.key.clone(), root);
         let before = if method == Method::Create { None } else { self.find(&resource.key).cloned() };
-        self.written.insert(resource.key.clone(), resource.clone());
+        self.written.insert(resource.key.clone(), self.decision.writes.len());
         self.decision.writes.push(Write { root, method, resource: resource.clone(), before });
         resource
     }
 
     /// `Task/<id>` of the fulfilment Task of the order that a resource belongs to, when it belongs to one.
     pub(crate) fn fulfilment_of(&self, key: &Key) -> Option<String> {
-        let root = self.roots.get(key).or_else(|| self.scene.roots.get(key)).copied()?;
+        let root = self.newest(key).map(|write| write.root).or_else(|| self.scene.roots.get(key).copied())?;
         let run = self.run_of(root)?;
         let id = TaskId { root, step: 0, occurrence: 1 };
         run.plan.as_ref().map(|_| Key::task(id).to_string())

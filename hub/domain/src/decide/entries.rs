@@ -4,9 +4,11 @@
 //! only looked at. Every fault of every entry is told.
 
 use std::collections::HashSet;
+use std::mem;
 
 use schemas::outcome::{Issue, IssueType};
-use schemas::resource::{Key, text_at};
+use schemas::resource::{Key, Resource, text_at};
+use schemas::time::Timestamp;
 
 use super::condition;
 use super::draft::{Draft, repeated};
@@ -14,7 +16,7 @@ use super::fate::{Fate, fate, id_of};
 use super::references::{Names, resolved, targets};
 use super::submit::{self, New};
 use super::{Moment, Policy, Stop, change, join, offering, request, resource};
-use crate::command::{Command, Entry, Interaction, On};
+use crate::command::{Act, Command, Entry, Interaction, On};
 use crate::decision::{Decision, EntryOutcome};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::scene::{Needs, Scene};
@@ -30,7 +32,7 @@ pub(super) fn needs(command: &Command, entries: &[Entry], policy: &Policy) -> Ne
         }
         needs = match &entry.interaction {
             Interaction::Create { kind, body, unless } => {
-                needs.roots.push(id_of(command, n));
+                needs.roots.push(id_of(command.id, n));
                 needs = needs.and(targets(*kind, body, policy));
                 needs.resources.extend(join::about(*kind, body));
                 needs.resources.extend(request::replaced(*kind, body));
@@ -49,6 +51,19 @@ pub(super) fn needs(command: &Command, entries: &[Entry], policy: &Policy) -> Ne
     needs
 }
 
+/// A new resource is told its id, its version and the time while nobody else has its body. So the decision shares it, and
+/// copies nothing to say so; where it decides otherwise, it writes a body of its own.
+pub fn stamp(command: &mut Command, now: Timestamp) {
+    let id = command.id;
+    let Act::Change(entries) = &mut command.act else { return };
+    for (n, entry) in entries.iter_mut().enumerate() {
+        if let Interaction::Create { kind, body, .. } = &mut entry.interaction {
+            let key = Key::new(*kind, id_of(id, n).to_string());
+            *body = Resource::new(key, 1, now, mem::take(body).into_body()).body;
+        }
+    }
+}
+
 fn of(on: &On) -> Needs {
     match on {
         On::Key(key) => resource(key),
@@ -60,7 +75,7 @@ pub(super) fn decide(scene: &Scene, command: &Command, entries: &[Entry], moment
     if let Some(decision) = repeated(scene, command)? {
         return Ok(decision);
     }
-    let is_there = |n| scene.heads.contains_key(&id_of(command, n));
+    let is_there = |n| scene.heads.contains_key(&id_of(command.id, n));
     if let Some(repeat) = &command.repeat
         && (0..entries.len()).any(is_there)
     {
@@ -210,7 +225,7 @@ impl Stops {
     fn take<T>(&mut self, entry: &Entry, result: Result<T, Stop>) -> Option<T> {
         match result {
             Ok(done) => return Some(done),
-            Err(Stop::More(needs)) => self.needs = std::mem::take(&mut self.needs).and(*needs),
+            Err(Stop::More(needs)) => self.needs = mem::take(&mut self.needs).and(*needs),
             Err(Stop::No(refusal)) => self.refuse(entry, refusal),
         }
         None

@@ -8,15 +8,15 @@ use uuid::Uuid;
 use super::condition::{self, By};
 use super::draft::Draft;
 use super::{Stop, join};
-use crate::command::{Command, Interaction, On};
+use crate::command::{Interaction, On};
 use crate::decision::EntryOutcome;
 use crate::refusal::{Refusal, RefusalKind};
 
 /// The id of the resource that the nth entry creates: the same whenever the command is decided again.
-pub(super) fn id_of(command: &Command, n: usize) -> Uuid {
+pub(super) fn id_of(command: Uuid, n: usize) -> Uuid {
     match n {
-        0 => command.id,
-        n => Uuid::new_v5(&command.id, &n.to_be_bytes()),
+        0 => command,
+        n => Uuid::new_v5(&command, &n.to_be_bytes()),
     }
 }
 
@@ -31,14 +31,14 @@ pub(super) struct Fate {
 impl Fate {
     /// Of an entry that is refused.
     pub(super) fn unknown(draft: &Draft, n: usize, interaction: &Interaction) -> Self {
-        let id = id_of(draft.command, n);
+        let id = id_of(draft.command.id, n);
         Self { key: Key::new(interaction.kind(), id.to_string()), outcome: EntryOutcome::Found, root: id }
     }
 }
 
 /// What is to become of which resource, as everything stands before.
 pub(super) fn fate(draft: &mut Draft, n: usize, interaction: &Interaction) -> Result<Fate, Stop> {
-    let id = id_of(draft.command, n);
+    let id = id_of(draft.command.id, n);
     let known = |key: Key, outcome| Fate { key, outcome, root: id };
     Ok(match interaction {
         Interaction::Create { kind, unless: None, body } => new(draft, id, *kind, body),

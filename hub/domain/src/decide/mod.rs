@@ -55,6 +55,7 @@ use crate::workflows;
 pub use bodies::work_of;
 pub use callback::{CALLBACK, CALLBACK_WORK};
 pub use draft::after;
+pub use entries::stamp;
 pub use orchestration::remarks;
 pub use references::is_conditional;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use schemas::gate;
 use schemas::ids::Target;
 use schemas::outcome::{Issue, IssueType};
-use schemas::resource::{Body, Key, Kind, text_at};
+use schemas::resource::{Body, Document, Key, Kind, text_at};
 
 use super::draft::Draft;
 use super::{Policy, Stop};
@@ -62,27 +62,43 @@ impl Names<'_> {
     }
 }
 
-/// The body with every link to an entry replaced by what that is called here. Refused with all links to nothing.
-pub(super) fn resolved(draft: &Draft, entry: &Entry, kind: Kind, body: Body, names: &Names) -> Result<Body, Stop> {
-    let mut body = body;
-    let mut faults = missing(draft, kind, &body, names);
-    gate::references_mut(&mut body, &mut |path, reference| {
-        let Some(text) = text_at(reference, &["reference"]) else { return };
-        let renamed = match names.named(text, entry.full_url.as_deref()) {
+/// The body with every link to an entry replaced by what that is called here; as it was sent, and shared, where there is
+/// none. Refused with all links to nothing.
+pub(super) fn resolved(
+    draft: &Draft,
+    entry: &Entry,
+    kind: Kind,
+    body: Document,
+    names: &Names,
+) -> Result<Document, Stop> {
+    let renamed = |reference: &Body| {
+        let Some(text) = text_at(reference, &["reference"]) else { return Ok(None) };
+        match names.named(text, entry.full_url.as_deref()) {
             Some(key) => Ok(Some(key.to_string())),
             None => beyond(draft, entry, text, names),
-        };
-        match renamed {
-            Ok(None) => {}
-            Ok(Some(name)) => drop(reference.insert("reference".into(), name.into())),
-            Err((code, why)) => faults.push(Issue::error(code, format!("{path}.reference"), why)),
+        }
+    };
+    let mut faults = missing(draft, kind, &body, names);
+    let mut stays = names.by_url.is_empty();
+    gate::references(&body, &mut |path, reference| match renamed(reference) {
+        Ok(name) => stays &= name.is_none(),
+        Err((code, why)) => faults.push(Issue::error(code, format!("{path}.reference"), why)),
+    });
+    if !faults.is_empty() {
+        return Err(Refusal::new(RefusalKind::Unprocessable, faults).into());
+    }
+    if stays {
+        return Ok(body);
+    }
+    let mut body = body.into_body();
+    gate::references_mut(&mut body, &mut |_, reference| {
+        if let Ok(Some(name)) = renamed(reference) {
+            reference.insert("reference".into(), name.into());
         }
     });
-    if !names.by_url.is_empty() {
-        let by_url = |link: &str| names.by_url.get(link).map(Key::to_string);
-        gate::relink(&mut body, &by_url);
-    }
-    if faults.is_empty() { Ok(body) } else { Err(Refusal::new(RefusalKind::Unprocessable, faults).into()) }
+    let by_url = |link: &str| names.by_url.get(link).map(Key::to_string);
+    gate::relink(&mut body, &by_url);
+    Ok(body.into())
 }
 
 /// Faults of references to what is not here.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use schemas::order::{asks_for_work, group_identifier};
-use schemas::resource::{Body, Key, Kind};
+use schemas::resource::{Body, Document, Key, Kind};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ pub(super) struct New {
     /// The root of its head, unless it belongs to the order of another one.
     pub(super) root: Uuid,
     pub(super) key: Key,
-    pub(super) body: Body,
+    pub(super) body: Document,
 }
 
 /// Writes what is new, and starts the orders that are among it.
@@ -57,17 +57,17 @@ fn check_caller(draft: &Draft, key: &Key, body: &Body) -> Result<(), Stop> {
 }
 
 /// Writes one new resource. A Task that a placer submits is queued when it is open; it spawns nothing.
-fn store(draft: &mut Draft, root: Uuid, key: Key, body: Body) -> Result<(), Stop> {
+fn store(draft: &mut Draft, root: Uuid, key: Key, body: Document) -> Result<(), Stop> {
     if let Some(id) = task_id(&key) {
-        return join::create(draft, id, body);
+        return join::create(draft, id, body.into_body());
     }
     if key.kind == Kind::TASK {
-        return task::create(draft, root, key, body);
+        return task::create(draft, root, key, body.into_body());
     }
     if key.kind == Kind::PLAN_DEFINITION {
         offering::offer(draft, &key, &body)?;
     }
-    draft.create(root, key, body);
+    draft.store(root, key, body);
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! The values by which a resource is found, extracted by the published expressions.
 
+use std::borrow::Cow;
+
 use hub_fhirpath::Item;
 use schemas::ids::Target;
-use schemas::resource::{Body, Kind, Resource};
+use schemas::resource::{Body, Kind, Resource, member};
 use schemas::time::Timestamp;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -13,26 +15,26 @@ use super::amount::{Amount, amount};
 use super::params::{Param, ParamType, params};
 use super::text::{beside_code, texts};
 
-/// One value by which a resource is found.
+/// One value by which a resource is found, as it stands in that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IndexValue {
+pub enum IndexValue<'a> {
     Token {
-        system: Option<String>,
-        code: String,
+        system: Option<&'a str>,
+        code: &'a str,
     },
     /// `Type/id`, or the URL as it stands.
-    Reference(String),
+    Reference(&'a str),
     /// The identifier of a logical reference: found by `:identifier`.
     ReferenceIdentifier {
-        system: Option<String>,
-        value: String,
+        system: Option<&'a str>,
+        value: &'a str,
     },
     Date {
         low: Timestamp,
         high: Timestamp,
     },
-    /// As it stands.
-    Text(String),
+    /// As it stands; or as it was made of what stands there.
+    Text(Cow<'a, str>),
     Amount(Amount),
 }
 
@@ -50,15 +52,14 @@ pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
 
 /// Every value by which `resource` is found, with its parameter. A resource is found once by a value, however often it
 /// carries it.
-pub fn index(resource: &Resource) -> Vec<(&'static Param, IndexValue)> {
+pub fn index(resource: &Resource) -> Vec<(&'static Param, IndexValue<'_>)> {
     let mut rows = Vec::new();
     // A composite is found by the values of its parts, which are parameters too.
     for param in params(resource.key.kind).filter(|param| param.kind != ParamType::Composite) {
         let from = rows.len();
         extract(param, &param.found(&resource.body), &mut |value| {
-            let row = (param, value);
-            if !rows[from..].contains(&row) {
-                rows.push(row);
+            if !rows[from..].iter().any(|(_, known)| *known == value) {
+                rows.push((param, value));
             }
         });
     }
@@ -66,15 +67,15 @@ pub fn index(resource: &Resource) -> Vec<(&'static Param, IndexValue)> {
 }
 
 /// The values of one parameter.
-pub fn values(param: &Param, body: &Body) -> Vec<IndexValue> {
+pub fn values<'a>(param: &'a Param, body: &'a Body) -> Vec<IndexValue<'a>> {
     let mut values = Vec::new();
     extract(param, &param.found(body), &mut |value| values.push(value));
     values
 }
 
 /// The values of a composite: of each element that it is about, those of each of its parts.
-pub fn composed(param: &Param, body: &Body) -> Vec<Vec<Vec<IndexValue>>> {
-    let values = |(param, items): (&'static Param, Vec<Item>)| {
+pub fn composed<'a>(param: &'a Param, body: &'a Body) -> Vec<Vec<Vec<IndexValue<'a>>>> {
+    let values = |(param, items): (&'static Param, Vec<Item<'a>>)| {
         let mut values = Vec::new();
         extract(param, &items, &mut |value| values.push(value));
         values
@@ -83,9 +84,9 @@ pub fn composed(param: &Param, body: &Body) -> Vec<Vec<Vec<IndexValue>>> {
 }
 
 /// What is written beside the codes of a token: found by `:text`.
-pub fn codes_called(param: &Param, body: &Body) -> Vec<String> {
+pub fn codes_called<'a>(param: &'a Param, body: &'a Body) -> Vec<&'a str> {
     let mut called = Vec::new();
-    param.found(body).iter().for_each(|item| beside_code(item, &mut |text| called.push(text.to_owned())));
+    param.found(body).iter().for_each(|item| beside_code(item, &mut |text| called.push(text)));
     called
 }
 
@@ -96,7 +97,7 @@ pub fn typed(param: &Param, body: &Body) -> Vec<TypedIdentifier> {
         let Some((Value::Object(identifier), "Identifier")) = stored(&item) else { continue };
         let codings = identifier.get("type").and_then(|kind| kind.get("coding")).and_then(Value::as_array);
         for coding in codings.into_iter().flatten().filter_map(Value::as_object) {
-            let of = |object, name| text(object, name).unwrap_or_default();
+            let of = |object, name| text(object, name).unwrap_or_default().to_owned();
             let (system, code, value) = (of(coding, "system"), of(coding, "code"), of(identifier, "value"));
             identifiers.push(TypedIdentifier { system, code, value });
         }
@@ -104,14 +105,14 @@ pub fn typed(param: &Param, body: &Body) -> Vec<TypedIdentifier> {
     identifiers
 }
 
-fn extract(param: &Param, items: &[Item], push: &mut impl FnMut(IndexValue)) {
+fn extract<'a>(param: &Param, items: &[Item<'a>], push: &mut impl FnMut(IndexValue<'a>)) {
     for item in items {
         match param.kind {
             ParamType::Token => tokens(item, push),
             ParamType::Reference => references(param, item, push),
             ParamType::Uri => uris(item, push),
             ParamType::Date => range(item).into_iter().for_each(|(low, high)| push(IndexValue::Date { low, high })),
-            ParamType::String => texts(item, &mut |text| push(IndexValue::Text(text.to_owned()))),
+            ParamType::String => texts(item, &mut |text| push(IndexValue::Text(text))),
             ParamType::Number | ParamType::Quantity => {
                 amount(item).map(IndexValue::Amount).into_iter().for_each(&mut *push)
             }
@@ -129,18 +130,19 @@ fn stored<'a>(item: &Item<'a>) -> Option<(&'a Value, &'a str)> {
 }
 
 /// A code, a Boolean, an Identifier, a Coding, a CodeableConcept or a ContactPoint as tokens.
-fn tokens(item: &Item, push: &mut impl FnMut(IndexValue)) {
-    let plain = |code: String| IndexValue::Token { system: None, code };
+fn tokens<'a>(item: &Item<'a>, push: &mut impl FnMut(IndexValue<'a>)) {
+    let plain = |code| IndexValue::Token { system: None, code };
+    let truth = |value| plain(if value { "true" } else { "false" });
     let Some((value, kind)) = stored(item) else {
         if let Item::Boolean(value) = item {
-            push(plain(value.to_string()));
+            push(truth(*value));
         }
         return;
     };
     match value {
-        Value::String(code) => push(plain(code.clone())),
-        Value::Bool(value) => push(plain(value.to_string())),
-        Value::Object(object) => match object.get("coding").and_then(Value::as_array) {
+        Value::String(code) => push(plain(code)),
+        Value::Bool(value) => push(truth(*value)),
+        Value::Object(object) => match member(object, "coding").and_then(Value::as_array) {
             Some(codings) => codings.iter().filter_map(Value::as_object).filter_map(token).for_each(push),
             // Its system is the kind of device, and nobody's code system: FHIR searches by how it is used.
             None if kind == "ContactPoint" => {
@@ -155,45 +157,47 @@ fn tokens(item: &Item, push: &mut impl FnMut(IndexValue)) {
 }
 
 /// A Coding or an Identifier.
-fn token(object: &Map<String, Value>) -> Option<IndexValue> {
+fn token(object: &Map<String, Value>) -> Option<IndexValue<'_>> {
     let code = text(object, "code").or_else(|| text(object, "value"))?;
     Some(IndexValue::Token { system: text(object, "system"), code })
 }
 
-fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
-    object.get(name).and_then(Value::as_str).map(str::to_owned)
+fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    member(object, name).and_then(Value::as_str)
 }
 
 /// A URI; the canonical URL of a definition with its version and without.
-fn uris(item: &Item, push: &mut impl FnMut(IndexValue)) {
+fn uris<'a>(item: &Item<'a>, push: &mut impl FnMut(IndexValue<'a>)) {
     let Some((Value::String(uri), kind)) = stored(item) else { return };
     let bare = uri.split_once('|').filter(|_| kind == "canonical").map(|(bare, _)| bare);
-    for uri in bare.into_iter().chain([uri.as_str()]) {
-        push(IndexValue::Token { system: None, code: uri.to_owned() });
+    for code in bare.into_iter().chain([uri.as_str()]) {
+        push(IndexValue::Token { system: None, code });
     }
 }
 
 /// A Reference, or the canonical URL of a definition, with its version and without.
-fn references(param: &Param, item: &Item, push: &mut impl FnMut(IndexValue)) {
+fn references<'a>(param: &Param, item: &Item<'a>, push: &mut impl FnMut(IndexValue<'a>)) {
     let Some((value, _)) = stored(item) else { return };
     // Nobody can ask for what is contained.
     if let Some(url) = value.as_str().filter(|url| !url.starts_with('#')) {
-        push(IndexValue::Reference(url.to_owned()));
+        push(IndexValue::Reference(url));
         if let Some((bare, _)) = url.split_once('|') {
-            push(IndexValue::Reference(bare.to_owned()));
+            push(IndexValue::Reference(bare));
         }
     }
-    if let Some(text) = value.get("reference").and_then(Value::as_str) {
-        match Target::parse(text) {
+    let Some(reference) = value.as_object() else { return };
+    if let Some(to) = text(reference, "reference") {
+        match Target::parse(to) {
             Target::Relative { kind, id, .. } if param.only.is_none_or(|only| only == kind) => {
-                push(IndexValue::Reference(format!("{kind}/{id}")));
+                // Without the version.
+                push(IndexValue::Reference(&to[..kind.len() + 1 + id.len()]));
             }
-            Target::Absolute(url) => push(IndexValue::Reference(url.to_owned())),
+            Target::Absolute(url) => push(IndexValue::Reference(url)),
             _ => {}
         }
     }
-    let named_type = value.get("type").and_then(Value::as_str);
-    if let Some(identifier) = value.get("identifier").and_then(Value::as_object)
+    let named_type = text(reference, "type");
+    if let Some(identifier) = member(reference, "identifier").and_then(Value::as_object)
         && let Some(value) = text(identifier, "value")
         && param.only.is_none_or(|only| named_type.is_none_or(|kind| kind == only))
     {
@@ -223,7 +227,7 @@ fn range(item: &Item) -> Option<(Timestamp, Timestamp)> {
 }
 
 fn period_range(period: &Map<String, Value>) -> Option<(Timestamp, Timestamp)> {
-    let end = |name: &str| period.get(name).and_then(Value::as_str).and_then(Timestamp::range);
+    let end = |name: &str| text(period, name).and_then(Timestamp::range);
     match (end("start"), end("end")) {
         (None, None) => None,
         (start, last) => {

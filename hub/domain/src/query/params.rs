@@ -31,7 +31,7 @@ pub struct Param {
     pub element: &'static str,
     /// The paths of the published expression, each by itself: their union would drop what is equal to another, and so 1000 mg
     /// beside 1 g.
-    paths: Vec<Expression>,
+    paths: Vec<Path>,
     /// For references: the types that a bare id may be of.
     pub targets: Vec<&'static str>,
     /// For references: the only type that counts, though the element may point elsewhere.
@@ -40,14 +40,18 @@ pub struct Param {
     pub is_open: bool,
     /// Of a date: whether it may be a Period or a Timing, as long as it likes.
     pub is_range: bool,
-    /// The names with which the paths begin: without them there is nothing to extract. None of a condition, which is false
-    /// then.
-    begins: Vec<Begin>,
     /// Of a composite: each a parameter of the type, and where its value is from what the expression gives.
     parts: Vec<(&'static str, Expression)>,
 }
 
-/// How a path begins: an element of the type, and one within that.
+/// A path, and how it begins: an element of the type, and one within that, without which there is nothing to extract. None
+/// of a condition, which is false then.
+#[derive(Debug)]
+struct Path {
+    begin: Option<Begin>,
+    expression: Expression,
+}
+
 type Begin = (&'static str, Option<&'static str>);
 
 /// There is one of each name of a type.
@@ -127,17 +131,20 @@ impl Param {
         let only = text.strip_suffix(')').and_then(|text| text.split_once(".where(resolve() is "));
         let (path, only) = only.map_or((text, None), |(path, only)| (path, Some(only)));
         let is_condition = path.contains(".exists()") || kind == ParamType::Composite;
+        let read = |path: &'static str| {
+            let begin = if is_condition { None } else { Some(begin(path)?) };
+            Some(Path { begin, expression: expression(of, path)? })
+        };
         Some(Self {
             of,
             name,
             kind,
             element,
-            paths: path.split(" | ").map(|path| expression(of, path)).collect::<Option<_>>()?,
+            paths: path.split(" | ").map(read).collect::<Option<_>>()?,
             targets: listed.map_or_else(|| likely().unwrap_or_else(any), |listed| listed.split(' ').collect()),
             only,
             is_open: listed.is_none(),
             is_range: line.split('\t').nth(1) == Some("range"),
-            begins: if is_condition { Vec::new() } else { path.split(" | ").map(begin).collect::<Option<_>>()? },
             parts: parts.into_iter().flat_map(|parts| parts.split(" $ ")).map(part).collect::<Option<_>>()?,
         })
     }
@@ -170,13 +177,10 @@ impl Param {
     /// What the parameter is about in a resource.
     pub fn found<'a>(&'a self, body: &'a Body) -> Collection<'a> {
         let mut found = Vec::new();
-        for (n, path) in self.paths.iter().enumerate() {
-            if self.begins.get(n).is_some_and(|begin| !is_there(body, begin)) {
-                continue;
-            }
+        for path in self.paths.iter().filter(|path| path.begin.is_none_or(|begin| is_there(body, begin))) {
             let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
             // What takes too many steps, as thousands of values of a condition do, is not found by them.
-            let more = path.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap_or_default();
+            let more = path.expression.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap_or_default();
             if found.is_empty() { found = more } else { found.extend(more) }
         }
         found
@@ -209,9 +213,11 @@ fn begin(path: &'static str) -> Option<Begin> {
 }
 
 /// Whether an element is there, of a choice in any of its types; and in it the second one, where it is one structure.
-fn is_there(body: &Body, (first, second): &Begin) -> bool {
-    body.iter().filter(|(name, _)| name.starts_with(first)).any(|(name, value)| match (second, value.as_object()) {
-        (Some(second), Some(within)) if name == first => within.keys().any(|name| name.starts_with(second)),
+fn is_there(body: &Body, (first, second): Begin) -> bool {
+    // Nearly all differ in their first letter, which is asked at once.
+    let begins = |name: &str, with: &str| name.as_bytes().first() == with.as_bytes().first() && name.starts_with(with);
+    body.iter().filter(|(name, _)| begins(name, first)).any(|(name, value)| match (second, value.as_object()) {
+        (Some(second), Some(within)) if name == first => within.keys().any(|name| begins(name, second)),
         _ => true,
     })
 }

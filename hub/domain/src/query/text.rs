@@ -1,5 +1,7 @@
 //! Texts: names, addresses and the like. People are found by how their names begin, however those are written.
 
+use std::borrow::Cow;
+
 use hub_fhirpath::Item;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
@@ -41,27 +43,27 @@ pub fn fold(text: &str) -> String {
 }
 
 /// The texts of a string, a name or an address.
-pub(super) fn texts(item: &Item, push: &mut impl FnMut(&str)) {
+pub(super) fn texts<'a>(item: &Item<'a>, push: &mut impl FnMut(Cow<'a, str>)) {
     let (value, kind) = match item {
         Item::Node(node) => (node.value, node.kind),
-        Item::String(text) => return push(text),
+        Item::String(text) => return push(text.clone()),
         _ => return,
     };
     let members: &[&str] = match (value, kind) {
-        (Some(Value::String(text)), _) => return push(text),
+        (Some(Value::String(text)), _) => return push(text.into()),
         (_, "HumanName") => &NAME,
         (_, "Address") => &ADDRESS,
         _ => return,
     };
     for member in members.iter().filter_map(|name| value?.get(name)) {
         let several = member.as_array().map_or(std::slice::from_ref(member), Vec::as_slice);
-        several.iter().filter_map(Value::as_str).for_each(&mut *push);
+        several.iter().filter_map(Value::as_str).for_each(|text| push(text.into()));
     }
 }
 
 /// What is written beside a code: of a CodeableConcept its text and what its codes are called, of a Coding the latter, of
 /// an Identifier the text of its type.
-pub(super) fn beside_code(item: &Item, push: &mut impl FnMut(&str)) {
+pub(super) fn beside_code<'a>(item: &Item<'a>, push: &mut impl FnMut(&'a str)) {
     let Item::Node(node) = item else { return };
     let Some(value) = node.value else { return };
     let codings = value.get("coding").and_then(Value::as_array).into_iter().flatten();

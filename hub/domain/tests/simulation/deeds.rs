@@ -120,7 +120,8 @@ impl World {
         let told = format!("{} makes {} {to}", name_of(&caller), self.name_of(request));
         let mut body = request.body.clone().into_body();
         body.insert("status".into(), to.into());
-        let act = Act::alone(Interaction::Update { on: On::Key(request.key.clone()), body, if_match: None });
+        let act =
+            Act::alone(Interaction::Update { on: On::Key(request.key.clone()), body: body.into(), if_match: None });
         Wish { speaker, ..self.wished(act, caller, Matter::Change(to.into()), told) }
     }
 
@@ -130,7 +131,8 @@ impl World {
         let mut body = request.body.clone().into_body();
         body.insert("note".into(), json!([{ "text": format!("word {}", self.ids) }]));
         let matter = Matter::OtherWords(request.text("status").unwrap_or_default().to_owned());
-        let act = Act::alone(Interaction::Update { on: On::Key(request.key.clone()), body, if_match: None });
+        let act =
+            Act::alone(Interaction::Update { on: On::Key(request.key.clone()), body: body.into(), if_match: None });
         Wish { speaker, ..self.wished(act, caller, matter, told) }
     }
 
@@ -228,7 +230,7 @@ impl World {
             let mut body = task.body.clone().into_body();
             body.insert("status".into(), to.into());
             body.extend(owner.map(|who| ("owner".to_owned(), json!({ "reference": who }))));
-            Interaction::Update { on, body, if_match }
+            Interaction::Update { on, body: body.into(), if_match }
         };
         Wish { speaker, ..self.wished(Act::alone(interaction), caller, Matter::Move(wanted), told) }
     }
@@ -253,7 +255,7 @@ impl World {
         }
         let told = format!("somebody writes of {}: {how:?}", self.name_of(task));
         let body = body.as_object().cloned().unwrap_or_default();
-        let create = Interaction::Create { kind: Kind::TASK, body, unless: None };
+        let create = Interaction::Create { kind: Kind::TASK, body: body.into(), unless: None };
         let (caller, speaker) = speaker(Voice::Local, "");
         Wish { speaker, ..self.wished(Act::alone(create), caller, Matter::About, told) }
     }

@@ -78,17 +78,19 @@ pub(crate) fn entries(what: What, performer: Option<&str>) -> Vec<Entry> {
         if of.name() != kind {
             continue;
         }
-        body.insert("requester".into(), json!({ "reference": SURGERY }));
+        let mut asked = body.clone().into_body();
+        asked.insert("requester".into(), json!({ "reference": SURGERY }));
         match performer.map(|who| json!({ "reference": who })) {
-            Some(who) if what == What::Prescription => body["dispenseRequest"]["performer"] = who,
-            Some(who) => drop(body.insert("performer".into(), json!([who]))),
+            Some(who) if what == What::Prescription => asked["dispenseRequest"]["performer"] = who,
+            Some(who) => drop(asked.insert("performer".into(), json!([who]))),
             None => {}
         }
         if what == What::Winding {
-            body.insert("category".into(), json!([{ "coding": [{ "system": "urn:test", "code": WINDING }] }]));
+            asked.insert("category".into(), json!([{ "coding": [{ "system": "urn:test", "code": WINDING }] }]));
         } else if what == What::Draft {
-            body.insert("status".into(), "draft".into());
+            asked.insert("status".into(), "draft".into());
         }
+        *body = asked.into();
     }
     entries
 }
@@ -107,6 +109,6 @@ fn entry(resource: &Value, full_url: Option<&str>) -> Entry {
     let kind = Kind::parse(text_at(&body, &["resourceType"]).unwrap()).unwrap();
     let text = |name: &str| body["identifier"][0][name].as_str().unwrap().to_owned();
     let identifier = (!kind.is_request()).then(|| Identifier { kind, system: text("system"), value: text("value") });
-    let interaction = Interaction::Create { kind, body, unless: identifier.map(Condition::Identifier) };
+    let interaction = Interaction::Create { kind, body: body.into(), unless: identifier.map(Condition::Identifier) };
     Entry { full_url: full_url.map(str::to_owned), ..Entry::new(interaction) }
 }

@@ -185,8 +185,7 @@ fn it_is_found_by_its_participants_however_deep_and_also_by_a_canonical() {
     let mut all = query::params(schemas::resource::Kind::REQUEST_GROUP);
     let participant = all.find(|param| param.name == "participant").unwrap();
     let found = query::values(participant, &kept);
-    let named = |name: &str| query::IndexValue::Reference(name.to_owned());
-    assert_eq!(found, [named("Organization/ward"), named("http://example.org/robot")]);
+    assert_eq!(found, ["Organization/ward", "http://example.org/robot"].map(query::IndexValue::Reference));
 }
 
 #[test]

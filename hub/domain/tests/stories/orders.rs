@@ -1,10 +1,15 @@
 //! Orders on the built-in plans.
 
 use crate::world::{World, laboratory, prescription, referral};
-use hub_domain::decide::Policy;
+use hub_domain::command::{self, Caller, Command, Interaction};
+use hub_domain::decide::{Moment, Policy, Verdict, decide, stamp};
 use hub_domain::refusal::RefusalKind;
+use hub_domain::scene::Scene;
 use schemas::message::Act;
-use serde_json::json;
+use schemas::resource::{Body, Kind};
+use schemas::time::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 #[test]
 fn a_referral_releases_its_steps_one_after_another() {
@@ -19,6 +24,26 @@ fn a_referral_releases_its_steps_one_after_another() {
     assert_eq!(world.states(&order), "0 completed, 2 completed, 3 completed, 4 completed, 5 completed");
     assert_eq!(world.status_of(&order), "completed");
     world.check_histories();
+}
+
+#[test]
+fn a_request_that_was_told_its_id_is_not_copied() {
+    let Value::Object(sent) = laboratory().remove(0) else { panic!("no object") };
+    let create = Interaction::Create { kind: Kind::SERVICE_REQUEST, body: sent.into(), unless: None };
+    let id = Uuid::from_u128(1);
+    let mut command =
+        Command { id, caller: Caller::Local, act: command::Act::alone(create), repeat: None, traceparent: None };
+    let (policy, now) = (World::policy(), Timestamp(1_790_000_000_000_000));
+    stamp(&mut command, now);
+    let Verdict::Decided(decision) = decide(&Scene::default(), &command, &Moment { now, policy: &policy }).unwrap()
+    else {
+        panic!("a lone request needs to see nothing");
+    };
+    let command::Act::Change(entries) = &command.act else { panic!("no change") };
+    let Interaction::Create { body, .. } = &entries[0].interaction else { panic!("no create") };
+    let written = &decision.writes[0].resource;
+    assert_eq!(written.key.to_string(), format!("ServiceRequest/{id}"));
+    assert!(std::ptr::eq::<Body>(&**body, &*written.body));
 }
 
 #[test]

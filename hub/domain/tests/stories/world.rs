@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hub_domain::command::{Act, Caller, Command, Entry, Interaction, On};
-use hub_domain::decide::{Moment, Policy, Verdict, decide, needs};
+use hub_domain::decide::{Moment, Policy, Verdict, decide, needs, stamp};
 use hub_domain::decision::{Decision, Message, Timer, TimerId};
 use hub_domain::directory::Lookup;
 use hub_domain::plan::advance::{Move, Standing, Told};
@@ -82,7 +82,7 @@ impl World {
         let entry = |request: Value| {
             let Value::Object(body) = request else { panic!("a request is an object") };
             let kind = Kind::parse(text_at(&body, &["resourceType"]).unwrap()).unwrap();
-            Entry::new(Interaction::Create { kind, body, unless: None })
+            Entry::new(Interaction::Create { kind, body: body.into(), unless: None })
         };
         let entries = requests.into_iter().map(entry).collect();
         self.commands(Act::Change(entries), Caller::Local).unwrap().reply.entries[0].reference.clone()
@@ -92,7 +92,8 @@ impl World {
     pub(crate) fn create(&mut self, body: Value, caller: Caller) -> Result<String, Refusal> {
         let Value::Object(body) = body else { panic!("a resource is an object") };
         let kind = Kind::parse(text_at(&body, &["resourceType"]).unwrap()).unwrap();
-        let decided = self.commands(Act::alone(Interaction::Create { kind, body, unless: None }), caller)?;
+        let decided =
+            self.commands(Act::alone(Interaction::Create { kind, body: body.into(), unless: None }), caller)?;
         Ok(decided.reply.entries[0].reference.clone())
     }
 
@@ -101,7 +102,7 @@ impl World {
         let key = Key::of_reference(reference).unwrap();
         let mut body = self.current[&key].1.body.clone().into_body();
         body.extend(elements.as_object().unwrap().clone());
-        let update = Interaction::Update { on: On::Key(key), body, if_match: None };
+        let update = Interaction::Update { on: On::Key(key), body: body.into(), if_match: None };
         self.commands(Act::alone(update), Caller::Local).map(drop)
     }
 
@@ -279,12 +280,16 @@ impl World {
         self.now = Timestamp(self.now.0 + COMMAND_US);
         let id = Uuid::from_u128(self.commands << 64);
         self.history.push((self.now, act.clone(), caller.clone()));
-        let command = Command { id, caller, act, repeat: None, traceparent: None };
+        let plain = Command { id, caller, act, repeat: None, traceparent: None };
+        let mut command = plain.clone();
+        stamp(&mut command, self.now);
         let mut scene = self.scene(&needs(&command, &self.policy));
         // As often as the engine lets it.
         for _ in 0..=6 {
-            match decide(&scene, &command, &Moment { now: self.now, policy: &self.policy })? {
+            let moment = Moment { now: self.now, policy: &self.policy };
+            match decide(&scene, &command, &moment)? {
                 Verdict::Decided(decision) => {
+                    check_same(&decision, decide(&scene, &plain, &moment));
                     self.keep(&decision);
                     return Ok(*decision);
                 }
@@ -556,4 +561,11 @@ pub(crate) fn prescription(items: usize) -> Vec<Value> {
         })
     };
     (1..=items).map(item).collect()
+}
+
+/// What a command was told before it was decided makes no difference.
+fn check_same(told: &Decision, plain: Result<Verdict, Refusal>) {
+    let Ok(Verdict::Decided(plain)) = plain else { panic!("it is decided only when it is stamped") };
+    let of = |decision: &Decision| -> Vec<Resource> { decision.writes.iter().map(|it| it.resource.clone()).collect() };
+    assert_eq!((&told.reply, of(told)), (&plain.reply, of(&plain)));
 }

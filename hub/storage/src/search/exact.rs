@@ -53,11 +53,11 @@ fn belong_together(wanted: &[Filter], parts: &[Vec<IndexValue>]) -> bool {
 fn is(filter: &Filter, value: &IndexValue) -> bool {
     match (filter, value) {
         (Filter::Token { any, .. }, IndexValue::Token { system, code }) => {
-            any.iter().any(|wanted| token(wanted, system.as_deref(), code))
+            any.iter().any(|wanted| token(wanted, *system, code))
         }
-        (Filter::Reference { any, .. }, IndexValue::Reference(to)) => any.contains(to),
+        (Filter::Reference { any, .. }, IndexValue::Reference(to)) => any.iter().any(|wanted| wanted == to),
         (Filter::ReferenceIdentifier { any, .. }, IndexValue::ReferenceIdentifier { system, value }) => {
-            any.iter().any(|wanted| token(wanted, system.as_deref(), value))
+            any.iter().any(|wanted| token(wanted, *system, value))
         }
         (Filter::Date { any, .. }, IndexValue::Date { low, high }) => any.iter().any(|when| date(when, *low, *high)),
         (Filter::Text { how, any, .. }, IndexValue::Text(text)) => any.iter().any(|wanted| how.holds(wanted, text)),

@@ -157,7 +157,7 @@ fn pointed_to(stored: &Stored, param: &Param, kind: Kind) -> Result<Vec<Key>, Tr
     let row = || format!("{}/{}", stored.key, stored.version);
     let body = body::read(&stored.body).map_err(|why| corrupt("version", row(), why))?;
     let keys = values(param, &body).into_iter().filter_map(|value| match value {
-        IndexValue::Reference(to) => Key::of_reference(&to).filter(|key| key.kind == kind),
+        IndexValue::Reference(to) => Key::of_reference(to).filter(|key| key.kind == kind),
         _ => None,
     });
     Ok(keys.collect())

@@ -50,7 +50,7 @@ fn told(time: i64) -> Option<[i64; 1]> {
 fn value_key(param: &Param, resource: &Resource, descending: bool) -> Option<[i64; WORDS]> {
     let number = |number: i64| std::array::from_fn(|i| if i == 0 { number } else { 0 });
     let keys = values(param, &resource.body).into_iter().filter_map(|value| match value {
-        IndexValue::Token { code, .. } => Some(text_key::<WORDS>(&code)),
+        IndexValue::Token { code, .. } => Some(text_key::<WORDS>(code)),
         IndexValue::Date { low, .. } => Some(number(low.0)),
         IndexValue::Text(text) => Some(text_key::<WORDS>(&fold(&text))),
         // Of a quantity in the unit that it stands in.

@@ -46,14 +46,14 @@ fn questions(kind: Kind, body: &Value) -> Vec<(Filter, Filter)> {
                     param,
                     any: vec![TokenMatch { system: SystemMatch::Any, code: Some(code) }],
                 };
-                (is(code.clone()), is(format!("{code}x")))
+                (is(code.to_owned()), is(format!("{code}x")))
             }
             Token { system, code } => {
-                let text = |code: &str| system.as_ref().map_or(code.to_owned(), |system| format!("{system}|{code}"));
-                questions.push((token(kind, param.name, &code), token(kind, param.name, "nonsense")));
-                (token(kind, param.name, &text(&code)), token(kind, param.name, &format!("urn:other|{code}")))
+                let text = |code: &str| system.map_or(code.to_owned(), |system| format!("{system}|{code}"));
+                questions.push((token(kind, param.name, code), token(kind, param.name, "nonsense")));
+                (token(kind, param.name, &text(code)), token(kind, param.name, &format!("urn:other|{code}")))
             }
-            Reference(to) => (reference(kind, param.name, &to), reference(kind, param.name, &format!("{to}x"))),
+            Reference(to) => (reference(kind, param.name, to), reference(kind, param.name, &format!("{to}x"))),
             ReferenceIdentifier { system, value } => {
                 let system = system.unwrap_or_default();
                 let right = reference_identifier(kind, param.name, &format!("{system}|{value}"));

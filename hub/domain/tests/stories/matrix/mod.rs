@@ -58,7 +58,7 @@ impl Door {
         body.insert("status".into(), status.into());
         body.insert("language".into(), "en".into());
         let on = On::Key(now.key.clone());
-        let update = |on| Interaction::Update { on, body, if_match: None };
+        let update = |on| Interaction::Update { on, body: body.into(), if_match: None };
         let patch = |on, patch| Interaction::Patch { on, patch, if_match: None };
         match self {
             Self::Put => Act::alone(update(on)),
@@ -93,7 +93,8 @@ impl Door {
                     body: json!({ "resourceType": "Communication", "status": "completed" })
                         .as_object()
                         .unwrap()
-                        .clone(),
+                        .clone()
+                        .into(),
                     unless: None,
                 };
                 let path = |n: usize| format!("Bundle.entry[{n}]");

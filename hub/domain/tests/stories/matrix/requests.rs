@@ -99,7 +99,8 @@ fn what_a_condition_found_is_compared_with_what_is_there() {
     let placer = known("Organization/placer", Role::Placer);
     let mut body = early.body.clone().into_body();
     body.insert("gender".into(), "other".into());
-    let update = Interaction::Update { on: On::Key(Key::of_reference(&reference).unwrap()), body, if_match: None };
+    let update =
+        Interaction::Update { on: On::Key(Key::of_reference(&reference).unwrap()), body: body.into(), if_match: None };
     world.commands(Act::alone(update), placer.clone()).unwrap();
     let late = world.commands(Door::ConditionalUpdate.act(&early, "x"), placer).unwrap_err();
     assert_eq!(late.kind, hub_domain::refusal::RefusalKind::Overtaken);

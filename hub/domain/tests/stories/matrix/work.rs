@@ -3,7 +3,7 @@
 use hub_domain::command::{Act, Caller, Entry, Found, Interaction, On};
 use hub_domain::decide::Policy;
 use schemas::message::Act as Reported;
-use schemas::resource::{Key, Kind};
+use schemas::resource::{Body, Key, Kind};
 use serde_json::{Value, json};
 
 use super::{Door, ENDED, STATUSES, actors, condition, has_row, tries};
@@ -56,20 +56,24 @@ impl Beginning {
 
     fn act(self, task: &Value) -> Act {
         let (kind, body) = (Kind::TASK, task.as_object().unwrap().clone());
-        let create = |body, unless| Interaction::Create { kind, body, unless };
+        let create = |body: Body, unless| Interaction::Create { kind, body: body.into(), unless };
         match self {
             Self::Post => Act::alone(create(body, None)),
             Self::ConditionalPost => Act::alone(create(body, Some(condition(kind, Found::Nothing { guard: None })))),
             Self::Put => {
                 let mut body = body;
                 body.insert("id".into(), "mine".into());
-                Act::alone(Interaction::Update { on: On::Key(Key::new(kind, "mine")), body, if_match: None })
+                Act::alone(Interaction::Update {
+                    on: On::Key(Key::new(kind, "mine")),
+                    body: body.into(),
+                    if_match: None,
+                })
             }
             Self::Transaction => {
                 let other = json!({ "resourceType": "Communication", "status": "completed" });
                 let event = Interaction::Create {
                     kind: Kind::parse("Communication").unwrap(),
-                    body: other.as_object().unwrap().clone(),
+                    body: other.as_object().unwrap().clone().into(),
                     unless: None,
                 };
                 let path = |n: usize| format!("Bundle.entry[{n}]");

@@ -134,7 +134,7 @@ pub(super) async fn report(kind: &'static str, call: Call, body: Body) -> Result
 pub(super) async fn upload(call: Call, body: Body) -> Result<Response, ErsNo> {
     let (binary, bytes) = call.take(body, "Binary").await?;
     let repeat = content::repeat(&call.headers, call.caller.name(), "ers Binary", &bytes)?;
-    let create = Interaction::Create { kind: Kind::BINARY, body: binary, unless: None };
+    let create = Interaction::Create { kind: Kind::BINARY, body: binary.into(), unless: None };
     let done = execute(&call.service, call.caller.clone(), repeat, Act::alone(create)).await?;
     let reference = done.reply.entries.first().map(|entry| entry.reference.clone()).unwrap_or_default();
     let mut response = answer::text(StatusCode::CREATED, Vec::new());

@@ -52,7 +52,7 @@ fn read(service: &Service, bundle: &Resource, message: &Message) -> Result<Vec<E
                 Some(kind) => {
                     let full_url = value["fullUrl"].as_str().map(str::to_owned);
                     let path = format!("Bundle.entry[{n}]");
-                    let create = Interaction::Create { kind, body: body.clone(), unless: None };
+                    let create = Interaction::Create { kind, body: body.clone().into(), unless: None };
                     entries.push(Entry { full_url, path, ..Entry::new(create) });
                 }
                 None => {

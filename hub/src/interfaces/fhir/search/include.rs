@@ -70,7 +70,7 @@ impl Include {
     fn targets(&self, resource: &Resource) -> Vec<Key> {
         let values = self.by.iter().flat_map(|param| values(param, &resource.body));
         let keys = values.filter_map(|value| match value {
-            IndexValue::Reference(to) => Key::of_reference(&to),
+            IndexValue::Reference(to) => Key::of_reference(to),
             _ => None,
         });
         keys.filter(|key| self.to.is_none_or(|to| to == key.kind)).collect()

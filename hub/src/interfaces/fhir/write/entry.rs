@@ -85,7 +85,7 @@ impl Sender<'_> {
                 let body = resource(value, &path, on.kind().name())?.clone();
                 let unfit = |issue| No(StatusCode::UNPROCESSABLE_ENTITY, vec![issue]);
                 check_id(&on, &body, &path).map_err(unfit)?;
-                Interaction::Update { on, body, if_match: if_match(request, &path)? }
+                Interaction::Update { on, body: body.into(), if_match: if_match(request, &path)? }
             }
             ("PATCH", place) => {
                 let (on, if_match) = (self.on(place, &path)?, if_match(request, &path)?);
@@ -128,7 +128,7 @@ impl Sender<'_> {
         let body = resource(value, path, kind.name())?.clone();
         let unless = value["request"]["ifNoneExist"].as_str();
         let unless = unless.map(|query| self.condition(kind, query, path, "request.ifNoneExist")).transpose()?;
-        Ok(Interaction::Create { kind, body, unless })
+        Ok(Interaction::Create { kind, body: body.into(), unless })
     }
 
     /// The conditional references of what an entry brings, each with its condition.

@@ -46,7 +46,7 @@ pub(super) async fn create(
     let base = content::base_url(&service, &headers);
     let condition = headers.get("if-none-exist").map(|value| value.to_str().unwrap_or_default());
     let unless = condition.map(|condition| condition::read(&service, &base, kind, condition)).transpose()?;
-    let body = content::resource(&bytes, kind.name())?;
+    let body = content::resource(&bytes, kind.name())?.into();
     let done = execute(&service, caller, repeat, Act::alone(Interaction::Create { kind, body, unless })).await?;
     respond(&service, &headers, done).await
 }
@@ -120,7 +120,8 @@ pub(super) async fn update(change: Change, body: Body) -> Result<Response, No> {
     let Change { service, caller, headers, on, if_match, .. } = change;
     let body = content::resource(&bytes, on.kind().name())?;
     check_id(&on, &body, "").map_err(|issue| No::bad_request(vec![issue]))?;
-    let done = execute(&service, caller, repeat, Act::alone(Interaction::Update { on, body, if_match })).await?;
+    let done =
+        execute(&service, caller, repeat, Act::alone(Interaction::Update { on, body: body.into(), if_match })).await?;
     respond(&service, &headers, done).await
 }
 

@@ -86,7 +86,7 @@ fn read(service: &Service, parameters: &Resource) -> Result<(Kind, Entry), No> {
     match (request, kind, faults.is_empty()) {
         (Some((mut body, path)), Some(kind), true) => {
             add_callback(&mut body, callback);
-            Ok((kind, Entry { path, ..Entry::new(Interaction::Create { kind, body, unless: None }) }))
+            Ok((kind, Entry { path, ..Entry::new(Interaction::Create { kind, body: body.into(), unless: None }) }))
         }
         _ => Err(No(StatusCode::UNPROCESSABLE_ENTITY, faults)),
     }

@@ -168,11 +168,11 @@ fn interaction(caller: &Caller, of: &Of, asked: &Asked) -> Result<Option<Interac
         of.key.clone().or(of_body).ok_or_else(|| vec![Issue::error(IssueType::Required, "mode", text)])
     };
     Ok(match asked.mode.as_deref() {
-        Some("create") => Some(Interaction::Create { kind: of.kind, body, unless: None }),
+        Some("create") => Some(Interaction::Create { kind: of.kind, body: body.into(), unless: None }),
         Some("update") => {
             let on = On::Key(named()?);
             check_id(&on, &body, "").map_err(|issue| vec![issue])?;
-            Some(Interaction::Update { on, body, if_match: None })
+            Some(Interaction::Update { on, body: body.into(), if_match: None })
         }
         Some("delete") => {
             demand_role(caller, Role::Placer).map_err(|no| no.1)?;
