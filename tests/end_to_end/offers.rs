@@ -394,7 +394,7 @@ async fn is_called(hub: &Client, kind: &str, one: &str, (verb, path): (&Method, 
 async fn the_other_bases_have_the_doors_that_they_tell_of(world: World) {
     let hub = world.hub().await;
     let root = hub.base.trim_end_matches("/fhir/R4");
-    for (path, types) in [("/fhir/R5", 2), ("/eps/FHIR/R4", 3), ("/psu", 0), ("/erp", 1), ("/ers", 11)] {
+    for (path, types) in [("/fhir/R5", 3), ("/eps/FHIR/R4", 3), ("/psu", 0), ("/erp", 1), ("/ers", 11)] {
         let base = Client::new(format!("{root}{path}"));
         let asks = |verb: &Method, path: &str| {
             let request = base.request(verb.clone(), path).header("nhsd-ers-business-function", "REFERRING_CLINICIAN");
