@@ -344,15 +344,16 @@ impl Lane {
 
     async fn commit_all(&self, jobs: Vec<Job>, trials: Vec<Trial>) -> Vec<Job> {
         let (mut committing, mut decisions, mut resting, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (job, trial) in jobs.into_iter().zip(trials) {
-            let answer = match trial.outcome.unwrap_or_else(|| Err(changing())) {
-                Ok(decision) if !changes_nothing(&decision) => {
+        for (job, mut trial) in jobs.into_iter().zip(trials) {
+            let answer = match trial.outcome.take().unwrap_or_else(|| Err(changing())) {
+                // Where it moves a head on, the commit compares what it follows from.
+                Ok(decision) if !decision.heads.is_empty() || !changes_nothing(&decision) && trial.is_certain() => {
                     committing.push(job);
                     decisions.push(decision);
                     continue;
                 }
-                // No commit compares what such an answer follows from.
-                _ if trial.torn => {
+                // Nothing does otherwise: an answer that is to be kept, a timer that is no longer wanted.
+                outcome if trial.torn || outcome.as_ref().is_ok_and(|decision| !changes_nothing(decision)) => {
                     again.extend(job.once_more());
                     continue;
                 }
@@ -427,6 +428,11 @@ struct Trial {
 impl Trial {
     fn new(scene: Scene) -> Self {
         Self { scene, asked: 0, leans: false, torn: false, outcome: None }
+    }
+
+    /// What it saw is committed, and was so at one moment.
+    fn is_certain(&self) -> bool {
+        !self.leans && !self.torn
     }
 }
 

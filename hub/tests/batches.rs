@@ -30,6 +30,8 @@ struct Fragile {
     kept: Arc<dyn Registry>,
     away: AtomicBool,
     meanwhile: Mutex<Option<Meanwhile>>,
+    /// What another hub does before the next commit.
+    overtaken: Mutex<Option<(Engine, Command)>>,
 }
 
 /// What another hub does before the second of the looks that follow.
@@ -41,7 +43,7 @@ struct Meanwhile {
 
 impl Fragile {
     fn new(kept: Arc<dyn Registry>, away: bool) -> Arc<Self> {
-        Arc::new(Self { kept, away: AtomicBool::new(away), meanwhile: Mutex::default() })
+        Arc::new(Self { kept, away: AtomicBool::new(away), meanwhile: Mutex::default(), overtaken: Mutex::default() })
     }
 
     fn meanwhile(&self) -> Option<Meanwhile> {
@@ -59,6 +61,10 @@ impl Fragile {
 #[async_trait]
 impl Registry for Fragile {
     async fn commit(&self, decisions: &[Decision]) -> Result<Vec<(Committed, Vec<OutgoingId>)>, Trouble> {
+        let overtaken = self.overtaken.lock().unwrap().take();
+        if let Some((other, command)) = overtaken {
+            other.execute(command).await.unwrap();
+        }
         if self.away.load(Ordering::SeqCst) {
             return Err(Trouble::Unavailable("away".into()));
         }
@@ -231,4 +237,25 @@ async fn what_follows_from_two_moments_is_decided_again() {
     let completed = one.execute(setting(&first, json!({ "status": "completed" }))).await;
     assert!(registry.meanwhile.lock().unwrap().is_none(), "it looked twice");
     assert!(completed.is_ok(), "{completed:?}");
+}
+
+/// Two placers revoke a request at once, and another hub completes it before that is committed. The second changed nothing,
+/// as it would have been revoked by then: it must not be told so.
+#[tokio::test]
+async fn who_changes_nothing_after_what_is_not_committed_is_decided_again() {
+    let kept = hub_storage::open("sqlite::memory:", hub_storage::Options::default()).await.unwrap();
+    let registry = Fragile::new(kept.clone(), false);
+    let (one, other) = (engine(registry.clone(), Policy::default()), engine(kept, Policy::default()));
+    let request = one.execute(submission()).await.unwrap().reply.entries.remove(0).reference;
+    let says = |status: &str, key: Option<&str>| {
+        let repeat = key.map(|key| Repeat { key: key.into(), fingerprint: "f".into(), called: "Idempotency-Key" });
+        Command { repeat, ..setting(&request, json!({ "status": status })) }
+    };
+    *registry.overtaken.lock().unwrap() = Some((other, says("completed", None)));
+    let both = [one.put(says("revoked", Some("k1"))).await, one.put(says("revoked", Some("k2"))).await];
+    for pending in both {
+        let answer = settled(pending).await;
+        assert!(answer.is_err(), "told that it is revoked: {answer:?}");
+    }
+    assert!(registry.overtaken.lock().unwrap().is_none(), "the other hub was first");
 }
