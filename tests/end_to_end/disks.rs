@@ -248,7 +248,8 @@ fn under_a_log_of_postgres_that_has_no_room() {
 /// The file that PostgreSQL writes its log to is closed: what is committed next needs another one.
 async fn wants_the_next_file_of_its_log(world: &World) {
     let mut database = PgConnection::connect(&world.database).await.unwrap();
-    database.execute("SELECT pg_switch_wal()").await.unwrap();
+    // Whether this itself wants it already depends on the moment: then the server ends over it.
+    let _ = database.execute("SELECT pg_switch_wal()").await;
 }
 
 async fn restarted(mut postgres: Postgres) -> Postgres {
