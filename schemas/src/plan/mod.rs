@@ -128,7 +128,7 @@ pub struct Action {
     /// What is set when it is asked for, in this order.
     pub values: Vec<Dynamic>,
     /// Where its expressions look at it, or set what it says: as it stands, without the actions in it.
-    pub own: Option<Arc<Body>>,
+    pub own: Option<Arc<Value>>,
     /// What other steps have come to, that it is given.
     pub takes: Vec<Taken>,
     pub deed: Deed,

@@ -435,13 +435,13 @@ fn has_mark(action: &Value, url: &str) -> bool {
 }
 
 /// An action as it stands, where an expression of it needs that.
-fn own(action: &Value) -> Option<Arc<Body>> {
+fn own(action: &Value) -> Option<Arc<Value>> {
     let texts = members(action, "condition").chain(members(action, "dynamicValue"));
     let mut texts = texts.flat_map(|of| [&of["path"], &of["expression"]["expression"]]).filter_map(Value::as_str);
     let is_wanted = texts.any(|text| text.contains("%action") || element_of_action(text).is_some());
     let mut own = action.as_object().filter(|_| is_wanted)?.clone();
     own.shift_remove("action");
-    Some(Arc::new(own))
+    Some(Arc::new(own.into()))
 }
 
 pub(super) fn members<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {

@@ -149,17 +149,15 @@ pub(super) fn set_values(
         let told = |code, place: &str, text: String| vec![Issue::error(code, format!("{path}.{place}"), text)];
         let target = dynamic["path"].as_str().unwrap_or_default();
         let of_action = element_of_action(target);
-        if (if of_action.is_some() { &action } else { &request }).is_none() {
-            continue;
-        }
         let (asked, seen) = (request.as_deref().cloned().unwrap_or_default(), action.as_deref().cloned());
+        let into = if of_action.is_some() { action.as_deref_mut() } else { request.as_deref_mut() };
+        let Some(into) = into else { continue };
         let found = values(&dynamic["expression"], &asked, given, seen.map(Value::Object).as_ref());
         let found = found.map_err(|(code, text)| told(code, "expression", text))?;
-        let set = match (of_action, &mut request, &mut action) {
+        let set = match of_action {
             _ if found.is_empty() => Ok(()),
-            (Some(element), _, Some(action)) => expression::set_of_action(action, element, found),
-            (None, Some(request), _) => expression::set(request, target, found),
-            _ => Ok(()),
+            Some(element) => expression::set_of_action(into, element, found),
+            None => expression::set(into, target, found),
         };
         set.map_err(|text| told(IssueType::Value, "path", text))?;
     }

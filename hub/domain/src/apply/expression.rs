@@ -7,6 +7,7 @@ use schemas::resource::{Body, text_at};
 use serde_json::{Map, Value, json};
 
 use super::Given;
+use crate::plan::variables::{ACTION, SUBJECT};
 
 type No = (IssueType, String);
 
@@ -20,9 +21,6 @@ fn read(said: &Value) -> Result<Expression, No> {
     let text = said["expression"].as_str().ok_or((IssueType::Required, "there is no expression".to_owned()))?;
     Expression::parse(text).map_err(|fault| (IssueType::Invalid, format!("no FHIRPath: {fault}")))
 }
-
-/// What expressions of an action call it.
-pub(crate) const ACTION: &str = "action";
 
 /// An action, as expressions see it: an orchestration's has all that a definition's has which they may ask for.
 pub(crate) fn of_action(action: &Value) -> Item<'_> {
@@ -39,7 +37,7 @@ fn scope<'a>(given: &'a Given, action: Option<&'a Value>) -> Scope<'a> {
 }
 
 fn subject(given: &Given) -> Collection<'_> {
-    let subject = given.seen.iter().find(|(name, _)| *name == "subject");
+    let subject = given.seen.iter().find(|(name, _)| *name == SUBJECT);
     subject.map(|(_, resource)| Item::Node(Node::resource(resource))).into_iter().collect()
 }
 

@@ -20,7 +20,7 @@ pub(crate) use activity::Told;
 pub use activity::activity;
 pub(crate) use expansion::expand;
 use expression::holds;
-pub(crate) use expression::{ACTION, evaluated, of_action, set, set_of_action};
+pub(crate) use expression::{evaluated, of_action, set, set_of_action};
 use goals::Goals;
 
 use crate::plan::check::{ACTIONS_LIMIT, DEPTH_LIMIT};

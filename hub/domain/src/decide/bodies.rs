@@ -212,6 +212,9 @@ pub(crate) fn set_status(task: &mut Body, to: TaskStatus, now: Timestamp) {
     }
 }
 
+/// R5's `Task.requestedPerformer` in a Task of R4.
+const REQUESTED: &str = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Task.requestedPerformer";
+
 /// Whom of all who do such work a Task is meant for. R4 has no place for some of them, and R5 has: that is an extension.
 fn mean(task: &mut Body, actors: &[Value]) {
     let followed = actors.iter().filter(|actor| !is_local(actor));
@@ -224,9 +227,6 @@ fn mean(task: &mut Body, actors: &[Value]) {
         task.insert("extension".into(), others.into_iter().map(asked).collect());
     }
 }
-
-/// R5's `Task.requestedPerformer` in a Task of R4.
-const REQUESTED: &str = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Task.requestedPerformer";
 
 /// As `Task.restriction.recipient` may be.
 fn may_receive(reference: &Value) -> bool {

@@ -172,7 +172,7 @@ fn change_task(draft: &mut Draft, before: &Resource, root: Uuid, body: Body) -> 
     let way = if from == to { vec![] } else { vec![to] };
     let claims = claims(draft, from, to, &body);
     let taker = claims.as_ref().and_then(|claims| claims["reference"].as_str()).or(owner(&body));
-    if let Some(taker) = taker.filter(|_| !before.body.contains_key("owner")) {
+    if let Some(taker) = taker {
         task::check_meant(draft, before, root, taker)?;
     }
     let wish = Wish { claimed_by: claims, body: Some(body), ..Wish::default() };

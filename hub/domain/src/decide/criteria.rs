@@ -78,8 +78,7 @@ impl Order<'_, '_> {
         let tell = |node: usize| {
             let request = requests[self.request_of(node, &requests)].body.tree();
             let own = graph.nodes[node].action.as_ref().and_then(|action| action.own.as_deref());
-            let own = own.map(|own| Value::Object(own.clone()));
-            let scope = sight.scope(own.as_ref(), self.draft.now());
+            let scope = sight.scope(own, self.draft.now());
             let told = of(node).map(|asking| (asking.kind, holds(asking, request, &scope))).collect();
             Asked { node, told }
         };

@@ -81,7 +81,7 @@ impl Order<'_, '_> {
                     let key = Key::new(option.key.kind, part_id(self.root, leaf));
                     self.draft.create(self.root, key, body)
                 });
-                Ok(Some(Handover { about: about.filter(|_| part.is_none()), part, inputs, said }))
+                Ok(Some(Handover { part, about, inputs, said }))
             }
             // Whoever submits it can still be told.
             false if is_starting => Err(Refusal::new(RefusalKind::Unprocessable, faults).into()),
@@ -96,7 +96,8 @@ impl Order<'_, '_> {
             return Ok(Default::default());
         };
         let sight = Sight::of(self, action.values.iter().map(|dynamic| dynamic.expression.as_str()), Some(leaf))?;
-        let (mut own, mut faults) = (action.own.as_deref().cloned().unwrap_or_default(), Vec::new());
+        let own = action.own.as_deref().and_then(Value::as_object);
+        let (mut own, mut faults) = (own.cloned().unwrap_or_default(), Vec::new());
         for dynamic in &action.values {
             let Ok(expression) = Expression::parse(&dynamic.expression) else { continue };
             let (so_far, seen) = (Value::Object(body.clone()), Value::Object(own.clone()));

@@ -128,9 +128,7 @@ fn claim(
     if task.body.contains_key("owner") && owner(&task.body) != Some(report.performer.as_str()) {
         return Err(Refusal::conflict("the Task is another performer's").into());
     }
-    if !task.body.contains_key("owner") {
-        task::check_meant(draft, task, root, &report.performer)?;
-    }
+    task::check_meant(draft, task, root, &report.performer)?;
     if task::is_held(draft, root, &task.body) {
         return Err(Refusal::conflict("the request is on hold: nothing is granted now").into());
     }

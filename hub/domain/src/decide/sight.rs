@@ -8,25 +8,19 @@ use serde_json::Value;
 
 use super::Stop;
 use super::order::Order;
-use crate::apply::{ACTION, of_action};
+use crate::apply::of_action;
+use crate::plan::variables::{ACTION, ENCOUNTER, INPUTS, ORGANIZATION, PRACTITIONER, REQUESTS, SUBJECT, TASKS};
 use crate::scene::Needs;
-
-/// The newest Tasks of all steps.
-const TASKS: &str = "tasks";
-/// The requests of the order.
-const REQUESTS: &str = "requests";
-/// What the Task of the step has been given.
-const INPUTS: &str = "inputs";
 
 /// The element of a request that refers to somebody.
 type Refer = fn(&Body) -> Option<&Value>;
 
 /// Whom the order is for and who asks, as `$apply` calls them: what refers to each, and to which types.
 const PEOPLE: [(&str, Refer, &[&str]); 4] = [
-    ("subject", order::subject, &[]),
-    ("encounter", |request| request.get("encounter"), &["Encounter"]),
-    ("practitioner", order::requester, &["Practitioner", "PractitionerRole"]),
-    ("organization", order::requester, &["Organization"]),
+    (SUBJECT, order::subject, &[]),
+    (ENCOUNTER, |request| request.get("encounter"), &["Encounter"]),
+    (PRACTITIONER, order::requester, &["Practitioner", "PractitionerRole"]),
+    (ORGANIZATION, order::requester, &["Organization"]),
 ];
 
 /// By name, only what some expression mentions: whoever asks for it has it loaded.

@@ -135,9 +135,10 @@ pub(super) fn apply(
 /// Several are named for this step of a plan: whoever is known to be none of them does not take it. Who is of another type
 /// than they are may be one of them, or belong to one.
 pub(super) fn check_meant(draft: &mut Draft, task: &Resource, root: Uuid, who: &str) -> Result<(), Stop> {
-    // Only such a Task says who is meant: of any other nothing more is looked at.
+    // Only a Task that nobody has and that says who is meant: of any other nothing more is looked at.
     let restriction = task.body.get("restriction").and_then(|restriction| restriction.get("recipient"));
-    let is_for_some = restriction.is_some() || task.body.contains_key("extension");
+    let says_whom = restriction.is_some() || task.body.contains_key("extension");
+    let is_for_some = says_whom && !task.body.contains_key("owner");
     let Some(step) = task_id(&task.key).map(|id| id.step as usize).filter(|_| is_for_some) else { return Ok(()) };
     let Some(order) = Order::find(draft, root)? else { return Ok(()) };
     let action = order.graph.nodes.get(step).and_then(|node| node.action.as_ref());

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::graph::Graph;
 use super::offsets::{self, Late};
+use super::variables::{OF_CONDITIONS, OF_TIMES, OF_VALUES};
 
 /// More actions than this are refused: nested ones are counted, and each as often as it is repeated.
 pub const ACTIONS_LIMIT: usize = 2_000;
@@ -20,11 +21,6 @@ pub const DEPTH_LIMIT: usize = 32;
 pub const RELATIONS_LIMIT: usize = 10_000;
 /// A condition of more bytes than this is refused.
 pub const EXPRESSION_LIMIT_BYTES: usize = 10_000;
-
-/// What times see beside FHIR's own variables; conditions see their [`ACTION`] too, and values that are set [`INPUTS`].
-const SEEN: [&str; 6] = ["subject", "encounter", "practitioner", "organization", "requests", "tasks"];
-const ACTION: &str = "action";
-const INPUTS: &str = "inputs";
 
 /// All faults of a plan: those that were found as it was read, and what else is wrong with what could be read of it.
 pub fn check(plan: &Plan, found: Vec<Issue>) -> Vec<Issue> {
@@ -90,7 +86,7 @@ impl<'a> Faults<'a> {
             self.task(action, &path);
             self.choice(action, &path);
             self.conditions(action);
-            action.point.iter().for_each(|point| self.expression(&point.expression, &SEEN, &point.path));
+            action.point.iter().for_each(|point| self.expression(&point.expression, &OF_TIMES, &point.path));
             self.values(action);
             if action.definition.as_deref().is_some_and(|of| of.split('|').next() == Some(self.url)) {
                 self.fault(IssueType::Invariant, &path, "the plan is a part of itself");
@@ -120,16 +116,15 @@ impl<'a> Faults<'a> {
 
     fn conditions(&mut self, action: &Action) {
         for condition in &action.conditions {
-            self.expression(&condition.expression, &[&SEEN[..], &[ACTION]].concat(), &condition.path);
+            self.expression(&condition.expression, &OF_CONDITIONS, &condition.path);
         }
     }
 
     /// Values are set in what a step asks for.
     fn values(&mut self, action: &Action) {
         let asks = action.resource.is_some() || action.definition.is_some();
-        let seen = [&SEEN[..], &[ACTION, INPUTS]].concat();
         for dynamic in &action.values {
-            self.expression(&dynamic.expression, &seen, &format!("{}.expression.expression", dynamic.path));
+            self.expression(&dynamic.expression, &OF_VALUES, &format!("{}.expression.expression", dynamic.path));
             if !asks && !dynamic.of_action {
                 let text = "values are set in a request: this action asks for none";
                 self.fault(IssueType::NotSupported, &dynamic.path, text);

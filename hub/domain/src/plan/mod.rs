@@ -13,3 +13,4 @@ pub mod run;
 pub mod simulate;
 pub mod steps;
 mod undo;
+pub(crate) mod variables;
