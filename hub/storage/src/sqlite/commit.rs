@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use super::Sqlite;
+use super::numbers::Numbers;
 use crate::batch::{Standing, holding};
 use crate::changes::{Batch, Changes};
 use crate::errors::{Failure, corrupt};
@@ -41,13 +42,14 @@ impl Sqlite {
         changes: &Changes<'_, '_>,
     ) -> Result<Vec<OutgoingId>, Failure> {
         let now_us = self.now_us();
+        let mut numbers = Numbers::read(connection).await?;
         super::write::heads(connection, changes).await?;
         super::write::keys(connection, changes, now_us).await?;
         super::write::plans(connection, changes, &self.plans).await?;
         super::write::versions(connection, changes).await?;
-        super::current::write(connection, changes).await?;
+        super::current::write(connection, changes, &mut numbers).await?;
         super::write::timers(connection, changes).await?;
-        super::write::outbox(connection, changes, now_us, now_us + self.fresh_lease_us()).await
+        super::write::outbox(connection, changes, &mut numbers, now_us, now_us + self.fresh_lease_us()).await
     }
 
     pub(super) fn fresh_lease_us(&self) -> i64 {

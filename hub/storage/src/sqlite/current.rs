@@ -3,34 +3,38 @@
 use std::collections::HashMap;
 
 use schemas::resource::{Key, Kind};
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::insert::Insert;
+use super::numbers::Numbers;
 use crate::changes::Changes;
 use crate::errors::Failure;
 use crate::rows::{Current, IndexChanges, Prepared};
 
-pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes<'_, '_>) -> Result<(), Failure> {
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    changes: &Changes<'_, '_>,
+    numbers: &mut Numbers,
+) -> Result<(), Failure> {
     let work = changes.work();
+    let (tasks, resources) = (numbers.give("task", changes.born(true)), numbers.give("resource", changes.born(false)));
+    insert_tasks(connection, &tasks, &work).await?;
+    insert_resources(connection, &resources).await?;
     let mut index = IndexChanges::default();
-    for (seq, current) in born_tasks(connection, changes, &work).await? {
-        index.add(seq, &current.index);
+    for (seq, (_, current)) in tasks.iter().chain(&resources) {
+        index.add(*seq, &current.index);
     }
-    for (seq, current) in born_resources(connection, changes).await? {
-        index.add(seq, &current.index);
-    }
-    let mut numbers = HashMap::new();
+    let mut moved = HashMap::new();
     for task in [true, false] {
         for (row, current) in changes.moved(task) {
-            numbers.insert(row.key(), update(connection, row, current, &work).await?);
+            moved.insert(row.key(), update(connection, row, current, &work).await?);
         }
         for key in changes.gone(task) {
-            numbers.insert(key, delete(connection, key).await?);
+            moved.insert(key, delete(connection, key).await?);
         }
     }
     for (key, before, after) in changes.found_otherwise() {
-        if let Some(seq) = numbers.get(key) {
+        if let Some(seq) = moved.get(key) {
             index.replace(*seq, &before, &after);
         }
     }
@@ -42,69 +46,48 @@ pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes<'
     write_index(connection, &index).await
 }
 
-async fn born_tasks<'a, 'p>(
+/// A row to insert, with its number.
+type Born<'a, 'p> = (i64, (&'p Prepared<'a>, &'p Current));
+
+async fn insert_tasks(
     connection: &mut SqliteConnection,
-    changes: &Changes<'a, 'p>,
+    rows: &[Born<'_, '_>],
     work: &HashMap<&str, (&str, &str)>,
-) -> Result<Vec<(i64, &'p Current)>, Failure> {
+) -> Result<(), Failure> {
     const TASKS: Insert = Insert {
         name: "commit_tasks",
-        into: "task (id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
+        insert: "INSERT OR FAIL INTO task (seq, id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
                      authored, authored_high, modified, modified_high, work, step)",
-        columns: 18,
-        tail: "RETURNING seq, id",
+        columns: 19,
+        tail: "",
     };
-    let rows = changes.born(true);
-    let insert = TASKS.rows(connection, &rows, |query, (row, current)| {
+    let insert = TASKS.rows(connection, rows, |query, (seq, (row, current))| {
         let (work, step) = work.get(row.key().id.as_str()).copied().unzip();
-        let query = query.bind(row.key().id.clone()).bind(row.version()).bind(row.write.resource.last_updated.0);
-        let query = query.bind(current.root).bind(current.open).bind(current.status.clone().unwrap_or_default());
-        let query = query.bind(current.owner.clone()).bind(current.requester).bind(current.subject);
-        let query = query.bind(current.code).bind(current.grouped).bind(current.priority);
-        let query = query.bind(current.authored).bind(current.authored_high);
+        let query = query.bind(*seq).bind(row.key().id.clone()).bind(row.version());
+        let query = query.bind(row.write.resource.last_updated.0).bind(current.root).bind(current.open);
+        let query = query.bind(current.status.clone().unwrap_or_default()).bind(current.owner.clone());
+        let query = query.bind(current.requester).bind(current.subject).bind(current.code).bind(current.grouped);
+        let query = query.bind(current.priority).bind(current.authored).bind(current.authored_high);
         let query = query.bind(current.modified).bind(current.modified_high);
         query.bind(work.map(str::to_owned)).bind(step.map(str::to_owned))
     });
-    let returned = insert.await?;
-    numbered(rows, returned)
+    Ok(insert.await?)
 }
 
-async fn born_resources<'a, 'p>(
-    connection: &mut SqliteConnection,
-    changes: &Changes<'a, 'p>,
-) -> Result<Vec<(i64, &'p Current)>, Failure> {
+async fn insert_resources(connection: &mut SqliteConnection, rows: &[Born<'_, '_>]) -> Result<(), Failure> {
     const RESOURCES: Insert = Insert {
         name: "commit_resources",
-        into: "resource (kind, id, version, updated, status, priority, authored, authored_high)",
-        columns: 8,
-        tail: "RETURNING seq, id, kind",
+        insert: "INSERT OR FAIL INTO resource (seq, kind, id, version, updated, status, priority, authored, authored_high)",
+        columns: 9,
+        tail: "",
     };
-    let rows = changes.born(false);
-    let insert = RESOURCES.rows(connection, &rows, |query, (row, current)| {
+    let insert = RESOURCES.rows(connection, rows, |query, (seq, (row, current))| {
         let key = row.key();
-        let query = query.bind(key.kind.name()).bind(key.id.clone()).bind(row.version());
+        let query = query.bind(*seq).bind(key.kind.name()).bind(key.id.clone()).bind(row.version());
         let query = query.bind(row.write.resource.last_updated.0).bind(current.status.clone()).bind(current.priority);
         query.bind(current.authored).bind(current.authored_high)
     });
-    let returned = insert.await?;
-    numbered(rows, returned)
-}
-
-/// The number that each new row got.
-fn numbered<'a, 'p>(
-    rows: Vec<(&'p Prepared<'a>, &'p Current)>,
-    returned: Vec<sqlx::sqlite::SqliteRow>,
-) -> Result<Vec<(i64, &'p Current)>, Failure> {
-    let mut numbers = HashMap::with_capacity(returned.len());
-    for row in &returned {
-        let kind = if row.len() > 2 { row.try_get::<String, _>(2)? } else { Kind::TASK.name().to_owned() };
-        numbers.insert((kind, row.try_get::<String, _>(1)?), row.try_get::<i64, _>(0)?);
-    }
-    let number = |(row, current): (&'p Prepared<'a>, &'p Current)| {
-        let key = row.key();
-        Some((numbers.get(&(key.kind.name().to_owned(), key.id.clone())).copied()?, current))
-    };
-    Ok(rows.into_iter().filter_map(number).collect())
+    Ok(insert.await?)
 }
 
 /// Moves a current row on; its number.
@@ -151,27 +134,27 @@ async fn delete(connection: &mut SqliteConnection, key: &Key) -> Result<i64, Fai
 pub(super) async fn write_index(connection: &mut SqliteConnection, index: &IndexChanges) -> Result<(), Failure> {
     const TOKENS: Insert = Insert {
         name: "commit_tokens",
-        into: "search_token (value, seq, system)",
+        insert: "INSERT OR IGNORE INTO search_token (value, seq, system)",
         columns: 3,
-        tail: "ON CONFLICT DO NOTHING",
+        tail: "",
     };
     /// Rows of a table of ranges: how to insert and how to delete them.
     const RANGES: [(Insert, &str); 2] = [
         (
             Insert {
                 name: "commit_dates",
-                into: "search_date (param, low, seq, high)",
+                insert: "INSERT OR IGNORE INTO search_date (param, low, seq, high)",
                 columns: 4,
-                tail: "ON CONFLICT DO NOTHING",
+                tail: "",
             },
             "-- delete_date\nDELETE FROM search_date WHERE param = $1 AND low = $2 AND seq = $3 AND high = $4",
         ),
         (
             Insert {
                 name: "commit_values",
-                into: "search_value (param, low, seq, high)",
+                insert: "INSERT OR IGNORE INTO search_value (param, low, seq, high)",
                 columns: 4,
-                tail: "ON CONFLICT DO NOTHING",
+                tail: "",
             },
             "-- delete_value\nDELETE FROM search_value WHERE param = $1 AND low = $2 AND seq = $3 AND high = $4",
         ),

@@ -6,6 +6,7 @@ mod indexed;
 mod insert;
 pub(crate) mod inspect;
 mod load;
+mod numbers;
 mod queues;
 mod read;
 mod retention;

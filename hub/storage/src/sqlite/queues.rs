@@ -42,7 +42,7 @@ pub(super) const FIGURES: &str = "-- figures
 /// One that is parked once more gets a new id: whoever sent the old one again forgets that one, not this.
 const PARK: Insert = Insert {
     name: "park",
-    into: "parked (at, queue, why, message_id, content_type, attempts, headers, body, digest)",
+    insert: "INSERT OR FAIL INTO parked (at, queue, why, message_id, content_type, attempts, headers, body, digest)",
     columns: 9,
     tail: "ON CONFLICT (digest, message_id, queue)
     DO UPDATE SET id = (SELECT max(id) + 1 FROM parked), at = excluded.at, why = excluded.why,

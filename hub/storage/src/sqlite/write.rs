@@ -2,10 +2,10 @@
 
 use hub_domain::decision::OutgoingId;
 use hub_domain::registry::Trouble;
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::insert::Insert;
+use super::numbers::Numbers;
 use crate::changes::{Changes, run_text};
 use crate::errors::Failure;
 use crate::load::PlanCache;
@@ -15,7 +15,7 @@ use crate::values;
 pub(super) async fn heads(connection: &mut SqliteConnection, changes: &Changes<'_, '_>) -> Result<(), Failure> {
     const HEADS: Insert = Insert {
         name: "commit_heads",
-        into: "head (root, version, last, run)",
+        insert: "INSERT OR FAIL INTO head (root, version, last, run)",
         columns: 4,
         tail: "ON CONFLICT (root) DO UPDATE SET version = excluded.version, last = excluded.last, run = excluded.run",
     };
@@ -33,13 +33,17 @@ pub(super) async fn keys(
     changes: &Changes<'_, '_>,
     now_us: i64,
 ) -> Result<(), Failure> {
-    const RECEIPTS: Insert =
-        Insert { name: "commit_receipts", into: "receipt (key, fingerprint, answer, at)", columns: 4, tail: "" };
+    const RECEIPTS: Insert = Insert {
+        name: "commit_receipts",
+        insert: "INSERT OR FAIL INTO receipt (key, fingerprint, answer, at)",
+        columns: 4,
+        tail: "",
+    };
     const CLAIMS: Insert = Insert {
         name: "commit_claims",
-        into: "claim (kind, system, value, holder)",
+        insert: "INSERT OR IGNORE INTO claim (kind, system, value, holder)",
         columns: 4,
-        tail: "ON CONFLICT DO NOTHING",
+        tail: "",
     };
     let receipts: Vec<_> = changes.receipts.values().collect();
     let receipts = RECEIPTS.rows(connection, &receipts, |query, receipt| {
@@ -63,7 +67,7 @@ pub(super) async fn plans(
     known: &PlanCache,
 ) -> Result<(), Failure> {
     const PLANS: Insert =
-        Insert { name: "commit_plans", into: "plan (hash, body)", columns: 2, tail: "ON CONFLICT DO NOTHING" };
+        Insert { name: "commit_plans", insert: "INSERT OR IGNORE INTO plan (hash, body)", columns: 2, tail: "" };
     let plans: Vec<_> = changes.new_plans(known).collect();
     PLANS.rows(connection, &plans, |query, (hash, text)| query.bind(hash.to_string()).bind(text.to_string())).await?;
     Ok(())
@@ -72,7 +76,7 @@ pub(super) async fn plans(
 pub(super) async fn versions(connection: &mut SqliteConnection, changes: &Changes<'_, '_>) -> Result<(), Failure> {
     const VERSIONS: Insert = Insert {
         name: "commit_versions",
-        into: "version (kind, id, version, root, method, updated, body)",
+        insert: "INSERT OR FAIL INTO version (kind, id, version, root, method, updated, body)",
         columns: 7,
         tail: "",
     };
@@ -88,7 +92,7 @@ pub(super) async fn versions(connection: &mut SqliteConnection, changes: &Change
 pub(super) async fn timers(connection: &mut SqliteConnection, changes: &Changes<'_, '_>) -> Result<(), Failure> {
     const TIMERS: Insert = Insert {
         name: "commit_timers",
-        into: "timer (root, name, due, leased_until)",
+        insert: "INSERT OR FAIL INTO timer (root, name, due, leased_until)",
         columns: 4,
         tail: "ON CONFLICT (root, name) DO UPDATE SET due = excluded.due, leased_until = excluded.leased_until",
     };
@@ -107,22 +111,22 @@ pub(super) async fn timers(connection: &mut SqliteConnection, changes: &Changes<
 pub(super) async fn outbox(
     connection: &mut SqliteConnection,
     changes: &Changes<'_, '_>,
+    numbers: &mut Numbers,
     now_us: i64,
     leased_until_us: i64,
 ) -> Result<Vec<OutgoingId>, Failure> {
     const OUTBOX: Insert = Insert {
         name: "commit_outbox",
-        into: "outbox (task, version, work, step, owner, priority, traceparent, since, leased_until)",
-        columns: 9,
-        tail: "RETURNING id",
+        insert: "INSERT OR FAIL INTO outbox (id, task, version, work, step, owner, priority, traceparent, since, leased_until)",
+        columns: 10,
+        tail: "",
     };
-    let insert = OUTBOX.rows(connection, &changes.messages, |query, message| {
-        let query = query.bind(message.task.id.clone()).bind(message.version).bind(message.work.clone());
+    let rows = numbers.give("outbox", &changes.messages);
+    let insert = OUTBOX.rows(connection, &rows, |query, (id, message)| {
+        let query = query.bind(*id).bind(message.task.id.clone()).bind(message.version).bind(message.work.clone());
         let query = query.bind(message.step.clone()).bind(message.owner.clone()).bind(message.priority.rank());
         query.bind(message.traceparent.clone()).bind(now_us).bind(leased_until_us)
     });
-    let mut ids = insert.await?.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
-    // Numbers rise in the order of insertion; the order of what is returned is not promised.
-    ids.sort_unstable();
-    Ok(ids.into_iter().map(OutgoingId).collect())
+    insert.await?;
+    Ok(rows.into_iter().map(|(id, _)| OutgoingId(id)).collect())
 }
