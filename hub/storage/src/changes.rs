@@ -1,14 +1,13 @@
 //! What the decisions of a batch that hold come to, together: each row written once, in its last state.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use hub_domain::decision::{Decision, HeadWrite, Message, TimerId};
+use hub_domain::decision::{Decision, HeadWrite, Message, TimerId, Write};
 use hub_domain::plan::kept::KeptPlan;
 use hub_domain::registry::Trouble;
 use hub_domain::scene::{Identifier, Receipt};
-use schemas::resource::{Key, Kind, Resource};
+use schemas::resource::{Key, Kind};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
@@ -23,8 +22,19 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(decisions: &'a [Decision]) -> Self {
-        let prepare = |decision: &'a Decision| decision.writes.iter().map(Prepared::new).collect();
-        Self { decisions, prepared: decisions.iter().map(prepare).collect() }
+        let mut first = HashMap::new();
+        let mut prepare = |write: &'a Write| {
+            let before = *first.entry(&write.resource.key).or_insert(write.before.as_ref());
+            Prepared::new(write, before)
+        };
+        let prepared: Vec<Vec<_>> =
+            decisions.iter().map(|decision| decision.writes.iter().map(&mut prepare).collect()).collect();
+        // Of each resource the last: nearly always all of them hold.
+        let last: HashMap<_, _> = prepared.iter().flatten().map(|row| (row.key(), row)).collect();
+        for row in last.values() {
+            row.found();
+        }
+        Self { decisions, prepared }
     }
 
     /// Every root that the batch touches.
@@ -50,18 +60,12 @@ pub(crate) struct HeadFate<'a> {
     pub(crate) last: &'a HeadWrite,
 }
 
-/// What happens to the current row of a resource.
-struct Fate<'a, 'p> {
-    /// The version before this batch; none when the resource is new.
-    before: Option<&'a Resource>,
-    last: &'p Prepared<'a>,
-}
-
 #[derive(Default)]
 pub(crate) struct Changes<'a, 'p> {
     pub(crate) heads: BTreeMap<Uuid, HeadFate<'a>>,
     pub(crate) versions: Vec<&'p Prepared<'a>>,
-    fates: BTreeMap<&'a Key, Fate<'a, 'p>>,
+    /// The last version of each resource.
+    last: BTreeMap<&'a Key, &'p Prepared<'a>>,
     pub(crate) messages: Vec<&'a Message>,
     /// None: removed.
     timers: HashMap<&'a TimerId, Option<Timestamp>>,
@@ -77,7 +81,7 @@ impl<'a, 'p> Changes<'a, 'p> {
         }
         for row in prepared {
             self.versions.push(row);
-            self.fates.entry(row.key()).or_insert(Fate { before: row.write.before.as_ref(), last: row }).last = row;
+            self.last.insert(row.key(), row);
         }
         self.receipts.extend(decision.receipts.iter().map(|receipt| (receipt.key.as_str(), receipt)));
         self.claims.extend(decision.claims.iter().map(|(identifier, holder)| (identifier, holder.as_str())));
@@ -88,37 +92,38 @@ impl<'a, 'p> Changes<'a, 'p> {
         self.plans.extend(decision.plans.iter().map(|(hash, plan, text)| (hash.as_str(), (plan, text.as_str()))));
     }
 
-    fn of_kind(&self, task: bool) -> impl Iterator<Item = (&'a Key, &Fate<'a, 'p>)> {
-        let fates = self.fates.iter().map(|(key, fate)| (*key, fate));
-        fates.filter(move |(key, _)| (key.kind == Kind::TASK) == task)
+    fn of_kind(&self, task: bool) -> impl Iterator<Item = &'p Prepared<'a>> {
+        self.last.values().copied().filter(move |row| (row.key().kind == Kind::TASK) == task)
     }
 
     /// Rows to insert: (resource, its columns).
     pub(crate) fn born(&self, task: bool) -> Vec<(&'p Prepared<'a>, &'p Current)> {
-        let born = self.of_kind(task).filter(|(_, fate)| fate.before.is_none());
-        born.filter_map(|(_, fate)| Some((fate.last, fate.last.current.as_ref()?))).collect()
+        let born = self.of_kind(task).filter(|row| row.before.is_none());
+        born.filter_map(|row| Some((row, row.found().current.as_ref()?))).collect()
     }
 
     /// Rows to update.
     pub(crate) fn moved(&self, task: bool) -> Vec<(&'p Prepared<'a>, &'p Current)> {
-        let moved = self.of_kind(task).filter(|(_, fate)| fate.before.is_some());
-        moved.filter_map(|(_, fate)| Some((fate.last, fate.last.current.as_ref()?))).collect()
+        let moved = self.of_kind(task).filter(|row| row.before.is_some());
+        moved.filter_map(|row| Some((row, row.found().current.as_ref()?))).collect()
     }
 
     /// Rows to delete.
     pub(crate) fn gone(&self, task: bool) -> Vec<&'a Key> {
-        let gone = self.of_kind(task).filter(|(_, fate)| fate.before.is_some() && fate.last.current.is_none());
-        gone.map(|(key, _)| key).collect()
+        let gone = self.of_kind(task).filter(|row| row.before.is_some() && row.found().current.is_none());
+        gone.map(Prepared::key).collect()
     }
 
-    /// What searches have to find otherwise: resources that were there before, each with its index rows then and now.
-    pub(crate) fn found_otherwise(&self) -> Vec<(&'a Key, Index, Cow<'p, Index>)> {
-        let changed = |(key, fate): (&&'a Key, &Fate<'a, 'p>)| {
-            let before = Index::of(fate.before?);
-            let after = fate.last.current.as_ref().map_or(Cow::default(), |current| Cow::Borrowed(&current.index));
-            (before != *after).then_some((*key, before, after))
+    /// What searches have to find otherwise: resources that were there before, each with its index rows then and now, as
+    /// far as they may differ.
+    pub(crate) fn found_otherwise(&self) -> Vec<(&'a Key, &'p Index, &'p Index)> {
+        static NOTHING: Index = Index { tokens: BTreeSet::new(), dates: BTreeSet::new(), values: BTreeSet::new() };
+        let changed = |row: &&'p Prepared<'a>| {
+            let found = row.before.map(|_| row.found())?;
+            let after = found.current.as_ref().map_or(&NOTHING, |current| &current.index);
+            (found.before != *after).then_some((row.key(), &found.before, after))
         };
-        self.fates.iter().filter_map(changed).collect()
+        self.last.values().filter_map(changed).collect()
     }
 
     /// Plans that are not known to be in the database.
@@ -159,7 +164,7 @@ impl<'a, 'p> Changes<'a, 'p> {
 
     /// Messages about Tasks of which no version is written here.
     pub(crate) fn unwritten(&self) -> Vec<&'a Message> {
-        self.messages.iter().copied().filter(|message| !self.fates.contains_key(&message.task)).collect()
+        self.messages.iter().copied().filter(|message| !self.last.contains_key(&message.task)).collect()
     }
 }
 

@@ -53,9 +53,17 @@ pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
 /// Every value by which `resource` is found, with its parameter. A resource is found once by a value, however often it
 /// carries it.
 pub fn index(resource: &Resource) -> Vec<(&'static Param, IndexValue<'_>)> {
+    index_by(resource, params(resource.key.kind))
+}
+
+/// The same, by some parameters of its type.
+pub fn index_by(
+    resource: &Resource,
+    params: impl IntoIterator<Item = &'static Param>,
+) -> Vec<(&'static Param, IndexValue<'_>)> {
     let mut rows = Vec::new();
     // A composite is found by the values of its parts, which are parameters too.
-    for param in params(resource.key.kind).filter(|param| param.kind != ParamType::Composite) {
+    for param in params.into_iter().filter(|param| param.kind != ParamType::Composite) {
         let from = rows.len();
         extract(param, &param.found(&resource.body), &mut |value| {
             if !rows[from..].iter().any(|(_, known)| *known == value) {

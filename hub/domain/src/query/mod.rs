@@ -6,8 +6,8 @@ mod params;
 mod text;
 
 pub use amount::{Amount, AmountMatch, Unit, UnitMatch, place_of};
-pub use index::{IndexValue, codes_called, composed, digest, index, typed, values};
-pub use params::{Param, ParamType, find, params};
+pub use index::{IndexValue, codes_called, composed, digest, index, index_by, typed, values};
+pub use params::{Param, ParamType, find, params, touched};
 pub use text::{TextMatch, fold};
 
 use schemas::resource::Kind;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use hub_fhirpath::{Collection, Expression, Item, Node, Scope};
-use schemas::resource::{Body, Kind};
+use schemas::resource::{Body, Kind, member};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,12 +215,44 @@ fn begin(path: &'static str) -> Option<Begin> {
 
 /// Whether an element is there, of a choice in any of its types; and in it the second one, where it is one structure.
 fn is_there(body: &Body, (first, second): Begin) -> bool {
-    // Nearly all differ in their first letter, which is asked at once.
-    let begins = |name: &str, with: &str| name.as_bytes().first() == with.as_bytes().first() && name.starts_with(with);
     body.iter().filter(|(name, _)| begins(name, first)).any(|(name, value)| match (second, value.as_object()) {
         (Some(second), Some(within)) if name == first => within.keys().any(|name| begins(name, second)),
         _ => true,
     })
+}
+
+/// Nearly all differ in their first letter, which is asked at once.
+fn begins(name: &str, with: &str) -> bool {
+    name.as_bytes().first() == with.as_bytes().first() && name.starts_with(with)
+}
+
+/// The parameters by which two versions of a resource may be found otherwise; of one element all or none.
+pub fn touched(kind: Kind, before: &Body, after: &Body) -> Vec<&'static Param> {
+    let changed: Vec<&str> = changed(before, after).collect();
+    let is_touched = |(first, second): Begin| {
+        let is_it = |name: &&str| is_of(name, first) && (*name != first || differ(before, after, (first, second)));
+        changed.iter().any(is_it)
+    };
+    params(kind).filter(|param| param.paths.iter().any(|path| path.begin.is_none_or(is_touched))).collect()
+}
+
+/// The members that are not the same in both.
+fn changed<'a>(before: &'a Body, after: &'a Body) -> impl Iterator<Item = &'a str> {
+    let altered = before.iter().filter(|(name, value)| member(after, name) != Some(value)).map(|(name, _)| name);
+    let added = after.keys().filter(|name| member(before, name).is_none());
+    altered.chain(added).map(String::as_str)
+}
+
+/// Whether an element that has changed has done so where a path goes on, if that can be told: `meta` changes each time.
+fn differ(before: &Body, after: &Body, (first, second): Begin) -> bool {
+    let [before, after] = [before, after].map(|body| member(body, first).and_then(Value::as_object));
+    let Some(((before, after), second)) = before.zip(after).zip(second) else { return true };
+    changed(before, after).any(|name| is_of(name, second))
+}
+
+/// Whether a member is of an element, or stands beside it.
+fn is_of(name: &str, element: &str) -> bool {
+    begins(name.strip_prefix('_').unwrap_or(name), element)
 }
 
 /// The parameters of a type, in the order of the table.
@@ -229,4 +262,22 @@ pub fn params(kind: Kind) -> impl Iterator<Item = &'static Param> {
 
 pub fn find(kind: Kind, name: &str) -> Option<&'static Param> {
     params(kind).find(|p| p.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They share their values, so that none of them is [`touched`] alone.
+    #[test]
+    fn parameters_of_one_element_begin_alike() {
+        let begins = |param: &Param| -> Vec<_> { param.paths.iter().map(|path| path.begin).collect() };
+        for kind in Kind::ALL {
+            for one in params(*kind).filter(|param| param.kind != ParamType::Composite) {
+                for other in params(*kind).filter(|other| other.element == one.element) {
+                    assert_eq!(begins(one), begins(other), "{kind}: {} and {}", one.name, other.name);
+                }
+            }
+        }
+    }
 }

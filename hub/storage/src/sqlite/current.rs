@@ -35,7 +35,7 @@ pub(super) async fn write(
     }
     for (key, before, after) in changes.found_otherwise() {
         if let Some(seq) = moved.get(key) {
-            index.replace(*seq, &before, &after);
+            index.replace(*seq, before, after);
         }
     }
     for message in changes.unwritten() {
@@ -56,8 +56,9 @@ async fn insert_tasks(
 ) -> Result<(), Failure> {
     const TASKS: Insert = Insert {
         name: "commit_tasks",
-        insert: "INSERT OR FAIL INTO task (seq, id, version, updated, root, open, status, owner, requester, subject, code, grouped, priority,
-                     authored, authored_high, modified, modified_high, work, step)",
+        insert: "INSERT OR FAIL INTO task (seq, id, version, updated, root, open, status, owner, requester, subject,
+                                           code, grouped, priority, authored, authored_high, modified, modified_high,
+                                           work, step)",
         columns: 19,
         tail: "",
     };
@@ -77,7 +78,8 @@ async fn insert_tasks(
 async fn insert_resources(connection: &mut SqliteConnection, rows: &[Born<'_, '_>]) -> Result<(), Failure> {
     const RESOURCES: Insert = Insert {
         name: "commit_resources",
-        insert: "INSERT OR FAIL INTO resource (seq, kind, id, version, updated, status, priority, authored, authored_high)",
+        insert: "INSERT OR FAIL INTO resource (seq, kind, id, version, updated, status, priority, authored,
+                                               authored_high)",
         columns: 9,
         tail: "",
     };
