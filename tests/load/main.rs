@@ -67,6 +67,10 @@ struct Arguments {
     #[arg(long)]
     beside: Option<f64>,
 
+    /// How many connections the embedded hub is given, one number after another (submit).
+    #[arg(long, value_delimiter = ',', default_value = "1,8,32,64,256")]
+    connections: Vec<usize>,
+
     /// How long, where a scenario runs for minutes.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
@@ -138,6 +142,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         warm: Duration::from_secs_f64(arguments.warm),
         orders: arguments.orders,
         beside: arguments.beside,
+        connections: arguments.connections,
         minutes: Duration::from_secs_f64(arguments.minutes * 60.0),
         seed: arguments.seed,
     };

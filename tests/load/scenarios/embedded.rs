@@ -28,7 +28,7 @@ pub(super) async fn submit(settings: &Settings) -> Result<Report> {
     report.notes = settings.notes(&stand, None)?;
     let hub = hub(&stand).await?;
     for round in 1..=settings.rounds {
-        for connections in [1, 8, 32, 64, 256] {
+        for connections in settings.connections.iter().copied() {
             let (tally, cost) = settings.drive(&hub, connections, Pace::Closed, orders.clone()).await?;
             let load = format!("round {round}, {connections} connections");
             report.point(Point::of(WHO, load, "orders", &tally, cost).across(connections));

@@ -74,6 +74,7 @@ pub(crate) struct Settings {
     pub(crate) warm: Duration,
     pub(crate) orders: Option<u64>,
     pub(crate) beside: Option<f64>,
+    pub(crate) connections: Vec<usize>,
     pub(crate) minutes: Duration,
     pub(crate) seed: u64,
 }
