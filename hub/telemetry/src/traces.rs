@@ -62,6 +62,8 @@ impl Exporter {
         let ours = filter_fn(ours).with_max_level_hint(LevelFilter::INFO);
         // Neither threads nor lines of code: they cost more than they tell.
         let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false);
+        // A span is entered whenever what it is about is polled, and nobody here asks OpenTelemetry where that is.
+        let layer = layer.with_tracked_inactivity(false).with_context_activation(false);
         layer.with_filter(ours)
     }
 
