@@ -117,7 +117,8 @@ pub(super) async fn outbox(
 ) -> Result<Vec<OutgoingId>, Failure> {
     const OUTBOX: Insert = Insert {
         name: "commit_outbox",
-        insert: "INSERT OR FAIL INTO outbox (id, task, version, work, step, owner, priority, traceparent, since, leased_until)",
+        insert: "INSERT OR FAIL INTO outbox (id, task, version, work, step, owner, priority, traceparent, since,
+                                             leased_until)",
         columns: 10,
         tail: "",
     };
