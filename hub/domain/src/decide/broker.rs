@@ -136,6 +136,14 @@ impl Order<'_, '_> {
         self.draft.set_timer(Timer { id, due });
     }
 
+    /// It was answered, or nobody asks any more.
+    pub(super) fn drop_answer(&mut self, step: usize) {
+        if self.state(step).rare.answer.take().is_some() {
+            let id = self.answer_timer(step);
+            self.draft.drop_timer(id);
+        }
+    }
+
     fn answer_timer(&mut self, step: usize) -> TimerId {
         let id = self.id_of(step);
         TimerId { root: self.root, name: format!("answer.{}.{}", id.step, id.occurrence) }

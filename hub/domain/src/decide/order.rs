@@ -219,6 +219,12 @@ impl<'d, 'a> Order<'d, 'a> {
             }
             _ => {}
         }
+        if to.is_terminal() {
+            self.drop_bound(step);
+        }
+        if to != TaskStatus::Requested {
+            self.drop_answer(step);
+        }
     }
 
     pub(super) fn publish(&mut self, step: usize, task: &Resource) {
@@ -241,7 +247,6 @@ impl<'d, 'a> Order<'d, 'a> {
         let Some(status) = TaskStatus::of(&task.body) else { return Ok(()) };
         if status.is_terminal() {
             self.drop_lease(step);
-            self.drop_bound(step);
             self.cause = task.body.get("statusReason").cloned().or(self.cause.take());
             self.proposed = task.body.get("output").filter(|_| status == TaskStatus::Rejected).cloned();
         }
@@ -466,7 +471,6 @@ impl<'d, 'a> Order<'d, 'a> {
                 })?;
                 self.end_part(&task.body, TaskStatus::Cancelled)?;
                 self.drop_lease(leaf);
-                self.drop_bound(leaf);
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! Plans and time: offsets, timings, and what is told when something is not done in time.
 
-use crate::plans::{fails, step, undone_by, world_of};
+use std::time::Duration;
+
+use crate::plans::{fails, policy_of, step, undone_by, world_of};
 use crate::world::{World, referral};
 use schemas::message::Act;
 use serde_json::{Value, json};
@@ -197,6 +199,37 @@ fn a_step_has_a_timing_of_its_own() {
     assert_eq!(said(&world, &order, 7), "overdue");
     world.passes(6 * HOUR);
     assert_eq!(until(&world, &order, 3), "2026-09-22T12:00:00.999Z");
+    world.check_histories();
+}
+
+#[test]
+fn who_must_be_done_at_once_is_late_at_once_and_the_later_time_is_forgotten() {
+    let end = json!({
+        "relatedAction": [{ "actionId": "along", "relationship": "before-end", "offsetRange": within(0, 0) }],
+    });
+    let by_then = json!({ "timingPeriod": { "end": "2099-01-01" } });
+    let mut world = world_of(json!([step("first", end), step("along", by_then)]));
+    let order = world.submit(referral());
+    assert_eq!((said(&world, &order, 3), world.run(&order).1), (Value::Null, true));
+    world.does(&order, 2, "Organization/x");
+    assert_eq!((said(&world, &order, 3), world.run(&order).1), (json!("overdue"), false));
+    world.check_histories();
+}
+
+#[test]
+fn nobody_is_late_whose_claim_ran_out_when_the_order_was_revoked() {
+    let wait = after_with("first", "offsetRange", within(0, 3));
+    let mut policy = policy_of("ServiceRequest", json!([step("first", json!({})), step("later", wait)]));
+    policy.leases.1 = Some(Duration::from_secs(60));
+    let mut world = World::with(policy);
+    let order = world.submit(referral());
+    world.does(&order, 2, "Organization/x");
+    world.report(&order, 3, "Organization/x", Act::Claim, 1).unwrap();
+    world.report(&order, 3, "Organization/x", Act::InProgress, 2).unwrap();
+    world.set_status(&order, "revoked").unwrap();
+    world.passes(61);
+    assert_eq!(world.newest(&order, 3).unwrap().text("status"), Some("failed"));
+    assert!(!world.run(&order).1, "no time is waited for any more");
     world.check_histories();
 }
 

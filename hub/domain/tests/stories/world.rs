@@ -516,7 +516,31 @@ impl World {
     }
 
     /// Every Task's history is a walk through the published table, without a gap in its versions.
+    /// A timer of a step that cannot come to it any more.
+    pub(crate) fn left_over(&self) -> Option<String> {
+        let says = |Timer { id, .. }: &Timer| {
+            let mut parts = id.name.split('.');
+            let (kind, mut numbers) = (parts.next()?, parts.map(|number| number.parse::<u32>().unwrap()));
+            let tasks = &self.heads[&id.root].run.as_ref()?.tasks;
+            let step = tasks.get(numbers.next()? as usize).cloned().unwrap_or_default();
+            let is_open = step.status.is_some_and(|status| !status.is_terminal());
+            let is_draft = matches!(step.status, None | Some(TaskStatus::Draft));
+            let can_come = numbers.next().is_none_or(|occurrence| occurrence == step.occurrence)
+                && match kind {
+                    "wait" => is_draft,
+                    "until" => is_open && !is_draft && !step.late,
+                    "answer" => step.status == Some(TaskStatus::Requested),
+                    // Who cannot be reached is called again.
+                    "call" => !is_open,
+                    _ => is_open,
+                };
+            (!can_come).then(|| format!("the timer {} is left, and the step is {:?}", id.name, step.status))
+        };
+        self.timers.iter().find_map(says)
+    }
+
     pub(crate) fn check_histories(&self) {
+        assert_eq!(self.left_over(), None);
         let table: Value = serde_json::from_str(TABLE).unwrap();
         let mut last: BTreeMap<&Key, (&str, u32)> = BTreeMap::new();
         for version in self.versions.iter().filter(|version| version.key.kind == Kind::TASK) {

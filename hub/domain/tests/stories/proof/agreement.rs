@@ -34,6 +34,7 @@ impl Case<'_> {
         self.is_settled()?;
         self.one_at_most()?;
         self.nothing_early()?;
+        self.world.left_over().map_or(Ok(()), Err)?;
         self.waits_for_something()
     }
 
