@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::resource::Document;
+
 /// The media type of every message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
@@ -65,11 +67,12 @@ pub enum Payload {
 }
 
 /// Hub to worker: this Task wants doing (or, when `task_status` says so, wants it no longer).
-// `B` is how the resources are held: who only writes the message lends their text.
+// `B` is how the resources are held: who reads one pays for the trees that are looked into; who only writes the message
+// lends their text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "WorkOrder")]
-pub struct WorkOrder<B = Map<String, Value>> {
+pub struct WorkOrder<B = Document> {
     /// The Task's id.
     pub task_id: String,
     /// The Task's version. A worker that has seen a later one drops this message.

@@ -1,11 +1,13 @@
 //! A resource: a typed head over its JSON body. The body is kept as it came; the hub writes only `id` and `meta`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
@@ -39,11 +41,7 @@ impl Document {
     /// # Errors
     /// Those of the JSON.
     pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
-        let text: Box<RawValue> = serde_json::from_slice(text)?;
-        if !text.get().starts_with('{') {
-            return Err(serde::de::Error::custom("not an object"));
-        }
-        Ok(Self(Arc::new(Written { tree: OnceLock::new(), text: OnceLock::from(text) })))
+        serde_json::from_slice(text)
     }
 
     /// The body, for those who ask something of it as a value.
@@ -122,6 +120,36 @@ impl Deref for Document {
 impl PartialEq for Document {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(from)?;
+        if !text.get().starts_with('{') {
+            return Err(D::Error::custom("not an object"));
+        }
+        Ok(Self(Arc::new(Written { tree: OnceLock::new(), text: OnceLock::from(text) })))
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.text().serialize(to)
+    }
+}
+
+impl JsonSchema for Document {
+    fn inline_schema() -> bool {
+        Body::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Body::schema_name()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(schemas)
     }
 }
 

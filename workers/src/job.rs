@@ -135,7 +135,7 @@ impl Runner {
     }
 
     async fn work(&self, order: &WorkOrder, trace: &Trace, task_version: u32, lease: Option<Duration>) {
-        tracing::info!(task.granted_version = task_version, "granted, and begins");
+        tracing::debug!(task.granted_version = task_version, "granted, and begins");
         metrics::counter!(names::WORKER_STARTED_TOTAL, "work" => order.work.clone()).increment(1);
         let since = Instant::now();
         let work = self.stops.begin(&order.task_id);

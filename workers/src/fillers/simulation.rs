@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use schemas::message::WorkOrder;
-use schemas::resource::{Body, list};
+use schemas::resource::{Body, Document, list};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -59,9 +59,11 @@ impl Pace {
 }
 
 pub(super) fn instruction(order: &WorkOrder) -> Option<&str> {
-    let mut inputs = order.task.iter().flat_map(|task| list(task, "input"));
+    // Hardly any says one: those that do not are not looked into.
+    let says = |body: &&Document| body.text().get().contains(INSTRUCTION);
+    let mut inputs = order.task.iter().filter(says).flat_map(|task| list(task, "input"));
     let input = inputs.find(|input| input["type"]["text"] == INSTRUCTION);
-    let mut notes = order.resources.iter().flat_map(|resource| list(resource, "note"));
+    let mut notes = order.resources.iter().filter(says).flat_map(|resource| list(resource, "note"));
     let noted = || notes.find_map(|note| note["text"].as_str()?.strip_prefix(INSTRUCTION)?.strip_prefix(": "));
     input.and_then(|input| input["valueCode"].as_str()).or_else(noted)
 }
@@ -85,7 +87,7 @@ fn now() -> OffsetDateTime {
 /// The request that is to be fulfilled, when the order brought it.
 pub(super) fn request(order: &WorkOrder) -> Option<&Body> {
     let focus = order.focus.as_deref()?;
-    order.resources.iter().find(|resource| {
+    order.resources.iter().map(|resource| &**resource).find(|resource| {
         let named = |name: &str| resource.get(name).and_then(Value::as_str);
         named("resourceType")
             .zip(named("id"))
