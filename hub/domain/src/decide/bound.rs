@@ -29,14 +29,15 @@ impl Order<'_, '_> {
     pub(super) fn note_bound(&mut self, leaf: usize, until: Option<Timestamp>) -> Result<(), Stop> {
         let Some(until) = until else { return Ok(()) };
         let is_late = until <= self.draft.now();
-        // Of a step that is offered again that it is late may be known.
-        let was_late = self.state(leaf).late;
-        if is_late && !was_late {
+        if is_late {
+            // It may have had until later.
             self.drop_bound(leaf);
         }
         let state = self.state(leaf);
-        (state.late, state.until) = (is_late, Some(until));
+        let was_late = std::mem::replace(&mut state.late, is_late);
+        state.until = Some(until);
         if is_late {
+            // Of a step that is offered again that is known.
             return if was_late { Ok(()) } else { self.notify(leaf, OVERDUE, LATE) };
         }
         let id = self.bound_timer(leaf);

@@ -216,11 +216,9 @@ impl<'d, 'a> Order<'d, 'a> {
                     state.rare.chosen = chosen;
                 }
                 state.documented = documented;
+                self.drop_bound(step);
             }
             _ => {}
-        }
-        if to.is_terminal() {
-            self.drop_bound(step);
         }
         if to != TaskStatus::Requested {
             self.drop_answer(step);

@@ -238,23 +238,9 @@ pub fn touched(kind: Kind, before: &Body, after: &Body) -> Vec<&'static Param> {
 
 /// The members that are not the same in both.
 fn changed<'a>(before: &'a Body, after: &'a Body) -> impl Iterator<Item = &'a str> {
-    let is_kept = |(name, value): &(&String, &Value)| member(after, name).is_some_and(|other| is_same(value, other));
-    let altered = before.iter().filter(move |one| !is_kept(one)).map(|(name, _)| name);
+    let altered = before.iter().filter(|(name, value)| member(after, name) != Some(value)).map(|(name, _)| name);
     let added = after.keys().filter(|name| member(before, name).is_none());
     altered.chain(added).map(String::as_str)
-}
-
-/// Equality that looks up no name where those of both stand in one order, as they do in versions of one resource.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Object(members), Value::Object(others)) if members.keys().eq(others.keys()) => {
-            members.values().zip(others.values()).all(|(one, other)| is_same(one, other))
-        }
-        (Value::Array(items), Value::Array(others)) => {
-            items.len() == others.len() && items.iter().zip(others).all(|(one, other)| is_same(one, other))
-        }
-        _ => one == other,
-    }
 }
 
 /// Whether an element that has changed has done so where a path goes on, if that can be told: `meta` changes each time.

@@ -134,6 +134,7 @@ fn who_does_not_answer_in_time_is_passed_over() {
     assert_eq!(world.states(&order), "0 requested, 2 cancelled, 2.2 requested, 3 draft");
     assert_eq!(world.step_of(&order, 2)["statusReason"]["coding"][0]["code"], "not-answered");
     world.report_offer(&order, 2, 2, "Organization/b", Act::Claim, 1).unwrap();
+    assert_eq!(world.left_over(), None, "its answer is here");
     world.passes(61);
     assert_eq!(world.states(&order), "0 accepted, 2 cancelled, 2.2 accepted, 3 draft", "who has answered keeps it");
     world.check_histories();

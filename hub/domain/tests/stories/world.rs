@@ -515,7 +515,6 @@ impl World {
         self.outbox.iter().map(|message| format!("{} {}", message.work, message.step)).collect()
     }
 
-    /// Every Task's history is a walk through the published table, without a gap in its versions.
     /// A timer of a step that cannot come to it any more.
     pub(crate) fn left_over(&self) -> Option<String> {
         let says = |Timer { id, .. }: &Timer| {
@@ -539,6 +538,7 @@ impl World {
         self.timers.iter().find_map(says)
     }
 
+    /// Every Task's history is a walk through the published table, without a gap in its versions; and no timer is left.
     pub(crate) fn check_histories(&self) {
         assert_eq!(self.left_over(), None);
         let table: Value = serde_json::from_str(TABLE).unwrap();
