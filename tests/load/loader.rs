@@ -20,13 +20,14 @@ const GROUP: u64 = 1024;
 /// So many orders are faster in without indexes, which are then made anew.
 const MANY: u64 = 20_000;
 /// The tables whose rows these are. The hub looks at the others all the time.
+const TABLES: [&str; 6] = ["head", "version", "task", "resource", "search_token", "search_date"];
 const INDEXES: &str = "
     SELECT t.relname, i.relname, pg_get_indexdef(x.indexrelid), c.conname, pg_get_constraintdef(c.oid)
       FROM pg_index AS x
       JOIN pg_class AS t ON t.oid = x.indrelid
       JOIN pg_class AS i ON i.oid = x.indexrelid
       LEFT JOIN pg_constraint AS c ON c.conindid = x.indexrelid
-     WHERE t.relname IN ('head', 'version', 'task', 'resource', 'search_token', 'search_date')
+     WHERE t.relname = ANY ($1)
        AND t.relnamespace = 'public'::regnamespace";
 const AT_WORK: &str = "SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = 2";
 /// It is told how far it is.
@@ -61,6 +62,8 @@ impl Loader {
         let wanted = (tasks as f64 / self.tasks_each) as u64;
         let begun = Arc::new(AtomicU64::new(0));
         let mut connection = rows::options(database)?.connect().await?;
+        // Nobody sweeps them meanwhile, nor while what comes next is measured.
+        each_table(&mut connection, "SET (autovacuum_enabled = off)").await?;
         let indexes = if wanted < MANY { Indexes::default() } else { Indexes::drop(&mut connection).await? };
         let mut lanes = JoinSet::new();
         for _ in 0..LANES {
@@ -71,6 +74,7 @@ impl Loader {
         }
         indexes.create(&mut connection).await?;
         connection.execute("VACUUM ANALYZE").await?;
+        each_table(&mut connection, "RESET (autovacuum_enabled)").await?;
         connection.execute("CHECKPOINT").await?;
         connection.close().await?;
         Ok(wanted)
@@ -94,6 +98,13 @@ impl Loader {
     }
 }
 
+async fn each_table(connection: &mut PgConnection, what: &str) -> Result<()> {
+    for table in TABLES {
+        connection.execute(AssertSqlSafe(format!("ALTER TABLE {table} {what}"))).await?;
+    }
+    Ok(())
+}
+
 /// The statements that bring indexes back, in the order of their names.
 #[derive(Default)]
 struct Indexes(Vec<String>);
@@ -101,7 +112,7 @@ struct Indexes(Vec<String>);
 impl Indexes {
     async fn drop(connection: &mut PgConnection) -> Result<Self> {
         type Index = (String, String, String, Option<String>, Option<String>);
-        let mut found: Vec<Index> = sqlx::query_as(INDEXES).fetch_all(&mut *connection).await?;
+        let mut found: Vec<Index> = sqlx::query_as(INDEXES).bind(TABLES).fetch_all(&mut *connection).await?;
         found.sort();
         let mut back = Vec::new();
         for (table, index, definition, constraint, rule) in found {

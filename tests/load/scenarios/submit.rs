@@ -120,7 +120,9 @@ impl Contenders {
         Ok(found.rate)
     }
 
+    /// Beside servers that have nothing left to do.
     async fn embedded(&self, settings: &Settings, round: u32, report: &mut Report) -> Result<f64> {
+        tidy(&self.stand, &self.hub_database).await?;
         let (tally, cost) = settings.drive(&self.embedded, FULL, Pace::Closed, self.orders.clone()).await?;
         let load = format!("round {round}, {FULL} connections");
         report.point(Point::of(embedded::WHO, load, "orders", &tally, cost));
