@@ -62,7 +62,7 @@ impl Loader {
         let wanted = (tasks as f64 / self.tasks_each) as u64;
         let begun = Arc::new(AtomicU64::new(0));
         let mut connection = rows::options(database)?.connect().await?;
-        // Nobody sweeps them meanwhile, nor while what comes next is measured.
+        // They are swept once, at the end: else autovacuum begins by itself, and goes on while it is measured.
         each_table(&mut connection, "SET (autovacuum_enabled = off)").await?;
         let indexes = if wanted < MANY { Indexes::default() } else { Indexes::drop(&mut connection).await? };
         let mut lanes = JoinSet::new();

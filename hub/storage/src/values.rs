@@ -143,32 +143,10 @@ mod tests {
         assert_eq!(of(subject), of(patient));
         assert_ne!(of(subject), digest_identifier(Kind::TASK, subject, "Patient/1"));
         assert_ne!(of(subject), digest(Kind::TASK, query::find(Kind::TASK, "focus").unwrap(), "Patient/1"));
-        // It is stored: this line is never changed.
+        // It is stored: when this line changes, every registry that is filled is filled anew.
         assert_eq!(of(subject).to_string(), "811c9d1c-b533-9129-ada9-e7a031cf201f");
         assert_eq!(system(None), 0);
         assert_ne!(system(Some("urn:a")), 0);
-    }
-
-    /// As many bytes of a digest as are its place.
-    fn place(value: &str) -> [u8; 4] {
-        let subject = query::find(Kind::TASK, "subject").unwrap();
-        let digest = digest(Kind::TASK, subject, value);
-        let [first, second, third, fourth, ..] = *digest.as_bytes();
-        let identifier = digest_identifier(Kind::TASK, subject, value);
-        assert_eq!(identifier.as_bytes()[..4], [first, second, third, fourth], "the element has a part in it");
-        [first, second, third, fourth]
-    }
-
-    #[test]
-    fn a_reference_lies_with_its_identifier_and_a_number_with_its_neighbours() {
-        assert_eq!(place("Patient/9449304130"), place("9449304130"));
-        assert_eq!(place("urn:a/b/9449304130"), place("9449304130"));
-        assert_eq!(place("L-000017")[..3], place("L-000018")[..3]);
-        assert_ne!(place("L-000017"), place("L-000018"));
-        assert_ne!(place("L-000017")[..3], place("L-000117")[..3]);
-        // Which may be as short as they like, or cut within a letter.
-        assert_eq!(place("")[..3], place("ö")[..3]);
-        assert_ne!(place("€"), place("ö"));
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Contenders {
         Ok(found.rate)
     }
 
-    /// Beside servers that have nothing left to do.
+    /// Beside servers that have sent and written down what was given to them before.
     async fn embedded(&self, settings: &Settings, round: u32, report: &mut Report) -> Result<f64> {
         tidy(&self.stand, &self.hub_database).await?;
         let (tally, cost) = settings.drive(&self.embedded, FULL, Pace::Closed, self.orders.clone()).await?;

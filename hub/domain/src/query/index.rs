@@ -54,15 +54,15 @@ pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
 }
 
 /// Of what stands behind the last slash: a reference and the identifier that is its id lie side by side, whatever element
-/// says them. Three bytes are of all but the last two characters, which neighbours of a sequence share, as most numbers of
-/// orders and encounters are given; the fourth is of those too.
+/// says them. Three bytes are of all but the last two, which neighbours of a sequence share, as numbers of orders and
+/// encounters often are given; the fourth is of those too.
 fn place(value: &str) -> [u8; 4] {
-    let last = value.rsplit('/').next().unwrap_or_default().as_bytes();
+    let last = value.rsplit_once('/').map_or(value, |(_, last)| last).as_bytes();
     let (stem, tail) = last.split_at(last.len().saturating_sub(2));
     let stem = spread(0x811c_9dc5, stem);
-    let [first, second, third, _] = stem.to_be_bytes();
-    let [.., all] = spread(stem, tail).to_be_bytes();
-    [first, second, third, all]
+    let whole = spread(stem, tail);
+    let ([first, second, third, _], [.., fourth]) = (stem.to_be_bytes(), whole.to_be_bytes());
+    [first, second, third, fourth]
 }
 
 /// FNV-1a of 32 bits: only to spread values evenly.
@@ -263,5 +263,31 @@ fn period_range(period: &Map<String, Value>) -> Option<(Timestamp, Timestamp)> {
             // One that ends before it begins means all between.
             Some((low.min(high), low.max(high)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_lies_with_its_identifier_and_a_number_with_its_neighbours() {
+        assert_eq!(place("Patient/9449304130"), place("9449304130"));
+        assert_eq!(place("urn:a/b/9449304130"), place("9449304130"));
+        assert_eq!(place("L-000017")[..3], place("L-000018")[..3]);
+        assert_ne!(place("L-000017"), place("L-000018"));
+        assert_ne!(place("L-000017")[..3], place("L-000117")[..3]);
+        // Which may be as short as they like, or cut within a letter.
+        assert_eq!(place("")[..3], place("ö")[..3]);
+        assert_ne!(place("€"), place("ö"));
+    }
+
+    #[test]
+    fn what_elements_say_of_one_value_lies_together_and_is_not_the_same() {
+        let (subject, identifier) = (["for", ""], ["for", ":identifier"]);
+        let of = |element| digest(Kind::TASK, element, "Patient/9449304130");
+        assert_eq!(of(subject).as_bytes()[..4], place("9449304130"));
+        assert_eq!(of(subject).as_bytes()[..4], of(identifier).as_bytes()[..4]);
+        assert_ne!(of(subject), of(identifier));
     }
 }
