@@ -101,10 +101,10 @@ pub struct Config {
     pub page_entries_limit: u32,
     /// Most commands that one lane commits together. Default 128.
     pub batch_limit_commands: usize,
-    /// Lanes, each with one connection. For PostgreSQL: SQLite has one writer, hence one lane. More lanes make smaller
-    /// batches. Default 2.
+    /// Most lanes, each with one connection; a further one begins when enough commands wait. For PostgreSQL: SQLite has
+    /// one writer, hence one lane. Default 2.
     pub lanes: usize,
-    /// Most commands that wait for one lane; further ones are answered 503. Default 4096.
+    /// Most commands that wait for a lane; further ones are answered 503. Default 4096.
     pub queue_limit_commands: usize,
     /// For how long a message in the outbox is left to the hub that took it, in milliseconds, before another hub sends
     /// it. Default 10000.

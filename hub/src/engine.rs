@@ -1,12 +1,11 @@
 //! The one door: every change of the registry is a [`Command`] that runs in a lane.
 //!
-//! An order's root is hashed to a lane. A lane takes whatever has queued while its last commit was in flight, loads all
-//! scenes at once, decides one after another in memory, and commits all in one transaction. There is no artificial
-//! delay: under little load a batch is one command. Lanes are speed only; what makes several hubs on one database
-//! right is that a commit compares the versions of the heads.
+//! A lane takes what has come while others were committed ([`waiting`](crate::waiting)), loads all scenes at once, decides
+//! one after another in memory, and commits all in one transaction. There is no artificial delay: under little load a
+//! batch is one command. Lanes are speed only; what makes several hubs on one database right is that a commit compares
+//! the versions of the heads.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::backlog::Backlog;
+use crate::waiting::Waiting;
 
 /// How often a command that others overtook is decided again before its caller is told to come back later.
 const STALE_LIMIT: u32 = 16;
@@ -111,13 +111,22 @@ pub struct Fresh {
 /// A command on its way: await it for the reply.
 pub type Pending = oneshot::Receiver<Result<Done, Failure>>;
 
-/// Hands commands to their lanes. Clones share the lanes; when the last is dropped the lanes finish and end.
+/// Hands commands to the lanes. Clones share the lanes; when the last is dropped the lanes finish and end.
 #[derive(Clone)]
 pub struct Engine {
-    lanes: Arc<[mpsc::Sender<Job>]>,
+    door: Arc<Door>,
     backlog: Arc<Backlog>,
     /// Decides what nobody commits.
     stage: Arc<Lane>,
+}
+
+/// Closes when nobody has it any more.
+struct Door(Arc<Waiting<Job>>);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Engine {
@@ -131,40 +140,34 @@ impl Engine {
         backlog: Arc<Backlog>,
         jobs: &TaskTracker,
     ) -> Self {
-        let lane = |name: String| Lane {
-            name,
+        let lane = || Lane {
             registry: registry.clone(),
             policy: policy.clone(),
             fresh: fresh.clone(),
             backlog: backlog.clone(),
         };
-        let start = |number: usize| {
-            let (send, receive) = mpsc::channel(options.queue_limit_commands);
-            jobs.spawn(lane(number.to_string()).run(receive, options.batch_limit_commands));
-            send
-        };
-        let lanes = (0..options.lanes).map(start).collect();
-        Self { lanes, backlog: backlog.clone(), stage: Arc::new(lane("rehearsal".to_owned())) }
+        let waiting = Arc::new(Waiting::new(options.lanes, options.queue_limit_commands));
+        for _ in 0..options.lanes {
+            jobs.spawn(lane().run(waiting.clone(), options.batch_limit_commands));
+        }
+        Self { door: Arc::new(Door(waiting)), backlog: backlog.clone(), stage: Arc::new(lane()) }
     }
 
-    /// Puts a command into its lane. Commands of one order are decided in the order in which they are put.
+    /// Puts a command in front of the lanes. Commands of one order are decided in the order in which they are put.
     pub async fn put(&self, command: Command) -> Pending {
         let (answer, pending) = oneshot::channel();
-        let lane = self.lane(lane_of(&command));
-        // A lane that has ended drops the answer, and with it tells the caller.
-        let _ = lane.send(Job { command, answer, stale: 0 }).await;
+        self.door.0.put(lane_of(&command), Job { command, answer, stale: 0 }).await;
         pending
     }
 
-    /// The same, for callers who can be told to come back: never waits for a full lane, and takes no new work while
+    /// The same, for callers who can be told to come back: never waits for room, and takes no new work while
     /// too much of what was taken cannot be sent. What concerns the orders there are goes on, since that drains them.
     pub async fn execute(&self, command: Command) -> Result<Done, Failure> {
         if self.backlog.is_full() && brings_work(&command) {
             return Err(turned_away("outbox", TroubleKind::Backlogged));
         }
         let (answer, pending) = oneshot::channel();
-        let lane = self.lane(lane_of(&command));
-        if lane.try_send(Job { command, answer, stale: 0 }).is_err() {
+        if !self.door.0.try_put(lane_of(&command), Job { command, answer, stale: 0 }) {
             return Err(turned_away("lane", TroubleKind::Overloaded));
         }
         settled(pending).await
@@ -176,12 +179,6 @@ impl Engine {
         let trials = self.stage.decide_all(&mut [Job { command, answer, stale: 0 }]).await;
         let trial = trials.map_err(|trouble| Failure::of(&trouble))?.pop();
         trial.and_then(|trial| trial.outcome).unwrap_or_else(|| Err(changing())).map(|decision| decision.reply)
-    }
-
-    fn lane(&self, root: Uuid) -> &mpsc::Sender<Job> {
-        let mut hasher = DefaultHasher::new();
-        root.hash(&mut hasher);
-        &self.lanes[(hasher.finish() % self.lanes.len() as u64) as usize]
     }
 }
 
@@ -208,8 +205,6 @@ pub async fn settled(pending: Pending) -> Result<Done, Failure> {
 }
 
 struct Lane {
-    /// Its number, for a metric's label.
-    name: String,
     registry: Arc<dyn Registry>,
     policy: Arc<Policy>,
     fresh: mpsc::Sender<Fresh>,
@@ -217,25 +212,18 @@ struct Lane {
 }
 
 impl Lane {
-    async fn run(self, mut queue: mpsc::Receiver<Job>, batch_limit_commands: usize) {
-        let mut batch = Vec::with_capacity(batch_limit_commands);
-        loop {
-            // What was overtaken runs again, before anything newer.
-            let room = batch_limit_commands.saturating_sub(batch.len());
-            if batch.is_empty() {
-                if queue.recv_many(&mut batch, room).await == 0 {
-                    return;
-                }
-            } else {
-                while batch.len() < batch_limit_commands
-                    && let Ok(job) = queue.try_recv()
-                {
-                    batch.push(job);
+    async fn run(self, waiting: Arc<Waiting<Job>>, batch_limit_commands: usize) {
+        while let Some((mut turn, mut batch)) = waiting.take(batch_limit_commands).await {
+            while !batch.is_empty() {
+                metrics::histogram!(names::LANE_BATCH_COMMANDS).record(batch.len() as f64);
+                metrics::gauge!(names::LANE_WAITING_COMMANDS).set(waiting.len() as f64);
+                batch = self.batch(batch).await;
+                // What was overtaken runs again, before anything newer.
+                if !batch.is_empty() {
+                    let room = batch_limit_commands.saturating_sub(batch.len());
+                    batch.extend(turn.go_on(batch.iter().map(|job| lane_of(&job.command)).collect(), room));
                 }
             }
-            metrics::histogram!(names::LANE_BATCH_COMMANDS).record(batch.len() as f64);
-            metrics::gauge!(names::LANE_WAITING_COMMANDS, "lane" => self.name.clone()).set(queue.len() as f64);
-            batch = self.batch(std::mem::take(&mut batch)).await;
         }
     }
 

@@ -16,3 +16,4 @@ mod plans;
 mod relay;
 pub mod service;
 mod signatures;
+mod waiting;

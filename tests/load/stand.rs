@@ -46,7 +46,7 @@ pub(crate) struct Listening {
 impl Stand {
     pub(crate) async fn build(programs: Programs) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("hub-load-").tempdir()?;
-        let rabbitmq = spawn_blocking(RabbitMq::launch);
+        let rabbitmq = spawn_blocking(|| RabbitMq::launch_with(""));
         let postgres = spawn_blocking(|| Postgres::launch_with(Path::new(SETTINGS)));
         let (postgres, rabbitmq) = (postgres.await?, rabbitmq.await?);
         Ok(Self { programs, folder, servers: Some((postgres?, rabbitmq?)) })

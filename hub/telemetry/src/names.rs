@@ -51,7 +51,7 @@ metrics_table! {
     TROUBLES_TOTAL = "hub_troubles_total", Counter, ["where"], "Commands that failed by a fault of a machine, by which.";
 
     LANE_BATCH_COMMANDS = "hub_lane_batch_commands", Batch, [], "Commands that a lane committed together.";
-    LANE_WAITING_COMMANDS = "hub_lane_waiting_commands", Gauge, ["lane"], "Commands that wait for a lane.";
+    LANE_WAITING_COMMANDS = "hub_lane_waiting_commands", Gauge, [], "Commands that wait for a lane.";
     COMMIT_SECONDS = "hub_commit_seconds", Seconds, [], "Time for one commit of a lane.";
     LOAD_SECONDS = "hub_load_seconds", Seconds, [], "Time to load the scenes of one batch.";
     STALE_TOTAL = "hub_stale_total", Counter, [], "Decisions that came too late and were taken again.";

@@ -24,9 +24,11 @@ const CONFIGURATION: &str = "\
 listeners.tcp.default = 127.0.0.1:PORT
 loopback_users.guest = true
 disk_free_limit.absolute = 50MB
-raft.wal_max_size_bytes = 33554432
 log.file.level = warning
 ";
+/// A server that is killed again and again comes back sooner. It is no setting to be measured by: a full log is written to
+/// other files, as far as it is not read yet, and under load this one is full every few seconds.
+const SMALL_LOG: &str = "raft.wal_max_size_bytes = 33554432\n";
 
 /// A RabbitMQ server without plugins; user and password are `guest`, from this machine only.
 pub struct RabbitMq {
@@ -48,6 +50,11 @@ impl RabbitMq {
     }
 
     pub fn launch() -> Result<RabbitMq> {
+        RabbitMq::launch_with(SMALL_LOG)
+    }
+
+    /// With these settings beside its own; otherwise it is as it comes.
+    pub fn launch_with(settings: &str) -> Result<RabbitMq> {
         ensure!(Path::new(PROGRAM).exists(), "RabbitMQ is not installed: run tests/services/install");
         let mut rabbitmq = RabbitMq {
             folder: tempfile::Builder::new().prefix("hub-test-rabbitmq-").tempdir()?,
@@ -57,7 +64,7 @@ impl RabbitMq {
             epmd: None,
             server: None,
         };
-        rabbitmq.configure()?;
+        rabbitmq.configure(settings)?;
         rabbitmq.run_epmd()?;
         rabbitmq.run()?;
         Ok(rabbitmq)
@@ -98,9 +105,10 @@ impl RabbitMq {
         self.run().unwrap_or_else(|why| panic!("RabbitMQ does not start again: {why:#}"));
     }
 
-    fn configure(&self) -> Result<()> {
+    fn configure(&self, settings: &str) -> Result<()> {
         let folder = self.folder.path();
-        fs::write(folder.join("rabbitmq.conf"), CONFIGURATION.replace("PORT", &self.port.to_string()))?;
+        let own = CONFIGURATION.replace("PORT", &self.port.to_string());
+        fs::write(folder.join("rabbitmq.conf"), own + settings)?;
         // An Erlang term: the empty list of plugins.
         fs::write(folder.join("enabled_plugins"), "[].\n")?;
         Ok(())
