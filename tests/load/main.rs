@@ -62,8 +62,8 @@ struct Arguments {
     #[arg(long)]
     orders: Option<u64>,
 
-    /// Orders a second that come beside the questions (registry); half of what can be written when not given. Two
-    /// programs are compared at the same number.
+    /// Orders a second that come beside the questions (registry), or that come at all (submit, which then measures nothing
+    /// else); half of what can be written when not given. Two programs are compared at the same number.
     #[arg(long)]
     beside: Option<f64>,
 

@@ -66,6 +66,15 @@ impl Stand {
         self.servers.as_ref().map_or_else(|| "embedded".to_owned(), |(_, rabbitmq)| rabbitmq.url())
     }
 
+    /// Puts what waits to be written to the disk there, in a database and in the broker, so that nobody pays for somebody
+    /// else's pages.
+    pub(crate) async fn settle(&self, database: &str) -> Result<()> {
+        if let Some((_, rabbitmq)) = &self.servers {
+            block_in_place(|| rabbitmq.roll_over())?;
+        }
+        checkpoint(database).await
+    }
+
     /// The broker is gone, as after a power cut.
     pub(crate) fn stop_broker(&mut self) {
         if let Some((_, rabbitmq)) = &mut self.servers {
@@ -153,8 +162,7 @@ impl Listening {
     }
 }
 
-/// Puts what waits to be written to the disk there, so that nobody pays for somebody else's pages.
-pub(crate) async fn settle(database: &str) -> Result<()> {
+async fn checkpoint(database: &str) -> Result<()> {
     let mut connection = PgConnection::connect(database).await?;
     connection.execute("CHECKPOINT").await?;
     Ok(connection.close().await?)

@@ -30,7 +30,7 @@ use crate::meter::Cost;
 use crate::post;
 use crate::report::Report;
 use crate::specimen::Specimen;
-use crate::stand::{Listening, Stand, settle};
+use crate::stand::{Listening, Stand};
 
 const SENT_LIMIT: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -128,7 +128,7 @@ impl Settings {
 }
 
 /// Waits until all that was committed is sent, empties the hub's queues of work, which nobody reads, and writes down
-/// what the database has in memory.
+/// what the database and the broker have in memory.
 async fn tidy(stand: &Stand, database: &str) -> Result<()> {
     let mut registry = PgConnection::connect(database).await?;
     let limit = Instant::now() + SENT_LIMIT;
@@ -138,7 +138,7 @@ async fn tidy(stand: &Stand, database: &str) -> Result<()> {
     }
     let connection = post::connect(&stand.queue()).await?;
     post::purge(&connection, &work_queues()).await?;
-    settle(database).await
+    stand.settle(database).await
 }
 
 /// Of the kinds of work that the orders lead to.

@@ -23,7 +23,7 @@ use crate::drive::{Call, Caller, Drive, Pace, histogram, quantile};
 use crate::meter::Reading;
 use crate::report::{Latency, Line, Point, Report};
 use crate::say;
-use crate::stand::{Stand, settle};
+use crate::stand::Stand;
 
 const ORCHESTRATIONS: u64 = 10_000;
 const CONNECTIONS: usize = 32;
@@ -89,7 +89,7 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let submitted = in_flight.all().len();
     report.figure("orchestrations submitted", "orders/s", submitted as f64 / begun.elapsed().as_secs_f64(), None);
     say(&format!("{submitted} orchestrations are there, and work begins"));
-    settle(&database).await?;
+    stand.settle(&database).await?;
 
     let (begun, before) = (Instant::now(), Reading::take()?);
     let at_work = workers(&stand)?;

@@ -15,6 +15,7 @@ use crate::server::Server;
 
 /// Not /usr/sbin/rabbitmq-server, which insists on one user and one data folder.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 /// It takes about six seconds; on a busy machine longer.
 const START_LIMIT: Duration = Duration::from_secs(90);
 const READ_LIMIT: Duration = Duration::from_secs(2);
@@ -105,6 +106,15 @@ impl RabbitMq {
         self.run().unwrap_or_else(|why| panic!("RabbitMQ does not start again: {why:#}"));
     }
 
+    /// Begins a new log, as it does when that is full, and writes what is not read yet of the old one to other files.
+    pub fn roll_over(&self) -> Result<()> {
+        let mut control = self.environment(CONTROL);
+        control.args(["--quiet", "eval", "ra_log_wal:force_roll_over(ra_log_wal)."]);
+        let done = control.output()?;
+        ensure!(done.status.success(), "RabbitMQ begins no new log: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
+
     fn configure(&self, settings: &str) -> Result<()> {
         let folder = self.folder.path();
         let own = CONFIGURATION.replace("PORT", &self.port.to_string());
@@ -132,23 +142,31 @@ impl RabbitMq {
 
     fn command(&self) -> Command {
         let folder = self.folder.path();
-        let mut command = Command::new(PROGRAM);
+        let mut command = self.environment(PROGRAM);
+        command
+            .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
+            .env("RABBITMQ_MNESIA_BASE", self.data())
+            .env("RABBITMQ_LOG_BASE", folder.join("log"))
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}")
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            // Its script then becomes the server instead of waiting for it, so the process we started is the server.
+            .env("RUNNING_UNDER_SYSTEMD", "true");
+        command
+    }
+
+    /// For the server, and for who talks to it.
+    fn environment(&self, program: &str) -> Command {
+        let folder = self.folder.path();
+        let mut command = Command::new(program);
         command
             .current_dir(folder)
             .env("HOME", folder)
             // Otherwise the machine's own settings would come after ours.
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
-            .env("RABBITMQ_MNESIA_BASE", self.data())
-            .env("RABBITMQ_LOG_BASE", folder.join("log"))
             .env("RABBITMQ_NODENAME", format!("hub-test-{}@localhost", self.port))
-            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
-            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}")
-            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            // Its script then becomes the server instead of waiting for it, so the process we started is the server.
-            .env("RUNNING_UNDER_SYSTEMD", "true");
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string());
         command
     }
 
