@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use hub_domain::command::{Act, Command, Interaction};
 use hub_domain::decide::{self, Moment, Policy, Verdict, lane_of};
 use hub_domain::decision::{Decision, Outgoing, OutgoingId, Reply, Write};
@@ -217,7 +218,8 @@ impl Lane {
             while !batch.is_empty() {
                 metrics::histogram!(names::LANE_BATCH_COMMANDS).record(batch.len() as f64);
                 metrics::gauge!(names::LANE_WAITING_COMMANDS).set(waiting.len() as f64);
-                batch = self.batch(batch).await;
+                // A batch that breaks fails its own commands, whose callers are told so when their jobs are dropped.
+                batch = AssertUnwindSafe(self.batch(batch)).catch_unwind().await.unwrap_or_default();
                 // What was overtaken runs again, before anything newer.
                 if !batch.is_empty() {
                     let room = batch_limit_commands.saturating_sub(batch.len());

@@ -9,7 +9,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::panicking;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
@@ -127,7 +126,7 @@ impl<T> Waiting<T> {
         items
     }
 
-    /// A lane that broke left nothing half done in it.
+    /// Nobody breaks while it has this.
     fn line(&self) -> MutexGuard<'_, Line<T>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,10 +147,7 @@ impl<T> Drop for Turn<'_, T> {
         let mut line = self.waiting.line();
         self.roots.iter().for_each(|root| line.give_back(*root));
         line.at_work -= 1;
-        // The lane looks for more itself, unless it broke.
-        if panicking() && line.may_begin() {
-            self.waiting.begin.notify_one();
-        }
+        // The lane looks for more itself; the others may be at the end.
         if line.is_closed && line.ready.is_empty() {
             self.waiting.begin.notify_waiters();
         }

@@ -29,6 +29,8 @@ use uuid::Uuid;
 struct Fragile {
     kept: Arc<dyn Registry>,
     away: AtomicBool,
+    /// The next commit panics.
+    breaks: AtomicBool,
     meanwhile: Mutex<Option<Meanwhile>>,
     /// What another hub does before the next commit.
     overtaken: Mutex<Option<(Engine, Command)>>,
@@ -43,7 +45,13 @@ struct Meanwhile {
 
 impl Fragile {
     fn new(kept: Arc<dyn Registry>, away: bool) -> Arc<Self> {
-        Arc::new(Self { kept, away: AtomicBool::new(away), meanwhile: Mutex::default(), overtaken: Mutex::default() })
+        Arc::new(Self {
+            kept,
+            away: AtomicBool::new(away),
+            breaks: AtomicBool::default(),
+            meanwhile: Mutex::default(),
+            overtaken: Mutex::default(),
+        })
     }
 
     fn meanwhile(&self) -> Option<Meanwhile> {
@@ -68,6 +76,7 @@ impl Registry for Fragile {
         if self.away.load(Ordering::SeqCst) {
             return Err(Trouble::Unavailable("away".into()));
         }
+        assert!(!self.breaks.swap(false, Ordering::SeqCst), "it breaks");
         self.kept.commit(decisions).await
     }
     async fn load(&self, needs: &[Needs]) -> Result<(Vec<Scene>, Timestamp), Trouble> {
@@ -185,6 +194,17 @@ async fn a_repeat_is_answered_only_when_the_first_is_committed() {
     assert!(
         registry.version(&Key::of_reference(&answers[0].entries[0].reference).unwrap(), None).await.unwrap().is_some()
     );
+}
+
+#[tokio::test]
+async fn a_batch_that_breaks_fails_its_own_commands_and_the_lane_goes_on() {
+    let kept = hub_storage::open("sqlite::memory:", hub_storage::Options::default()).await.unwrap();
+    let registry = Fragile::new(kept, false);
+    let engine = engine(registry.clone(), Policy::default());
+    registry.breaks.store(true, Ordering::SeqCst);
+    assert!(engine.execute(submission()).await.is_err());
+    // Of the same order: the lane that broke does not hold it any more.
+    engine.execute(submission()).await.unwrap();
 }
 
 /// A step that is followed by another one than the next.
