@@ -2,8 +2,8 @@
 //!
 //! All lanes take from one line. A lane that finds no other at work begins with whatever there is: under little load a
 //! batch is one command, and nobody waits for company. While one is at work, a further one begins only when a batch that
-//! is worth it has gathered, or when the one takes long: each batch costs a good deal by itself, and many small ones use up
-//! the cores that the orders need.
+//! is worth it has gathered, or when somebody comes while the one takes long: each batch costs a good deal by
+//! itself, and many small ones use up the cores that the orders need.
 //!
 //! What belongs to one order stays in its order: while a lane has some of it, the rest waits behind that.
 
@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 /// So many begin a batch of their own while another lane is at work.
 const WORTH_A_LANE: usize = 16;
-/// A batch that takes longer than this is no reason to wait: it may be a Bundle of hundreds, or the disk of somebody else.
+/// A batch that takes longer than this is no reason to wait: it may be a Bundle of hundreds. No clock looks for that; who
+/// comes next does.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Waiting<T> {
