@@ -72,7 +72,9 @@ impl Stand {
         if let Some((_, rabbitmq)) = &self.servers {
             block_in_place(|| rabbitmq.roll_over())?;
         }
-        checkpoint(database).await
+        let mut connection = PgConnection::connect(database).await?;
+        connection.execute("CHECKPOINT").await?;
+        Ok(connection.close().await?)
     }
 
     /// The broker is gone, as after a power cut.
@@ -160,12 +162,6 @@ impl Listening {
     pub(crate) fn memory_peak_mb(&self) -> Result<f64> {
         meter::memory_peak_mb(self.process.id()?)
     }
-}
-
-async fn checkpoint(database: &str) -> Result<()> {
-    let mut connection = PgConnection::connect(database).await?;
-    connection.execute("CHECKPOINT").await?;
-    Ok(connection.close().await?)
 }
 
 /// Free now, and ours as soon as the program is up: on a machine of measurements nobody else will have it.

@@ -44,14 +44,15 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let contenders = Contenders::set(settings, &mut report).await?;
     for round in 1..=settings.rounds {
         if let Some(rate) = settings.beside {
-            contenders.paced(settings, &format!("round {round}, given rate"), rate, 1.0, &mut report).await?;
+            contenders.paced(settings, &format!("round {round}, given rate"), rate, None, &mut report).await?;
             continue;
         }
         let floor = contenders.floor(settings, round, &mut report).await?;
         let speed = floor / FLOOR;
         let at_full = contenders.closed(settings, round, speed, &mut report).await?;
         report.figure("submit over the floor", "x", at_full / floor, Line::at_least(0.4, 0.6));
-        contenders.paced(settings, &format!("round {round}, half load"), at_full / 2.0, speed, &mut report).await?;
+        let load = format!("round {round}, half load");
+        contenders.paced(settings, &load, at_full / 2.0, Some(speed), &mut report).await?;
         report.figure(
             "memory of the hub at full load",
             "MB",
@@ -133,13 +134,25 @@ impl Contenders {
         Ok(tally.rate())
     }
 
-    /// At so many orders a second: what a placer waits, and then what a filler waits.
-    async fn paced(&self, settings: &Settings, load: &str, rate: f64, speed: f64, report: &mut Report) -> Result<()> {
+    /// At so many orders a second: what a placer waits, and then what a filler waits. The bars are of half load.
+    async fn paced(
+        &self,
+        settings: &Settings,
+        load: &str,
+        rate: f64,
+        speed: Option<f64>,
+        report: &mut Report,
+    ) -> Result<()> {
         tidy(&self.stand, &self.hub_database).await?;
         let (tally, cost) = settings.drive(&self.hub, FULL, Pace::Open(rate), self.orders.clone()).await?;
         report.point(Point::of("hub", load, "orders", &tally, cost));
         let p99 = quantile(&tally.whole(), 0.99);
-        report.scaled("p99 of a submission at half load", "ms", p99, speed, Line::at_most(25.0, 10.0));
+        match speed {
+            Some(speed) => {
+                report.scaled("p99 of a submission at half load", "ms", p99, speed, Line::at_most(25.0, 10.0));
+            }
+            None => report.figure("p99 of a submission", "ms", p99, None),
+        }
 
         tidy(&self.stand, &self.hub_database).await?;
         let delivery = Delivery::watch(&self.stand).await?;
@@ -147,8 +160,13 @@ impl Contenders {
         let delivered = Latency::of(&delivery.taken());
         let point = Point::of("hub", format!("{load}, queues read"), "orders", &tally, cost);
         report.point(point);
-        let line = Line::at_most(20.0, 10.0);
-        report.scaled("commit to delivery, p99 at half load", "ms", delivered.p99, speed, line);
+        match speed {
+            Some(speed) => {
+                let line = Line::at_most(20.0, 10.0);
+                report.scaled("commit to delivery, p99 at half load", "ms", delivered.p99, speed, line);
+            }
+            None => report.figure("commit to delivery, p99", "ms", delivered.p99, None),
+        }
         Ok(())
     }
 }
