@@ -35,10 +35,26 @@ pub(crate) struct Floor {
 
 /// What it came to.
 pub(crate) struct Found {
-    /// Orders in a second, rows and messages of which are safe.
-    pub(crate) rate: f64,
+    measured: Duration,
+    /// Rows and messages of which are safe.
     pub(crate) orders: u64,
     pub(crate) cost: Cost,
+}
+
+impl Found {
+    /// In a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.orders as f64 / self.measured.as_secs_f64()
+    }
+
+    /// Both times together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            measured: self.measured + other.measured,
+            orders: self.orders + other.orders,
+            cost: self.cost.and(other.cost),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -58,7 +74,7 @@ impl Floor {
         for group in GROUPS {
             floor.group = group;
             let trial = Arc::new(floor);
-            let rate = trial.clone().measure(Duration::from_millis(500), TRIAL).await?.rate;
+            let rate = trial.clone().measure(Duration::from_millis(500), TRIAL).await?.rate();
             (best, highest) = if rate > highest { (group, rate) } else { (best, highest) };
             floor = Arc::into_inner(trial).unwrap_or_else(|| unreachable!("the trial is over"));
         }
@@ -84,12 +100,10 @@ impl Floor {
         }
         drop(consumers);
         self.queues.purge().await?;
-        let orders = orders_after - orders_before;
-        let seconds = measured.as_secs_f64();
-        let consumed = letters as f64 / self.letters_each() / seconds;
-        let done = orders as f64 / seconds;
-        let rate = if self.consumes { done.min(consumed) } else { done };
-        Ok(Found { rate, orders, cost: after.since(&before) })
+        let written = orders_after - orders_before;
+        let consumed = (letters as f64 / self.letters_each()) as u64;
+        let orders = if self.consumes { written.min(consumed) } else { written };
+        Ok(Found { measured, orders, cost: after.since(&before) })
     }
 
     fn letters_each(&self) -> f64 {

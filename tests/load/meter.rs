@@ -53,6 +53,11 @@ impl Reading {
 }
 
 impl Cost {
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.parts.iter_mut().zip(other.parts).for_each(|(spent, more)| *spent += more);
+        Self { driver: self.driver + other.driver, ..self }
+    }
+
     /// For each of so many.
     pub(crate) fn each(self, number: u64) -> Self {
         let share = 1.0 / number.max(1) as f64;

@@ -20,6 +20,19 @@ impl Tally {
         Self { measured, latencies: BTreeMap::new(), faults: BTreeMap::new() }
     }
 
+    /// Both measured times as one.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.measured += other.measured;
+        for (what, latencies) in &other.latencies {
+            // They have the same bounds.
+            let _ = self.histogram(what).add(latencies);
+        }
+        for (fault, times) in other.faults {
+            *self.faults.entry(fault).or_default() += times;
+        }
+        self
+    }
+
     pub(super) fn count(&mut self, what: &'static str, expects: &[u16], status: Option<u16>, took: Duration) {
         match status {
             Some(status) if expects.contains(&status) => self.histogram(what).saturating_record(micros(took)),

@@ -10,8 +10,9 @@ use tokio::time::sleep;
 
 use super::delivery::Delivery;
 use super::{Settings, embedded, tidy};
-use crate::drive::{Pace, quantile};
-use crate::floor::Floor;
+use crate::drive::{Pace, Tally, quantile};
+use crate::floor::{Floor, Found};
+use crate::meter::Cost;
 use crate::orders::Orders;
 use crate::report::{Latency, Line, Point, Report};
 use crate::specimen::{Specimen, Until};
@@ -19,8 +20,8 @@ use crate::stand::{Listening, Stand};
 
 const CONNECTIONS: [usize; 5] = [1, 8, 32, 64, 256];
 /// Where the baseline is measured beside the hub.
-const COMPARED: [usize; 2] = [32, 64];
-/// Where the load counts as full.
+const COMPARED: usize = 32;
+/// Where the load counts as full: here all are measured beside each other.
 const FULL: usize = 64;
 /// What the floor does where the hub does what its bars ask for: 3,000 orders a second, 0.4 of it.
 const FLOOR: f64 = 7500.0;
@@ -39,26 +40,24 @@ struct Contenders {
     embedded: Listening,
 }
 
+/// One of those who are measured beside each other.
+struct Contender<'c> {
+    who: &'static str,
+    server: &'c Listening,
+    /// What is tidied before it is measured.
+    database: &'c str,
+}
+
 pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::new("submit");
     let contenders = Contenders::set(settings, &mut report).await?;
     for round in 1..=settings.rounds {
-        if let Some(rate) = settings.beside {
-            contenders.paced(settings, &format!("round {round}, given rate"), rate, None, &mut report).await?;
-            continue;
+        match settings.beside {
+            Some(rate) => {
+                contenders.paced(settings, &format!("round {round}, given rate"), rate, None, &mut report).await?;
+            }
+            None => contenders.round(settings, round, &mut report).await?,
         }
-        let floor = contenders.floor(settings, round, &mut report).await?;
-        let speed = floor / FLOOR;
-        let at_full = contenders.closed(settings, round, speed, &mut report).await?;
-        report.figure("submit over the floor", "x", at_full / floor, Line::at_least(0.4, 0.6));
-        let load = format!("round {round}, half load");
-        contenders.paced(settings, &load, at_full / 2.0, Some(speed), &mut report).await?;
-        report.figure(
-            "memory of the hub at full load",
-            "MB",
-            contenders.hub.memory_peak_mb()?,
-            Line::at_most(200.0, 100.0),
-        );
     }
     Ok(report)
 }
@@ -84,54 +83,98 @@ impl Contenders {
         Ok(Self { stand, orders, hub, hub_database, baseline, baseline_database, floor, floor_database, embedded })
     }
 
-    /// As fast as each answers. The hub's rate at full load.
-    async fn closed(&self, settings: &Settings, round: u32, speed: f64, report: &mut Report) -> Result<f64> {
-        let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+    async fn round(&self, settings: &Settings, round: u32, report: &mut Report) -> Result<()> {
+        let (hub, baseline, embedded) = (self.hub(), self.baseline(), self.embedded());
+        let mut at_full = (0.0, 1.0);
         for connections in CONNECTIONS {
             let load = format!("round {round}, {connections} connections");
-            tidy(&self.stand, &self.hub_database).await?;
-            let (tally, cost) = settings.drive(&self.hub, connections, Pace::Closed, self.orders.clone()).await?;
-            ours.insert(connections, tally.rate());
-            let point = Point::of("hub", load.clone(), "orders", &tally, cost).across(connections);
-            if connections == FULL {
-                let line = Line::at_most(0.5, 0.35);
-                let what = "CPU of one submission, hub + PostgreSQL + RabbitMQ";
-                report.scaled(what, "ms", point.cost_of_all(), speed, line);
-            }
-            report.point(point);
-            if COMPARED.contains(&connections) {
-                tidy(&self.stand, &self.baseline_database).await?;
-                let (tally, cost) =
-                    settings.drive(&self.baseline, connections, Pace::Closed, self.orders.clone()).await?;
-                theirs.insert(connections, tally.rate());
-                report.point(Point::of("baseline", load.clone(), "orders", &tally, cost).across(connections));
+            match connections {
+                FULL => {
+                    let first = self.floor(settings).await?;
+                    let points = self.closed(settings, &load, connections, &[&hub, &baseline, &embedded]).await?;
+                    let floor = first.and(self.floor(settings).await?);
+                    let (each, load) = (floor.cost.each(floor.orders), format!("round {round}, 2 connections"));
+                    report.point(Point::new("floor", load, "orders", floor.rate(), each));
+                    at_full = (points[0].rate, floor.rate());
+                    self.judge_full(&points, floor.rate(), report);
+                    points.into_iter().for_each(|point| report.point(point));
+                }
+                COMPARED => {
+                    let points = self.closed(settings, &load, connections, &[&hub, &baseline]).await?;
+                    let (over, line) = (points[0].rate / points[1].rate, Line::at_least(1.6, 2.5));
+                    report.figure("submit over the baseline, 32 connections", "x", over, line);
+                    points.into_iter().for_each(|point| report.point(point));
+                }
+                _ => {
+                    let points = self.closed(settings, &load, connections, &[&hub]).await?;
+                    points.into_iter().for_each(|point| report.point(point));
+                }
             }
         }
-        let embedded = self.embedded(settings, round, report).await?;
-        let over = |connections: usize| ours[&connections] / theirs[&connections];
-        report.figure("submit over the baseline, 64 connections", "x", over(64), Line::at_least(2.0, 3.0));
-        report.figure("submit over the baseline, 32 connections", "x", over(32), Line::at_least(1.6, 2.5));
-        let line = Line::at_least(3000.0, 5000.0);
-        report.scaled("submit, 64 connections", "orders/s", ours[&FULL], speed, line);
-        report.figure("embedded over PostgreSQL", "x", embedded / ours[&FULL], Line::at_least(1.0, 2.0));
-        Ok(ours[&FULL])
+        let (rate, floor) = at_full;
+        let load = format!("round {round}, half load");
+        self.paced(settings, &load, rate / 2.0, Some(floor / FLOOR), report).await?;
+        let memory = self.hub.memory_peak_mb()?;
+        report.figure("memory of the hub at full load", "MB", memory, Line::at_most(200.0, 100.0));
+        Ok(())
     }
 
-    async fn floor(&self, settings: &Settings, round: u32, report: &mut Report) -> Result<f64> {
-        tidy(&self.stand, &self.floor_database).await?;
-        let found = self.floor.clone().measure(settings.warm, settings.measured).await?;
-        let load = format!("round {round}, 2 connections");
-        report.point(Point::new("floor", load, "orders", found.rate, found.cost.each(found.orders)));
-        Ok(found.rate)
+    fn hub(&self) -> Contender<'_> {
+        Contender { who: "hub", server: &self.hub, database: &self.hub_database }
+    }
+
+    fn baseline(&self) -> Contender<'_> {
+        Contender { who: "baseline", server: &self.baseline, database: &self.baseline_database }
     }
 
     /// Beside servers that have sent and written down what was given to them before.
-    async fn embedded(&self, settings: &Settings, round: u32, report: &mut Report) -> Result<f64> {
-        tidy(&self.stand, &self.hub_database).await?;
-        let (tally, cost) = settings.drive(&self.embedded, FULL, Pace::Closed, self.orders.clone()).await?;
-        let load = format!("round {round}, {FULL} connections");
-        report.point(Point::of(embedded::WHO, load, "orders", &tally, cost));
-        Ok(tally.rate())
+    fn embedded(&self) -> Contender<'_> {
+        Contender { who: embedded::WHO, server: &self.embedded, database: &self.hub_database }
+    }
+
+    /// As fast as each answers: there and back, so that whatever the machine does meanwhile meets all of them alike.
+    async fn closed(
+        &self,
+        settings: &Settings,
+        load: &str,
+        connections: usize,
+        contenders: &[&Contender<'_>],
+    ) -> Result<Vec<Point>> {
+        let back = contenders.iter().rev().filter(|_| contenders.len() > 1);
+        let mut seen: BTreeMap<&str, (Tally, Cost)> = BTreeMap::new();
+        for contender in contenders.iter().chain(back) {
+            tidy(&self.stand, contender.database).await?;
+            let found = settings.drive(contender.server, connections, Pace::Closed, self.orders.clone()).await?;
+            let found = match seen.remove(contender.who) {
+                Some((tally, cost)) => (tally.and(found.0), cost.and(found.1)),
+                None => found,
+            };
+            seen.insert(contender.who, found);
+        }
+        let point = |contender: &&Contender<'_>| {
+            let (tally, cost) = &seen[contender.who];
+            Point::of(contender.who, load, "orders", tally, *cost).across(connections)
+        };
+        Ok(contenders.iter().map(point).collect())
+    }
+
+    /// Of the hub, the baseline and the embedded hub at full load.
+    fn judge_full(&self, points: &[Point], floor: f64, report: &mut Report) {
+        let [hub, baseline, embedded] = points else { unreachable!("three are measured at full load") };
+        let speed = floor / FLOOR;
+        let over = |other: f64| hub.rate / other;
+        report.figure("submit over the baseline, 64 connections", "x", over(baseline.rate), Line::at_least(2.0, 3.0));
+        report.figure("submit over the floor", "x", over(floor), Line::at_least(0.4, 0.6));
+        report.scaled("submit, 64 connections", "orders/s", hub.rate, speed, Line::at_least(3000.0, 5000.0));
+        let what = "CPU of one submission, hub + PostgreSQL + RabbitMQ";
+        report.scaled(what, "ms", hub.cost_of_all(), speed, Line::at_most(0.5, 0.35));
+        let line = Line::at_least(1.0, 2.0);
+        report.figure("embedded over PostgreSQL", "x", embedded.rate / hub.rate, line);
+    }
+
+    async fn floor(&self, settings: &Settings) -> Result<Found> {
+        tidy(&self.stand, &self.floor_database).await?;
+        self.floor.clone().measure(settings.warm, settings.measured).await
     }
 
     /// At so many orders a second: what a placer waits, and then what a filler waits. The bars are of half load.

@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 use super::in_flight::{IN_FLIGHT, InFlight, throughput, workers};
 use super::{Settings, tidy};
 use crate::drive::{Pace, histogram, quantile};
-use crate::floor::Floor;
+use crate::floor::{Floor, Found};
 use crate::orders::Orders;
 use crate::report::{Latency, Line, Point, Report};
 use crate::specimen::{Specimen, Until};
@@ -37,8 +37,13 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::new("workflow");
     let place = Place::set(settings, &mut report).await?;
     for round in 1..=settings.rounds {
+        // Before and after, so that whatever the machine does meanwhile meets both alike.
+        let first = place.floor(settings).await?;
         let rate = place.full(settings, round, &mut report).await?;
-        let floor = place.floor(settings, round, &mut report).await?;
+        let floor = first.and(place.floor(settings).await?);
+        let (each, load) = (floor.cost.each(floor.orders), format!("round {round}, 2 connections"));
+        report.point(Point::new("floor", load, "workflows", floor.rate(), each));
+        let floor = floor.rate();
         report.figure("workflows completed", "orders/s", rate, None);
         let line = Line::at_least(1500.0, 3000.0);
         let (items, speed) = (rate * place.work_items_each, floor * place.work_items_each / FLOOR);
@@ -81,12 +86,9 @@ impl Place {
         Ok(rate)
     }
 
-    async fn floor(&self, settings: &Settings, round: u32, report: &mut Report) -> Result<f64> {
+    async fn floor(&self, settings: &Settings) -> Result<Found> {
         tidy(&self.stand, &self.floor_database).await?;
-        let found = self.floor.clone().measure(settings.warm, settings.measured).await?;
-        let load = format!("round {round}, 2 connections");
-        report.point(Point::new("floor", load, "workflows", found.rate, found.cost.each(found.orders)));
-        Ok(found.rate)
+        self.floor.clone().measure(settings.warm, settings.measured).await
     }
 
     /// How long an order takes when there is room: what the placer waited for its answer, and by the database's clock
