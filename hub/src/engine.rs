@@ -5,7 +5,7 @@
 //! batch is one command. Lanes are speed only; what makes several hubs on one database right is that a commit compares
 //! the versions of the heads.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +21,7 @@ use hub_domain::scene::{Head, Needs, Scene};
 use hub_domain::workflows;
 use hub_telemetry::names;
 use schemas::resource::{Document, Kind, Resource};
+use schemas::task::TaskStatus;
 use schemas::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -376,11 +377,11 @@ impl Lane {
     }
 
     fn settle(&self, jobs: Vec<Job>, decisions: Vec<Decision>, results: Vec<(Committed, Vec<OutgoingId>)>) -> Vec<Job> {
-        let (mut again, mut fresh) = (Vec::new(), Fresh::default());
+        let (mut again, mut fresh, mut counts) = (Vec::new(), Fresh::default(), Counts::default());
         for ((job, decision), (result, ids)) in jobs.into_iter().zip(decisions).zip(results) {
             match result {
                 Committed::Done => {
-                    count(&decision);
+                    counts.add(&decision);
                     self.backlog.grew(ids.len());
                     let since = decision.writes.first().map_or(Timestamp::default(), |w| w.resource.last_updated);
                     if !decision.outbox.is_empty() {
@@ -395,6 +396,7 @@ impl Lane {
                 Committed::Failed(why) => job.answer(Err(Failure::of(&Trouble::Failed(why)))),
             }
         }
+        counts.tell();
         if !fresh.messages.is_empty() {
             // A relay that is behind finds them in the outbox.
             let _ = self.fresh.try_send(fresh);
@@ -484,17 +486,33 @@ fn concerns(earlier: &Job, decision: &Decision, job: &Job, scene: &Scene) -> boo
         || decision.heads.iter().any(|write| scene.heads.contains_key(&write.root))
 }
 
-fn count(decision: &Decision) {
-    use schemas::task::TaskStatus;
-    for write in &decision.writes {
-        let kind = write.resource.key.kind;
-        if kind.is_request() && write.method == Method::Create {
-            metrics::counter!(names::ORDERS_TOTAL, "kind" => kind.name()).increment(1);
-        } else if kind == Kind::TASK
-            && let Some(status) = TaskStatus::of(&write.resource.body)
-        {
-            let work = decide::work_of(&write.resource.body);
-            metrics::counter!(names::TASK_TRANSITIONS_TOTAL, "work" => work, "to" => status.code()).increment(1);
+/// What a commit brought, for the metrics: counted here and told once, since each telling looks its metric up by its labels.
+#[derive(Default)]
+struct Counts {
+    orders: BTreeMap<&'static str, u64>,
+    transitions: BTreeMap<(String, &'static str), u64>,
+}
+
+impl Counts {
+    fn add(&mut self, decision: &Decision) {
+        for write in &decision.writes {
+            let kind = write.resource.key.kind;
+            if kind.is_request() && write.method == Method::Create {
+                *self.orders.entry(kind.name()).or_default() += 1;
+            } else if kind == Kind::TASK
+                && let Some(status) = TaskStatus::of(&write.resource.body)
+            {
+                *self.transitions.entry((decide::work_of(&write.resource.body), status.code())).or_default() += 1;
+            }
+        }
+    }
+
+    fn tell(self) {
+        for (kind, times) in self.orders {
+            metrics::counter!(names::ORDERS_TOTAL, "kind" => kind).increment(times);
+        }
+        for ((work, to), times) in self.transitions {
+            metrics::counter!(names::TASK_TRANSITIONS_TOTAL, "work" => work, "to" => to).increment(times);
         }
     }
 }

@@ -34,14 +34,23 @@ impl FromStr for TaskId {
 
     /// Only the exact form is taken, so that one Task has one id.
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.split('.');
-        let mut next = || parts.next().ok_or(());
-        let root = Uuid::try_parse(next()?).map_err(|_| ())?;
-        let step = next()?.parse().map_err(|_| ())?;
-        let occurrence = parts.next().map_or(Ok(1), str::parse).map_err(|_| ())?;
-        let id = Self { root, step, occurrence };
-        if id.to_string() == text { Ok(id) } else { Err(()) }
+        let (root, rest) = text.split_once('.').ok_or(())?;
+        let is_exact = root.len() == HYPHENATED && !root.bytes().any(|byte| byte.is_ascii_uppercase());
+        let root = Uuid::try_parse(root).ok().filter(|_| is_exact).ok_or(())?;
+        let (step, occurrence) = match rest.split_once('.') {
+            Some((step, occurrence)) => (step, number(occurrence).filter(|number| *number > 1).ok_or(())?),
+            None => (rest, 1),
+        };
+        Ok(Self { root, step: number(step).ok_or(())?, occurrence })
     }
+}
+
+const HYPHENATED: usize = uuid::fmt::Hyphenated::LENGTH;
+
+/// A number as it is written, and no other way.
+fn number(text: &str) -> Option<u32> {
+    let is_exact = text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
+    text.parse().ok().filter(|_| is_exact)
 }
 
 /// What a `Reference.reference` points to.
@@ -109,7 +118,11 @@ mod tests {
     #[test]
     fn another_spelling_of_the_same_task_is_not_its_id() {
         let root = Uuid::from_u128(7);
-        for text in [format!("{root}.03"), format!("{root}.3.1"), format!("{root}"), "12.3".into()] {
+        let others =
+            ["03", "+3", "3.1", "3.0", "3.02", "3.", "", "3.2.1", "4294967296"].map(|of| format!("{root}.{of}"));
+        let capital = format!("{}.3", Uuid::from_u128(10)).to_uppercase();
+        let other_forms = [format!("{{{root}}}.3"), format!("{}.3", root.simple()), capital, root.to_string()];
+        for text in others.into_iter().chain(other_forms).chain(["12.3".into()]) {
             assert_eq!(text.parse::<TaskId>(), Err(()));
         }
     }

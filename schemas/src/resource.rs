@@ -369,11 +369,11 @@ fn beginning_with<const N: usize>(first: [(&str, Value); N], rest: Map<String, V
         rest.values_mut().zip(first).for_each(|(there, (_, value))| *there = value);
         return rest;
     }
-    let mut map = Map::with_capacity(rest.len() + N);
-    let names = first.each_ref().map(|(name, _)| *name);
-    map.extend(first.map(|(name, value)| (name.to_owned(), value)));
-    map.extend(rest.into_iter().filter(|(name, _)| !names.contains(&name.as_str())));
-    map
+    // Before the others, which keep their places among themselves.
+    for (place, (name, value)) in first.into_iter().enumerate() {
+        rest.shift_insert(place, name.to_owned(), value);
+    }
+    rest
 }
 
 /// A member of an object, by going through them: objects of FHIR have few, and most names differ in their length already,

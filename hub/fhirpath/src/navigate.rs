@@ -63,7 +63,7 @@ fn guessed(model: &dyn Model, name: &str) -> &'static str {
 }
 
 /// The values under a key, each with what stands beside it.
-fn elements<'a>(
+pub(crate) fn elements<'a>(
     object: &'a Map<String, Value>,
     key: &str,
     value: Option<&'a Value>,

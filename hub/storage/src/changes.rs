@@ -117,7 +117,7 @@ impl<'a, 'p> Changes<'a, 'p> {
     /// What searches have to find otherwise: resources that were there before, each with its index rows then and now, as
     /// far as they may differ.
     pub(crate) fn found_otherwise(&self) -> Vec<(&'a Key, &'p Index, &'p Index)> {
-        static NOTHING: Index = Index { tokens: BTreeSet::new(), dates: BTreeSet::new(), values: BTreeSet::new() };
+        static NOTHING: Index = Index { tokens: Vec::new(), dates: Vec::new(), values: Vec::new() };
         let changed = |row: &&'p Prepared<'a>| {
             let found = row.before.map(|_| row.found())?;
             let after = found.current.as_ref().map_or(&NOTHING, |current| &current.index);

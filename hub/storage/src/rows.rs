@@ -1,6 +1,5 @@
 //! From a resource to its row: the columns that searches ask, and the index rows beside them.
 
-use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use hub_domain::decision::Write;
@@ -96,10 +95,10 @@ pub(crate) struct Current {
 /// The index rows of a resource, in order and each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Index {
-    pub(crate) tokens: BTreeSet<TokenRow>,
-    pub(crate) dates: BTreeSet<RangeRow>,
+    pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) dates: Vec<RangeRow>,
     /// Beginnings of texts, and numbers.
-    pub(crate) values: BTreeSet<RangeRow>,
+    pub(crate) values: Vec<RangeRow>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -235,6 +234,7 @@ impl Current {
                 self.put(kind, param, value);
             }
         }
+        self.index.settle();
         let version = resource.last_updated.0;
         if (self.modified, self.modified_high) == (Some(version), Some(version)) {
             (self.modified, self.modified_high) = (None, None);
@@ -254,7 +254,7 @@ impl Current {
                 }
                 if Key::of_reference(to).is_some_and(|key| values::is_link(kind, &key)) {
                     let element = values::param(kind, param).into();
-                    self.index.tokens.insert(TokenRow { value: values::link(to), system: element });
+                    self.index.tokens.push(TokenRow { value: values::link(to), system: element });
                 }
             }
             IndexValue::ReferenceIdentifier { system, value } => {
@@ -264,7 +264,7 @@ impl Current {
                 (self.modified, self.modified_high) = (Some(low.0), Some(high.0));
             }
             IndexValue::Date { low, high } => {
-                self.index.dates.insert(RangeRow { param: values::param(kind, param), low: low.0, high: high.0 });
+                self.index.dates.push(RangeRow { param: values::param(kind, param), low: low.0, high: high.0 });
             }
             IndexValue::Text(text) => {
                 self.index.values.extend(values::beginning(&text).map(|(low, high)| RangeRow {
@@ -297,7 +297,18 @@ impl Current {
 
 impl Index {
     fn token(&mut self, value: Uuid, system: Option<&str>) {
-        self.tokens.insert(TokenRow { value, system: values::system(system) });
+        self.tokens.push(TokenRow { value, system: values::system(system) });
+    }
+
+    /// Into their order, and each once.
+    fn settle(&mut self) {
+        fn settle<T: Ord>(rows: &mut Vec<T>) {
+            rows.sort_unstable();
+            rows.dedup();
+        }
+        settle(&mut self.tokens);
+        settle(&mut self.dates);
+        settle(&mut self.values);
     }
 }
 
@@ -319,12 +330,8 @@ impl IndexChanges {
 
     /// Only what differs.
     pub(crate) fn replace(&mut self, seq: i64, before: &Index, after: &Index) {
-        fn less<'r, T: Copy + Ord>(
-            seq: i64,
-            of: &'r BTreeSet<T>,
-            than: &'r BTreeSet<T>,
-        ) -> impl Iterator<Item = (i64, T)> {
-            of.difference(than).map(move |row| (seq, *row))
+        fn less<'r, T: Copy + Ord>(seq: i64, of: &'r [T], than: &'r [T]) -> impl Iterator<Item = (i64, T)> {
+            of.iter().filter(|row| than.binary_search(row).is_err()).map(move |row| (seq, *row))
         }
         self.tokens.extend(less(seq, &after.tokens, &before.tokens));
         self.dates.extend(less(seq, &after.dates, &before.dates));

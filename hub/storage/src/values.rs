@@ -60,7 +60,8 @@ pub(crate) fn param(kind: Kind, param: &Param) -> i32 {
 
 /// The same of what is kept apart from the rest of an element's values.
 fn param_apart(kind: Kind, param: &Param, apart: &str) -> i32 {
-    let hash = fnv64(format!("{kind}.{}{apart}", param.element).as_bytes());
+    let hash =
+        [kind.name(), ".", param.element, apart].iter().fold(FNV64, |hash, part| fnv64_on(hash, part.as_bytes()));
     ((hash >> 32) ^ hash) as u32 as i32
 }
 
@@ -113,7 +114,14 @@ pub(crate) fn amount_param(kind: Kind, param: &Param, unit: Option<&str>, wide: 
 
 /// FNV-1a, stable for ever: it is stored.
 pub(crate) fn fnv64(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv64_on(FNV64, bytes)
+}
+
+/// Where it begins.
+const FNV64: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn fnv64_on(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

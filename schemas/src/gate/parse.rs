@@ -114,8 +114,10 @@ impl<'t> Reader<'t> {
     }
 
     fn object(&mut self, path: &Path) -> Result<Map<String, Value>, Stop> {
+        /// As many as a request has, nearly always, with the id that it is given.
+        const MEMBERS: usize = 28;
         self.open(path)?;
-        let mut map = Map::new();
+        let mut map = if path.depth() == 0 { Map::with_capacity(MEMBERS) } else { Map::new() };
         if self.took(b'}') {
             return Ok(map);
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::TypedIdentifier;
 use super::amount::{Amount, amount};
-use super::params::{Param, ParamType, params};
+use super::params::{Param, ParamType, concerned, params};
 use super::text::{beside_code, texts};
 
 /// One value by which a resource is found, as it stands in that.
@@ -43,12 +43,20 @@ pub enum IndexValue<'a> {
 ///
 /// The first four bytes are its place in an index: what is asked for together lies together there.
 pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
-    let mut sum = Sha256::new();
-    for part in [kind.name(), ".", element[0], element[1], "=", value] {
-        sum.update(part.as_bytes());
-    }
+    // As one piece where that is short, which it nearly always is: to take in each part costs as much as the sum of it.
+    let (mut whole, mut length) = ([0; 192], 0);
+    let parts = [kind.name(), ".", element[0], element[1], "=", value].map(str::as_bytes);
+    let sum = if parts.iter().map(|part| part.len()).sum::<usize>() <= whole.len() {
+        for part in parts {
+            whole[length..length + part.len()].copy_from_slice(part);
+            length += part.len();
+        }
+        Sha256::digest(&whole[..length])
+    } else {
+        parts.iter().fold(Sha256::new(), |sum, part| sum.chain_update(part)).finalize()
+    };
     let mut digest = [0; 16];
-    digest.copy_from_slice(&sum.finalize()[..16]);
+    digest.copy_from_slice(&sum[..16]);
     digest[..4].copy_from_slice(&place(value));
     Uuid::from_bytes(digest)
 }
@@ -82,8 +90,9 @@ pub fn index_by(
     params: impl IntoIterator<Item = &'static Param>,
 ) -> Vec<(&'static Param, IndexValue<'_>)> {
     let mut rows = Vec::new();
+    let is_concerned = concerned(resource);
     // A composite is found by the values of its parts, which are parameters too.
-    for param in params.into_iter().filter(|param| param.kind != ParamType::Composite) {
+    for param in params.into_iter().filter(|param| is_concerned(param) && param.kind != ParamType::Composite) {
         let from = rows.len();
         extract(param, &param.found(&resource.body), &mut |value| {
             if !rows[from..].iter().any(|(_, known)| *known == value) {

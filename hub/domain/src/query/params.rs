@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use hub_fhirpath::{Collection, Expression, Item, Node, Scope};
-use schemas::resource::{Body, Kind, member};
+use hub_fhirpath::{Collection, Expression, Item, Node, Plain, Scope};
+use schemas::resource::{Body, Kind, Resource, member};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -27,6 +27,8 @@ pub enum ParamType {
 pub struct Param {
     pub of: Kind,
     pub name: &'static str,
+    /// Among those of its type.
+    number: u32,
     pub kind: ParamType,
     /// What a database keeps values by: parameters of one element share them. It is stored, so it stays.
     pub element: &'static str,
@@ -51,6 +53,19 @@ pub struct Param {
 struct Path {
     begin: Option<Begin>,
     expression: Expression,
+    /// The same in less time, as most can be.
+    plain: Option<Plain>,
+}
+
+/// The parameters of a type, and which of them what a resource says may concern.
+#[derive(Debug)]
+struct Params {
+    all: Vec<Param>,
+    /// By their first letter: the elements that paths begin with, and the parameters that have such a path, a bit for each
+    /// by its number.
+    begins: Vec<Vec<(&'static str, u64)>>,
+    /// Those that any resource may concern.
+    always: u64,
 }
 
 type Begin = (&'static str, Option<&'static str>);
@@ -91,8 +106,8 @@ const OWN: [&str; 4] = [
 /// What the table calls a parameter's type when every type has it.
 const EVERY: &str = "Resource";
 
-static PARAMS: LazyLock<HashMap<&'static str, Vec<Param>>> = LazyLock::new(|| {
-    let mut params: HashMap<&str, Vec<Param>> = HashMap::new();
+static PARAMS: LazyLock<HashMap<&'static str, Params>> = LazyLock::new(|| {
+    let mut params: HashMap<&str, Params> = HashMap::new();
     let published = include_str!("../../tables/search.tsv").lines().filter(|line| !line.starts_with('#'));
     for line in published.chain(OWN) {
         let (kind, rest) = line.split_once('\t').unwrap_or((line, ""));
@@ -100,11 +115,46 @@ static PARAMS: LazyLock<HashMap<&'static str, Vec<Param>>> = LazyLock::new(|| {
         for of in Kind::ALL.iter().filter(is_of).copied() {
             // Not a failure that can happen to a user: the table is in the binary, and every test reads it.
             let param = Param::read(of, rest).unwrap_or_else(|| panic!("the table of search parameters: {line}"));
-            params.entry(of.name()).or_default().push(param);
+            params.entry(of.name()).or_default().add(param);
         }
     }
     params
 });
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { all: Vec::new(), begins: vec![Vec::new(); 1 << u8::BITS], always: 0 }
+    }
+}
+
+impl Params {
+    fn add(&mut self, mut param: Param) {
+        param.number = self.all.len() as u32;
+        assert!(param.number < u64::BITS, "{} has too many search parameters", param.of);
+        for path in &param.paths {
+            let Some((first, _)) = path.begin else {
+                self.always |= param.bit();
+                continue;
+            };
+            let alike = &mut self.begins[usize::from(first.as_bytes().first().copied().unwrap_or_default())];
+            match alike.iter_mut().find(|(known, _)| *known == first) {
+                Some((_, bits)) => *bits |= param.bit(),
+                None => alike.push((first, param.bit())),
+            }
+        }
+        self.all.push(param);
+    }
+
+    /// Those that may have values in a resource with these members.
+    fn concerned(&self, body: &Body) -> u64 {
+        let mut bits = self.always;
+        for name in body.keys() {
+            let alike = &self.begins[usize::from(name.as_bytes().first().copied().unwrap_or_default())];
+            bits |= alike.iter().filter(|(first, _)| name.starts_with(first)).fold(0, |bits, (_, more)| bits | more);
+        }
+        bits
+    }
+}
 
 impl Param {
     /// `name  kind  element  expression  targets or parts`
@@ -134,11 +184,13 @@ impl Param {
         let is_condition = path.contains(".exists()") || kind == ParamType::Composite;
         let read = |path: &'static str| {
             let begin = if is_condition { None } else { Some(begin(path)?) };
-            Some(Path { begin, expression: expression(of, path)? })
+            let expression = expression(of, path)?;
+            Some(Path { begin, plain: expression.plain(of.name()), expression })
         };
         Some(Self {
             of,
             name,
+            number: 0,
             kind,
             element,
             paths: path.split(" | ").map(read).collect::<Option<_>>()?,
@@ -148,6 +200,10 @@ impl Param {
             is_range: line.split('\t').nth(1) == Some("range"),
             parts: parts.into_iter().flat_map(|parts| parts.split(" $ ")).map(part).collect::<Option<_>>()?,
         })
+    }
+
+    fn bit(&self) -> u64 {
+        1 << self.number
     }
 
     /// Of a composite: the parameters that its parts are of.
@@ -178,10 +234,8 @@ impl Param {
     /// What the parameter is about in a resource.
     pub fn found<'a>(&'a self, body: &'a Body) -> Collection<'a> {
         let mut found = Vec::new();
-        for path in self.paths.iter().filter(|path| path.begin.is_none_or(|begin| is_there(body, begin))) {
-            let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
-            // What takes too many steps, as thousands of values of a condition do, is not found by them.
-            let more = path.expression.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap_or_default();
+        for path in &self.paths {
+            let more = path.found(body);
             if found.is_empty() { found = more } else { found.extend(more) }
         }
         found
@@ -194,6 +248,20 @@ impl Param {
             let part = |(_, path): &'a (_, Expression)| path.evaluate(std::slice::from_ref(&whole), &scope);
             self.parts.iter().map(|each| part(each).unwrap_or_default()).collect()
         })
+    }
+}
+
+impl Path {
+    fn found<'a>(&'a self, body: &'a Body) -> Collection<'a> {
+        if let Some(plain) = &self.plain {
+            return plain.of(body);
+        }
+        if self.begin.is_some_and(|begin| !is_there(body, begin)) {
+            return Vec::new();
+        }
+        let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
+        // What takes too many steps, as thousands of values of a condition do, is not found by them.
+        self.expression.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap_or_default()
     }
 }
 
@@ -257,7 +325,13 @@ fn is_of(name: &str, element: &str) -> bool {
 
 /// The parameters of a type, in the order of the table.
 pub fn params(kind: Kind) -> impl Iterator<Item = &'static Param> {
-    PARAMS.get(kind.name()).into_iter().flatten()
+    PARAMS.get(kind.name()).into_iter().flat_map(|params| &params.all)
+}
+
+/// Which of the parameters of its type a resource may be found by: of the others it says nothing.
+pub(super) fn concerned(resource: &Resource) -> impl Fn(&Param) -> bool + use<> {
+    let bits = PARAMS.get(resource.key.kind.name()).map_or(0, |params| params.concerned(&resource.body));
+    move |param| bits & param.bit() != 0
 }
 
 pub fn find(kind: Kind, name: &str) -> Option<&'static Param> {
@@ -266,7 +340,42 @@ pub fn find(kind: Kind, name: &str) -> Option<&'static Param> {
 
 #[cfg(test)]
 mod tests {
+    use schemas::resource::Key;
+    use schemas::time::Timestamp;
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_plain_path_gives_what_its_expression_gives() {
+        let body = json!({
+            "resourceType": "Task", "_status": { "extension": [{ "url": "urn:a" }] }, "meta": { "tag": [{ "code": "a" }] },
+            "identifier": [{ "value": "1" }, null, { "value": "2" }], "for": { "reference": "Patient/1" },
+            "restriction": { "period": { "start": "2026" } }, "code": "no structure", "partOf": [],
+            "instantiatesUri": "urn:b", "_instantiatesUri": { "id": "c" },
+        });
+        let body = body.as_object().unwrap();
+        let (mut plain, mut gives) = (0, 0);
+        for path in params(Kind::TASK).flat_map(|param| &param.paths) {
+            let Some(quick) = &path.plain else { continue };
+            let scope = Scope::new(OffsetDateTime::UNIX_EPOCH);
+            let found = path.expression.evaluate(&[Item::Node(Node::body(body))], &scope).unwrap();
+            assert_eq!(quick.of(body), found, "{}", path.expression);
+            (plain, gives) = (plain + 1, gives + usize::from(!found.is_empty()));
+        }
+        assert!(plain > 20 && gives > 4, "{plain} are plain, and {gives} give something");
+    }
+
+    #[test]
+    fn a_resource_concerns_the_parameters_of_what_it_says() {
+        let body = json!({ "resourceType": "ServiceRequest", "status": "active", "occurrencePeriod": {} });
+        let resource = |body: Body| Resource::of(Key::new(Kind::SERVICE_REQUEST, "1"), 1, Timestamp(0), body.into());
+        let resource = resource(body.as_object().unwrap().clone());
+        let is_concerned = concerned(&resource);
+        let found = params(Kind::SERVICE_REQUEST).filter(|param| is_concerned(param)).map(|param| param.name);
+        // Every resource has a `meta`.
+        assert_eq!(found.collect::<Vec<_>>(), ["_profile", "_security", "_source", "_tag", "occurrence", "status"]);
+    }
 
     /// They share their values, so that none of them is [`touched`] alone.
     #[test]
