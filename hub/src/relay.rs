@@ -34,6 +34,9 @@ const SENDS_LIMIT: usize = 3;
 const FORGET_AFTER: Duration = Duration::from_millis(20);
 const FORGET_AT_ONCE: usize = 256;
 
+/// Room for what stands around the resources of a message.
+const ENVELOPE_BYTES: usize = 1024;
+
 /// Who the hub is in the messages it sends.
 pub(crate) const SOURCE: &str = "urn:fhir-workflow-hub";
 
@@ -70,8 +73,9 @@ impl Relay {
         generation.mark_changed();
         let mut poll = tokio::time::interval(relay.options.poll);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // Jobs of their own: one that nobody drives would keep the connection to the database that the others wait for.
-        let mut under_way = JoinSet::new();
+        // Jobs of their own: one that nobody drives would keep the connection to the database that the others wait for. And
+        // what has just been committed does not wait until all that was left is sent.
+        let (mut under_way, mut sweeping) = (JoinSet::new(), JoinSet::new());
         loop {
             tokio::select! {
                 biased;
@@ -81,6 +85,7 @@ impl Relay {
                     Err(_) => break,
                 },
                 Some(_) = under_way.join_next() => {}
+                Some(_) = sweeping.join_next() => {}
                 first = fresh.recv(), if under_way.len() < SENDS_LIMIT => match first {
                     Some(first) => {
                         let fresh = relay.and_more(first, &mut fresh);
@@ -89,10 +94,14 @@ impl Relay {
                     }
                     None => break,
                 },
-                _ = poll.tick() => relay.sweep(&sent).await,
+                _ = poll.tick(), if sweeping.is_empty() => {
+                    let (relay, sent, stop) = (relay.clone(), sent.clone(), stop.clone());
+                    sweeping.spawn(async move { relay.sweep(&sent, &stop).await });
+                }
             }
         }
         while under_way.join_next().await.is_some() {}
+        while sweeping.join_next().await.is_some() {}
         drop(sent);
         let _ = forgetting.await;
     }
@@ -153,18 +162,32 @@ impl Relay {
         }
     }
 
-    /// Sends what lies in the outbox, until it is empty or something stops it. Whoever takes from it skips what another
-    /// has taken, so several may.
-    async fn sweep(&self, sent: &Sent) {
-        join_all((0..SENDS_LIMIT).map(|_| self.sweep_some(sent))).await;
+    /// Sends what lies in the outbox, until it is empty or something stops it. Where there is more than one batch, several
+    /// at once: whoever takes from it skips what another has taken.
+    async fn sweep(&self, sent: &Sent, stop: &CancellationToken) {
+        if self.sweep_some(sent).await {
+            join_all((0..SENDS_LIMIT).map(|_| async { while !stop.is_cancelled() && self.sweep_some(sent).await {} }))
+                .await;
+        }
     }
 
-    async fn sweep_some(&self, sent: &Sent) {
-        while self.transport.health().is_ok() {
-            match self.registry.outgoing(self.options.batch_limit_messages, self.options.lease).await {
-                Ok(messages) if messages.is_empty() => return,
-                Ok(messages) => self.send(Fresh { messages, written: Vec::new() }, sent).await,
-                Err(trouble) => return tracing::warn!(cause = %trouble, "the outbox cannot be read"),
+    /// One batch; whether there may be more.
+    async fn sweep_some(&self, sent: &Sent) -> bool {
+        if self.transport.health().is_err() {
+            return false;
+        }
+        let limit = self.options.batch_limit_messages;
+        match self.registry.outgoing(limit, self.options.lease).await {
+            Ok(messages) => {
+                let is_full = messages.len() >= limit as usize;
+                if !messages.is_empty() {
+                    self.send(Fresh { messages, written: Vec::new() }, sent).await;
+                }
+                is_full
+            }
+            Err(trouble) => {
+                tracing::warn!(cause = %trouble, "the outbox cannot be read");
+                false
             }
         }
     }
@@ -233,6 +256,7 @@ impl Relay {
         let place = self.place(message)?;
         let payload = self.options.payload.of(&message.work);
         let full = payload == Payload::Full;
+        let companions = if full { companions(task) } else { Vec::new() };
         let order = WorkOrder {
             task_id: message.task.id.clone(),
             task_version: version,
@@ -244,12 +268,7 @@ impl Relay {
             focus: focus(task).map(str::to_owned),
             payload,
             task: full.then(|| task.text()),
-            resources: companions(task)
-                .into_iter()
-                .filter(|_| full)
-                .filter_map(|key| known.find(&key))
-                .map(|(_, body)| body.text())
-                .collect(),
+            resources: companions.iter().filter_map(|key| known.find(key)).map(|(_, body)| body.text()).collect(),
         };
         let tier = Tier::of_priority(Some(message.priority.code()));
         let time = text_at(task, &["lastModified"]).unwrap_or_default();
@@ -306,7 +325,10 @@ fn seal_event(message: &Message, order: WorkOrder<&RawValue>, time: &str, routin
     let id = format!("{}/{}", order.task_id, order.task_version);
     let mut event = CloudEvent::new(WORK_ORDER, id.clone(), SOURCE, &message.task.id, time.to_owned(), order);
     event.traceparent.clone_from(&traceparent);
-    let mut sealed = Sealed::json(id, routing, serde_json::to_vec(&event).ok()?);
+    let carried = event.data.task.iter().chain(&event.data.resources).map(|text| text.get().len()).sum::<usize>();
+    let mut body = Vec::with_capacity(carried + ENVELOPE_BYTES);
+    serde_json::to_writer(&mut body, &event).ok()?;
+    let mut sealed = Sealed::json(id, routing, body);
     sealed.content_type = CONTENT_TYPE.into();
     sealed.headers.extend(traceparent.map(|trace| ("traceparent".to_owned(), trace)));
     Some(sealed)
@@ -320,4 +342,113 @@ fn companions(task: &Body) -> Vec<Key> {
     keys.sort();
     keys.dedup();
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use async_trait::async_trait;
+    use hub_domain::command::{Act, Caller, Command, Interaction};
+    use hub_domain::decide::Policy;
+    use hub_transport::{Consumer, Depth, Generation, PublishError, Publisher, Source};
+    use schemas::resource::Kind;
+    use serde_json::json;
+    use tokio::sync::{Semaphore, mpsc};
+    use tokio_util::task::TaskTracker;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::engine::{Engine, Options as Lanes};
+
+    /// A broker that takes so many batches, and keeps the next one waiting.
+    struct Slow {
+        batches: Semaphore,
+        taken: mpsc::UnboundedSender<usize>,
+        generation: watch::Sender<Generation>,
+    }
+
+    #[async_trait]
+    impl Publisher for Slow {
+        async fn publish(&self, messages: &[Sealed]) -> Vec<Result<(), PublishError>> {
+            self.taken.send(messages.len()).unwrap();
+            self.batches.acquire().await.unwrap().forget();
+            messages.iter().map(|_| Ok(())).collect()
+        }
+    }
+
+    #[async_trait]
+    impl Transport for Slow {
+        async fn consume(&self, _: Source, _: u16) -> Result<Box<dyn Consumer>, hub_transport::Trouble> {
+            Err(hub_transport::Trouble::Refused("nobody reads".into()))
+        }
+        async fn reply(&self, _: &str, _: &Sealed) -> Result<(), PublishError> {
+            Ok(())
+        }
+        async fn ensure(&self, _: &[Place]) -> Result<(), hub_transport::Trouble> {
+            Ok(())
+        }
+        fn generation(&self) -> watch::Receiver<Generation> {
+            self.generation.subscribe()
+        }
+        async fn filled(&self) -> Result<(), hub_transport::Trouble> {
+            Ok(())
+        }
+        fn health(&self) -> Result<(), String> {
+            Ok(())
+        }
+        async fn depths(&self) -> Result<Vec<Depth>, hub_transport::Trouble> {
+            Ok(Vec::new())
+        }
+        async fn close(&self) {}
+    }
+
+    fn task() -> Command {
+        let body = json!({ "resourceType": "Task", "status": "requested", "intent": "order" });
+        let body = body.as_object().unwrap().clone();
+        let create = Interaction::Create { kind: Kind::TASK, body: body.into(), unless: None };
+        Command { id: Uuid::now_v7(), caller: Caller::Local, act: Act::alone(create), repeat: None, traceparent: None }
+    }
+
+    fn lane(registry: &Arc<dyn Registry>, fresh: mpsc::Sender<Fresh>, backlog: &Arc<Backlog>) -> Engine {
+        let lanes = Lanes { lanes: 1, batch_limit_commands: 16, queue_limit_commands: 16 };
+        let policy = Arc::new(Policy::default());
+        Engine::start(registry.clone(), policy, lanes, fresh, backlog.clone(), &TaskTracker::new())
+    }
+
+    #[tokio::test]
+    async fn what_was_left_keeps_neither_what_is_new_nor_the_end() {
+        let options = hub_storage::Options { fresh_lease_ms: 0, ..hub_storage::Options::default() };
+        let registry = hub_storage::open("sqlite::memory:", options).await.unwrap();
+        let backlog = Arc::new(Backlog::new(1000));
+        // Left by a hub whose relay was gone.
+        let (gone, _) = mpsc::channel(1);
+        let left = lane(&registry, gone, &backlog);
+        for _ in 0..20 {
+            left.execute(task()).await.unwrap();
+        }
+        let (taken, mut published) = mpsc::unbounded_channel();
+        let generation = watch::Sender::new(Generation { number: 1, empty: false });
+        let broker = Arc::new(Slow { batches: Semaphore::new(0), taken, generation });
+        let options = Options {
+            batch_limit_messages: 2,
+            poll: Duration::from_millis(10),
+            lease: Duration::from_secs(60),
+            performers: BTreeSet::new(),
+            payload: Payloads::new(BTreeMap::new(), Payload::Full),
+        };
+        let relay = Relay { registry: registry.clone(), transport: broker.clone(), backlog: backlog.clone(), options };
+        let (fresh, new) = mpsc::channel(16);
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(relay.run(new, stop.clone()));
+        assert_eq!(published.recv().await, Some(2), "the first batch of what was left");
+
+        lane(&registry, fresh.clone(), &backlog).execute(task()).await.unwrap();
+        assert_eq!(published.recv().await, Some(1), "what is new is sent beside it");
+
+        stop.cancel();
+        broker.batches.add_permits(1000);
+        running.await.unwrap();
+        assert!(registry.outbox_depth(100).await.unwrap() >= 12, "the rest is left to the next hub");
+    }
 }
