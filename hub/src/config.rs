@@ -102,7 +102,7 @@ pub struct Config {
     /// Most commands that one lane commits together. Default 128.
     pub batch_limit_commands: usize,
     /// Most lanes, each with one connection; a further one begins when enough commands wait. For PostgreSQL: SQLite has
-    /// one writer, hence one lane. Default 2.
+    /// one writer, hence one lane. Default 3.
     pub lanes: usize,
     /// Most commands that wait for a lane; further ones are answered 503. Default 4096.
     pub queue_limit_commands: usize,
@@ -243,7 +243,7 @@ fn read(given: &mut Given) -> Config {
         page_entries: given.number("page_entries", 20, 1..=10_000),
         page_entries_limit: given.number("page_entries_limit", 200, 1..=10_000),
         batch_limit_commands: given.number("batch_limit_commands", 128, 1..=10_000),
-        lanes: given.number("lanes", 2, 1..=256),
+        lanes: given.number("lanes", 3, 1..=256),
         queue_limit_commands: given.number("queue_limit_commands", 4096, 1..=1_000_000),
         outbox_lease_ms: given.number("outbox_lease_ms", 10_000, 100..=600_000),
         outbox_limit_messages: given.number("outbox_limit_messages", 1_000_000, 1..=1_000_000_000),

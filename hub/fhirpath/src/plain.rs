@@ -1,13 +1,13 @@
 //! Expressions that only go from a type of resource to an element, name by name, as most search parameters do:
 //! `restriction.period` of a Task. What the definitions say of them is looked up once and not at every resource.
 
+use schemas::resource::member;
 use serde_json::{Map, Value};
 
 use crate::navigate::elements;
 use crate::syntax::{Expr, Node};
 use crate::value::Collection;
 use crate::{Expression, Model, R4};
-use schemas::resource::member;
 
 /// Such an expression. It gives of a resource of its type what the [`Expression`] gives.
 #[derive(Debug, Clone)]

@@ -50,8 +50,9 @@ struct Contender<'c> {
 
 pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::new("submit");
-    let contenders = Contenders::set(settings, &mut report).await?;
     for round in 1..=settings.rounds {
+        // A run of its own: the hub is asked more than the others, and its registry would be the largest in the next one.
+        let contenders = Contenders::set(settings, &mut report).await?;
         match settings.beside {
             Some(rate) => {
                 contenders.paced(settings, &format!("round {round}, given rate"), rate, None, &mut report).await?;

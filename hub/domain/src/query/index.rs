@@ -43,7 +43,7 @@ pub enum IndexValue<'a> {
 ///
 /// The first four bytes are its place in an index: what is asked for together lies together there.
 pub fn digest(kind: Kind, element: [&str; 2], value: &str) -> Uuid {
-    // As one piece where that is short, which it nearly always is: to take in each part costs as much as the sum of it.
+    // Of one piece where that is short, which it nearly always is.
     let (mut whole, mut length) = ([0; 192], 0);
     let parts = [kind.name(), ".", element[0], element[1], "=", value].map(str::as_bytes);
     let sum = if parts.iter().map(|part| part.len()).sum::<usize>() <= whole.len() {
