@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::meter::{Cost, Reading};
 use crate::post::{Publisher, Queues};
+use crate::report::Point;
 use crate::rows::{self, Rows};
 use crate::specimen::{Copies, Specimen};
 
@@ -45,6 +46,16 @@ impl Found {
     /// In a second.
     pub(crate) fn rate(&self) -> f64 {
         self.orders as f64 / self.measured.as_secs_f64()
+    }
+
+    pub(crate) fn point(&self, round: u32, unit: &'static str) -> Point {
+        Point::new(
+            "floor",
+            format!("round {round}, {LANES} connections"),
+            unit,
+            self.rate(),
+            self.cost.each(self.orders),
+        )
     }
 
     /// Both times together.

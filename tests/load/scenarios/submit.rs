@@ -94,8 +94,7 @@ impl Contenders {
                     let first = self.floor(settings).await?;
                     let points = self.closed(settings, &load, connections, &[&hub, &baseline, &embedded]).await?;
                     let floor = first.and(self.floor(settings).await?);
-                    let (each, load) = (floor.cost.each(floor.orders), format!("round {round}, 2 connections"));
-                    report.point(Point::new("floor", load, "orders", floor.rate(), each));
+                    report.point(floor.point(round, "orders"));
                     at_full = (points[0].rate, floor.rate());
                     self.judge_full(&points, floor.rate(), report);
                     points.into_iter().for_each(|point| report.point(point));

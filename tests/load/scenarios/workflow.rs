@@ -41,8 +41,7 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
         let first = place.floor(settings).await?;
         let rate = place.full(settings, round, &mut report).await?;
         let floor = first.and(place.floor(settings).await?);
-        let (each, load) = (floor.cost.each(floor.orders), format!("round {round}, 2 connections"));
-        report.point(Point::new("floor", load, "workflows", floor.rate(), each));
+        report.point(floor.point(round, "workflows"));
         let floor = floor.rate();
         report.figure("workflows completed", "orders/s", rate, None);
         let line = Line::at_least(1500.0, 3000.0);

@@ -136,7 +136,7 @@ impl Params {
                 self.always |= param.bit();
                 continue;
             };
-            let alike = &mut self.begins[usize::from(first.as_bytes().first().copied().unwrap_or_default())];
+            let alike = &mut self.begins[first_letter(first)];
             match alike.iter_mut().find(|(known, _)| *known == first) {
                 Some((_, bits)) => *bits |= param.bit(),
                 None => alike.push((first, param.bit())),
@@ -149,7 +149,7 @@ impl Params {
     fn concerned(&self, body: &Body) -> u64 {
         let mut bits = self.always;
         for name in body.keys() {
-            let alike = &self.begins[usize::from(name.as_bytes().first().copied().unwrap_or_default())];
+            let alike = &self.begins[first_letter(name)];
             bits |= alike.iter().filter(|(first, _)| name.starts_with(first)).fold(0, |bits, (_, more)| bits | more);
         }
         bits
@@ -287,6 +287,10 @@ fn is_there(body: &Body, (first, second): Begin) -> bool {
         (Some(second), Some(within)) if name == first => within.keys().any(|name| begins(name, second)),
         _ => true,
     })
+}
+
+fn first_letter(name: &str) -> usize {
+    name.as_bytes().first().copied().unwrap_or_default().into()
 }
 
 /// Nearly all differ in their first letter, which is asked at once.
