@@ -1,6 +1,6 @@
 //! The registry's time: the database's, with an offset that tests and the demo set.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use schemas::time::Timestamp;
@@ -41,6 +41,38 @@ impl SystemClock {
         {
             last.ns = last.ns.saturating_add(ahead_us * MICRO_NS);
         }
+    }
+}
+
+/// So long after it was told a time is carried on: no clock drifts by anything meanwhile, and who has slept has been away.
+const TOLD_LASTS: Duration = Duration::from_millis(100);
+
+/// The time of a database that is elsewhere, as its last answer told it and with what has passed here since: who has just
+/// heard need not ask. It is behind by as long as that answer was on its way, as whatever it is asked for would be.
+#[derive(Debug, Default)]
+pub(crate) struct ToldClock {
+    told: Mutex<Option<(Instant, i64)>>,
+}
+
+impl ToldClock {
+    pub(crate) fn tell(&self, now_us: i64) {
+        *self.told() = Some((Instant::now(), now_us));
+    }
+
+    /// None when it was not told lately.
+    pub(crate) fn now_us(&self) -> Option<i64> {
+        let (at, told_us) = (*self.told())?;
+        let passed = at.elapsed();
+        (passed < TOLD_LASTS).then(|| told_us.saturating_add(nanoseconds(passed) / MICRO_NS))
+    }
+
+    /// Who follows has to ask.
+    pub(crate) fn forget(&self) {
+        *self.told() = None;
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<(Instant, i64)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,6 +134,23 @@ mod tests {
         assert!(clock.now_us() < now_us + DAY_US / 24, "a clock that was wrong is not followed");
         clock.goes_on_from(now_us + DAY_US / 24);
         assert!(clock.now_us() >= now_us + DAY_US / 24);
+    }
+
+    #[test]
+    fn what_was_told_goes_on_for_a_moment() {
+        let clock = ToldClock::default();
+        assert_eq!(clock.now_us(), None);
+        clock.tell(1_000);
+        let began = Instant::now();
+        std::thread::sleep(TOLD_LASTS / 10);
+        // A machine that is busy may have slept for longer, and knows by itself.
+        let now_us = clock.now_us();
+        assert!(now_us.is_some_and(|now| now >= 11_000) || began.elapsed() >= TOLD_LASTS, "{now_us:?}");
+        std::thread::sleep(TOLD_LASTS);
+        assert_eq!(clock.now_us(), None);
+        clock.tell(1_000);
+        clock.forget();
+        assert_eq!(clock.now_us(), None);
     }
 
     #[test]

@@ -38,6 +38,12 @@ impl<'a> Wanted<'a> {
         }
         wanted
     }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { roots, resources, existence, receipts, identifiers } = self;
+        let keys = roots.len() + resources.len() + existence.len();
+        keys + receipts.len() + identifiers.len() == 0
+    }
 }
 
 /// What the database had.

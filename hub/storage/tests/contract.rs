@@ -71,6 +71,7 @@ contract! {
     }
     reads {
         a_load_finds_heads_plans_existence_and_identifiers,
+        time_never_goes_back,
         the_history_is_newest_first_and_pages_join_up,
         the_history_of_all_types_pages_and_knows_what_was_current,
         a_type_history_never_shows_what_a_late_commit_precedes,

@@ -19,6 +19,7 @@ use crate::batch::{Standing, holding};
 use crate::changes::Batch;
 use crate::errors::{Failure, corrupt};
 use crate::outcome::{self, Attempt, Outcome};
+use crate::rows::Prepared;
 use crate::values;
 
 /// $1: roots. $2: keys of receipts. $3 to $6: claims, as type, system, value and who wants to hold it. `what` says which
@@ -34,6 +35,9 @@ const STANDING: &str = "-- standing
       JOIN claim AS c ON c.kind = n.kind AND c.system = n.system AND c.value = n.value
      WHERE c.holder <> n.holder";
 
+/// What a version takes beside its body, with its index rows.
+const ROWS_BYTES: usize = 1024;
+
 #[async_trait]
 impl Attempt for Postgres {
     async fn attempt(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>, Failure> {
@@ -44,6 +48,8 @@ impl Attempt for Postgres {
             Err(Failure::Taken) => metrics::counter!("hub_storage_overtaken_total").increment(1),
             Err(failure) => return Err(failure),
         }
+        // A feed may have been shown past its moment: the next load is told so, with the time.
+        self.clock.forget();
         let standing = self.standing(batch).await?;
         let holds = holding(batch.decisions, &standing);
         match self.write(batch, &holds).await {
@@ -62,7 +68,8 @@ impl Postgres {
         }
         let changes = batch.changes(holds);
         let fresh_lease_us = i64::try_from(self.options.fresh_lease_ms).unwrap_or(i64::MAX / 2000) * 1000;
-        let mut parts = Parts::default();
+        let bytes = |version: &&Prepared<'_>| version.body.len() + ROWS_BYTES;
+        let mut parts = Parts::with_room(changes.versions.iter().map(bytes).sum());
         write::heads(&mut parts, &changes)?;
         write::keys(&mut parts, &changes, self.offset_us())?;
         write::plans(&mut parts, &changes, &self.plans)?;
@@ -75,7 +82,8 @@ impl Postgres {
         if matches!(written, Ok(_) | Err(Failure::Taken | Failure::Again)) {
             taken.keep();
         }
-        let ids = written?;
+        let (now_us, ids) = written?;
+        self.clock.tell(now_us);
         changes.remember_plans(&self.plans);
         Ok(ids)
     }

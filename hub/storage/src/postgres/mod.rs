@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use self::connections::Connections;
 use crate::Options;
+use crate::clock::ToldClock;
 use crate::errors::trouble;
 use crate::history;
 use crate::indexed::{Behind, index_anew};
@@ -49,6 +50,7 @@ pub(crate) struct Postgres {
     /// Reads and searches: however many there are, the lanes have connections.
     readers: Connections,
     options: Options,
+    clock: ToldClock,
     plans: PlanCache,
     /// When this hub last moved a feed on.
     shown_at: Mutex<Option<Instant>>,
@@ -72,6 +74,7 @@ impl Postgres {
             readers: Connections::new(in_index_order(&connect, &options), options.read_connections, acquire),
             connect,
             options,
+            clock: ToldClock::default(),
             plans: PlanCache::default(),
             shown_at: Mutex::default(),
             behind,

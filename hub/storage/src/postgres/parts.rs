@@ -13,7 +13,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::QueryAs;
 use sqlx::{Arguments, AssertSqlSafe, FromRow, Postgres, Type};
 
-use crate::errors::Failure;
+use crate::errors::{Failure, corrupt};
 
 /// Questions whose answers have the same columns.
 #[derive(Default)]
@@ -70,28 +70,40 @@ pub(super) struct Part<'p> {
 }
 
 impl Parts {
+    /// With room for so many bytes of values.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        let mut parts = Self::default();
+        parts.arguments.reserve(0, bytes);
+        parts
+    }
+
     /// Adds a change under a name that no other part has; its values are bound in their order.
     pub(super) fn add(&mut self, name: &'static str, sql: &'static str) -> Part<'_> {
         Part { before: self.arguments.len(), parts: self, name, sql }
     }
 
-    /// The ids that were told, in their order. `moments`: the earliest of each type that is written.
+    /// The database's time, and the ids that were told, in their order. `moments`: the earliest of each type that is
+    /// written.
     pub(super) async fn execute(
         mut self,
         connection: &mut PgConnection,
         moments: &[(Kind, Timestamp)],
-    ) -> Result<Vec<OutgoingId>, Failure> {
+    ) -> Result<(i64, Vec<OutgoingId>), Failure> {
         let (kinds, moments): (Vec<&str>, Vec<i64>) = moments.iter().map(|(kind, at)| (kind.name(), at.0)).unzip();
         let before = self.arguments.len();
         let holds = format!("commit_holds(true{}, ${}, ${})", self.conditions, before + 1, before + 2);
         bind(&mut self.arguments, kinds)?;
         bind(&mut self.arguments, moments)?;
         let tells = self.telling.map(|part| format!(" UNION ALL SELECT id FROM {part}")).unwrap_or_default();
-        let text = format!("-- commit\nWITH {}\nSELECT NULL::bigint AS id WHERE NOT {holds}{tells}", self.text);
+        // The parts of a UNION ALL are read one after another: the time comes first.
+        let now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        let text = format!("-- commit\nWITH {}\nSELECT {now} AS told WHERE {holds}{tells}", self.text);
         let query = sqlx::query_scalar_with::<_, i64, _>(AssertSqlSafe(text), self.arguments);
-        let mut ids = query.fetch_all(connection).await?;
+        let mut told = query.fetch_all(connection).await?.into_iter();
+        let now_us = told.next().ok_or_else(|| corrupt("commit", "time", "it told none"))?;
+        let mut ids: Vec<OutgoingId> = told.map(OutgoingId).collect();
         ids.sort_unstable();
-        Ok(ids.into_iter().map(OutgoingId).collect())
+        Ok((now_us, ids))
     }
 }
 

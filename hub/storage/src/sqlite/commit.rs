@@ -30,6 +30,7 @@ impl Attempt for Sqlite {
         let changes = batch.changes(&holds);
         let ids = self.write(&mut transaction, &changes).await?;
         transaction.commit().await?;
+        self.checkpoints.wrote(&changes);
         changes.remember_plans(&self.plans);
         Ok(outcome::of(batch.decisions, &holds, ids))
     }

@@ -1,5 +1,6 @@
 //! The registry in one SQLite file: one writer, many readers, and the system's clock.
 
+mod checkpoints;
 mod commit;
 mod current;
 mod indexed;
@@ -29,6 +30,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{Connection, SqlitePool};
 use uuid::Uuid;
 
+use self::checkpoints::Checkpoints;
 use crate::Options;
 use crate::clock::SystemClock;
 use crate::errors::{is_busy, trouble};
@@ -43,8 +45,8 @@ use crate::schema;
 const BUSY: Duration = Duration::from_secs(5);
 /// After this long, what nobody waits for is tried again.
 const BUSY_AGAIN: Duration = Duration::from_millis(10);
-/// When the log has grown by so many pages (of 4 kB) they are written to their places, one that many commits changed once.
-const LOG_PAGES: &str = "32768";
+/// When the log has grown by so many pages (of 4 kB) the writer itself brings them to their places: nobody else did.
+const LOG_PAGES: &str = "131072";
 /// To this the log shrinks when it begins anew, after a reader of many minutes has made it long.
 const LOG_LIMIT_BYTES: &str = "134217728";
 /// Pages that the writer keeps in memory, in kB (the sign says so to SQLite): the branches of all its indexes, and the
@@ -60,6 +62,7 @@ pub(crate) struct Sqlite {
     writer: SqlitePool,
     /// The writer's own when the database is in memory: another connection would be another database.
     readers: SqlitePool,
+    checkpoints: Checkpoints,
     options: Options,
     clock: SystemClock,
     plans: PlanCache,
@@ -97,6 +100,7 @@ impl Sqlite {
         migrate(&writer).await?;
         let behind = Behind::default();
         behind.see(&indexed::start(&mut *writer.acquire().await.map_err(trouble)?).await?);
+        let checkpoints = if in_memory { Checkpoints::none() } else { Checkpoints::of(connect.clone()) };
         let readers = if in_memory {
             writer.clone()
         } else {
@@ -105,7 +109,7 @@ impl Sqlite {
         let (clock, plans, shown_us): (SystemClock, _, _) = Default::default();
         let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_optional(&writer).await.map_err(trouble)?;
         clock.goes_on_from(newest.unwrap_or(i64::MIN).saturating_sub(options.clock_offset.us()));
-        Ok(Self { writer, readers, options, clock, plans, shown_us, behind })
+        Ok(Self { writer, readers, checkpoints, options, clock, plans, shown_us, behind })
     }
 
     fn now_us(&self) -> i64 {
@@ -247,6 +251,7 @@ impl Registry for Sqlite {
     }
 
     async fn close(&self) {
+        self.checkpoints.end().await;
         self.readers.close().await;
         self.writer.close().await;
     }

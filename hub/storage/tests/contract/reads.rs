@@ -18,6 +18,23 @@ fn request(id: &str) -> Key {
     Key::new(Kind::SERVICE_REQUEST, id)
 }
 
+/// Whether it is asked for, with what is looked up, or goes on from what was told last.
+pub(crate) async fn time_never_goes_back(place: Place) {
+    let registry = &*place.registry;
+    let mut last = now(registry).await;
+    for n in 0..200 {
+        match n % 4 {
+            0 => create(registry, n, request(&n.to_string()), json!({})).await,
+            2 => pass(Duration::from_millis(2)).await,
+            _ => {}
+        }
+        let asked = if n % 2 == 0 { vec![] } else { vec![needing(&request("none"))] };
+        let (_, moment) = registry.load(&asked).await.unwrap();
+        assert!(last <= moment, "{n}: {moment} after {last}");
+        last = moment;
+    }
+}
+
 pub(crate) async fn a_load_finds_heads_plans_existence_and_identifiers(place: Place) {
     let registry = &*place.registry;
     let work = json!({ "role": { "coding": [{ "system": "urn:fhir-workflow-hub:work", "code": "laboratory" }] } });
