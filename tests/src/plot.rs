@@ -88,6 +88,10 @@ fn draw(svg: &mut String, panel: &Panel, top: f64, x: &impl Fn(f64) -> f64) {
         let places: Vec<String> = line.points.iter().map(|(at, up)| format!("{:.1},{:.1}", x(*at), y(*up))).collect();
         let places = places.join(" ");
         let _ = writeln!(svg, "<polyline points=\"{places}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.4\"/>");
+        // A line of one point is none.
+        if let [(at, up)] = line.points[..] {
+            let _ = writeln!(svg, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"2\" fill=\"{colour}\"/>", x(at), y(up));
+        }
         if let Some((at, up)) = line.points.last() {
             text(svg, x(*at) + 6.0, y(*up) + 4.0, "start", colour, &line.name);
         }
