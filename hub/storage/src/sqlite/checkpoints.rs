@@ -132,7 +132,7 @@ mod tests {
         let log = folder.join("hub.db-wal");
         let before = beginnings(&log);
 
-        let checkpoints = Checkpoints::of(connect.pragma("wal_autocheckpoint", "0"));
+        let checkpoints = Checkpoints::of(connect);
         checkpoints.grew(LOG_PAGES - 1);
         let write = async |writer: &mut SqliteConnection| {
             sqlx::query("INSERT INTO a VALUES (1)").execute(writer).await.unwrap();
