@@ -199,10 +199,13 @@ pub(crate) fn storage_options(config: &Config) -> hub_storage::Options {
     }
 }
 
+/// SQLite has one writer. One lane decides while another is committed; a third would only make the batches smaller.
+const SQLITE_LANES: usize = 2;
+
 fn engine_options(config: &Config) -> engine::Options {
+    let is_sqlite = config.database.reveal().starts_with("sqlite:");
     engine::Options {
-        // SQLite has one writer.
-        lanes: if config.database.reveal().starts_with("sqlite:") { 1 } else { config.lanes },
+        lanes: if is_sqlite { config.lanes.min(SQLITE_LANES) } else { config.lanes },
         batch_limit_commands: config.batch_limit_commands,
         queue_limit_commands: config.queue_limit_commands,
     }

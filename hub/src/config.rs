@@ -101,8 +101,8 @@ pub struct Config {
     pub page_entries_limit: u32,
     /// Most commands that one lane commits together. Default 128.
     pub batch_limit_commands: usize,
-    /// Most lanes, each with one connection; a further one begins when enough commands wait. For PostgreSQL: SQLite has
-    /// one writer, hence one lane. Default 3.
+    /// Most lanes, each with one connection; a further one begins when enough commands wait. On SQLite, which has one
+    /// writer, no more than two: one decides while the other is committed. Default 3.
     pub lanes: usize,
     /// Most commands that wait for a lane; further ones are answered 503. Default 4096.
     pub queue_limit_commands: usize,

@@ -1,9 +1,9 @@
 //! What waits for a lane, and which lane takes it.
 //!
 //! All lanes take from one line. A lane that finds no other at work begins with whatever there is: under little load a
-//! batch is one command, and nobody waits for company. While one is at work, a further one begins only when a batch that
-//! is worth it has gathered, or when somebody comes while the one takes long: each batch costs a good deal by
-//! itself, and many small ones use up the cores that the orders need.
+//! batch is one command, and nobody waits for company. While one is at work, a further one begins only when as many have
+//! gathered as that one took, or when somebody comes while it takes long: each batch costs a good deal by itself, and many
+//! small ones use up the cores that the orders need.
 //!
 //! What belongs to one order stays in its order: while a lane has some of it, the rest waits behind that.
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-/// So many begin a batch of their own while another lane is at work.
+/// Fewer are no batch of their own while another lane is at work.
 const WORTH_A_LANE: usize = 16;
 /// A batch that takes longer than this is no reason to wait: it may be a Bundle of hundreds. No clock looks for that; who
 /// comes next does.
@@ -164,8 +164,14 @@ impl<T> Line<T> {
     }
 
     fn may_begin(&self) -> bool {
-        let is_worth_it = || self.ready.len() >= WORTH_A_LANE || self.began.elapsed() >= self.patience;
+        let is_worth_it = || self.ready.len() >= self.worth_a_lane() || self.began.elapsed() >= self.patience;
         self.at_work < self.lanes && !self.ready.is_empty() && (self.at_work == 0 || is_worth_it())
+    }
+
+    /// As many as a lane at work has: whoever begins with fewer makes the next batches smaller as well, since those who wait
+    /// for an answer are then divided among more.
+    fn worth_a_lane(&self) -> usize {
+        WORTH_A_LANE.max(self.held.len() / self.at_work.max(1))
     }
 
     fn take(&mut self, roots: &mut HashSet<Uuid>, most: usize) -> Vec<T> {
@@ -229,6 +235,22 @@ mod tests {
         assert!(taken(&waiting, 20).is_none(), "both are at work");
         drop(first);
         assert_eq!(taken(&waiting, 10).unwrap().1.len(), 10, "no more than were asked for");
+    }
+
+    #[test]
+    fn a_further_lane_begins_with_as_many_as_one_at_work_has() {
+        let waiting = patient(3, 200);
+        fill(&waiting, 0..40);
+        let (_first, _) = taken(&waiting, 100).unwrap();
+        fill(&waiting, 40..79);
+        assert!(taken(&waiting, 100).is_none(), "one too few");
+        fill(&waiting, 79..80);
+        let (_second, items) = taken(&waiting, 30).unwrap();
+        assert_eq!(items.len(), 30);
+        fill(&waiting, 80..104);
+        assert!(taken(&waiting, 100).is_none(), "34, where those at work have 35 each");
+        fill(&waiting, 104..105);
+        assert_eq!(taken(&waiting, 100).unwrap().1.len(), 35);
     }
 
     #[test]

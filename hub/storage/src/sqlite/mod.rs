@@ -100,7 +100,8 @@ impl Sqlite {
         migrate(&writer).await?;
         let behind = Behind::default();
         behind.see(&indexed::start(&mut *writer.acquire().await.map_err(trouble)?).await?);
-        let checkpoints = if in_memory { Checkpoints::none() } else { Checkpoints::of(connect.clone()) };
+        let checkpoints =
+            if in_memory { Checkpoints::none() } else { Checkpoints::of(connect.clone(), writer.clone()) };
         let readers = if in_memory {
             writer.clone()
         } else {
