@@ -203,9 +203,10 @@ pub(crate) fn storage_options(config: &Config) -> hub_storage::Options {
 const SQLITE_LANES: usize = 2;
 
 fn engine_options(config: &Config) -> engine::Options {
-    let is_sqlite = config.database.reveal().starts_with("sqlite:");
+    let one_writer = config.database.reveal().starts_with("sqlite:");
     engine::Options {
-        lanes: if is_sqlite { config.lanes.min(SQLITE_LANES) } else { config.lanes },
+        lanes: if one_writer { config.lanes.min(SQLITE_LANES) } else { config.lanes },
+        one_writer,
         batch_limit_commands: config.batch_limit_commands,
         queue_limit_commands: config.queue_limit_commands,
     }

@@ -38,6 +38,8 @@ const MORE_LIMIT: usize = 6;
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     pub lanes: usize,
+    /// Whether they commit one at a time, as SQLite has it.
+    pub one_writer: bool,
     /// Most commands of one commit.
     pub batch_limit_commands: usize,
     /// Most commands that wait for a lane.
@@ -148,7 +150,7 @@ impl Engine {
             fresh: fresh.clone(),
             backlog: backlog.clone(),
         };
-        let waiting = Arc::new(Waiting::new(options.lanes, options.queue_limit_commands));
+        let waiting = Arc::new(Waiting::new(options.lanes, options.one_writer, options.queue_limit_commands));
         for _ in 0..options.lanes {
             jobs.spawn(lane().run(waiting.clone(), options.batch_limit_commands));
         }

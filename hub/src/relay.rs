@@ -29,9 +29,9 @@ use crate::engine::Fresh;
 /// the earlier may then come last, which every consumer can bear.
 const SENDS_LIMIT: usize = 3;
 
-/// How long messages that were sent wait for others to be forgotten with, unless they are many: it is a commit of its own,
-/// for which orders wait. Those of a hub that dies meanwhile are sent again.
-const FORGET_AFTER: Duration = Duration::from_millis(100);
+/// How long messages that were sent wait for others to be forgotten with, unless they are many. Those of a hub that dies
+/// meanwhile are sent again.
+const FORGET_AFTER: Duration = Duration::from_millis(20);
 const FORGET_AT_ONCE: usize = 256;
 
 /// Room for what stands around the resources of a message.
@@ -411,7 +411,7 @@ mod tests {
     }
 
     fn lane(registry: &Arc<dyn Registry>, fresh: mpsc::Sender<Fresh>, backlog: &Arc<Backlog>) -> Engine {
-        let lanes = Lanes { lanes: 1, batch_limit_commands: 16, queue_limit_commands: 16 };
+        let lanes = Lanes { lanes: 1, one_writer: true, batch_limit_commands: 16, queue_limit_commands: 16 };
         let policy = Arc::new(Policy::default());
         Engine::start(registry.clone(), policy, lanes, fresh, backlog.clone(), &TaskTracker::new())
     }

@@ -1,9 +1,9 @@
 //! What waits for a lane, and which lane takes it.
 //!
 //! All lanes take from one line. A lane that finds no other at work begins with whatever there is: under little load a
-//! batch is one command, and nobody waits for company. While one is at work, a further one begins only when as many have
-//! gathered as that one took, or when somebody comes while it takes long: each batch costs a good deal by itself, and many
-//! small ones use up the cores that the orders need.
+//! batch is one command, and nobody waits for company. While one is at work, a further one begins only when a batch that
+//! is worth it has gathered, or when somebody comes while the one takes long: each batch costs a good deal by
+//! itself, and many small ones use up the cores that the orders need.
 //!
 //! What belongs to one order stays in its order: while a lane has some of it, the rest waits behind that.
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-/// Fewer are no batch of their own while another lane is at work.
+/// So many begin a batch of their own while another lane is at work.
 const WORTH_A_LANE: usize = 16;
 /// A batch that takes longer than this is no reason to wait: it may be a Bundle of hundreds. No clock looks for that; who
 /// comes next does.
@@ -35,6 +35,7 @@ pub(crate) struct Turn<'w, T> {
 
 struct Line<T> {
     lanes: usize,
+    one_writer: bool,
     at_work: usize,
     /// When the last of these began.
     began: Instant,
@@ -47,10 +48,11 @@ struct Line<T> {
 }
 
 impl<T> Waiting<T> {
-    /// For so many lanes, with room for so many that wait.
-    pub(crate) fn new(lanes: usize, limit: usize) -> Self {
+    /// For so many lanes, which may all commit at once or one at a time, with room for so many that wait.
+    pub(crate) fn new(lanes: usize, one_writer: bool, limit: usize) -> Self {
         let line = Line {
             lanes,
+            one_writer,
             at_work: 0,
             began: Instant::now(),
             patience: PATIENCE,
@@ -168,10 +170,10 @@ impl<T> Line<T> {
         self.at_work < self.lanes && !self.ready.is_empty() && (self.at_work == 0 || is_worth_it())
     }
 
-    /// As many as a lane at work has: whoever begins with fewer makes the next batches smaller as well, since those who wait
-    /// for an answer are then divided among more.
+    /// Where one writes at a time, whoever begins with fewer than are under way comes to its turn no sooner, and divides those
+    /// who wait for an answer among smaller batches.
     fn worth_a_lane(&self) -> usize {
-        WORTH_A_LANE.max(self.held.len() / self.at_work.max(1))
+        if self.one_writer { WORTH_A_LANE.max(self.held.len()) } else { WORTH_A_LANE }
     }
 
     fn take(&mut self, roots: &mut HashSet<Uuid>, most: usize) -> Vec<T> {
@@ -207,7 +209,7 @@ mod tests {
 
     /// In which nothing takes long.
     fn patient(lanes: usize, limit: usize) -> Waiting<u32> {
-        let waiting = Waiting::new(lanes, limit);
+        let waiting = Waiting::new(lanes, false, limit);
         waiting.line().patience = Duration::MAX;
         waiting
     }
@@ -238,19 +240,15 @@ mod tests {
     }
 
     #[test]
-    fn a_further_lane_begins_with_as_many_as_one_at_work_has() {
-        let waiting = patient(3, 200);
+    fn where_one_writes_at_a_time_a_further_lane_begins_with_as_many() {
+        let waiting = patient(2, 100);
+        waiting.line().one_writer = true;
         fill(&waiting, 0..40);
         let (_first, _) = taken(&waiting, 100).unwrap();
         fill(&waiting, 40..79);
         assert!(taken(&waiting, 100).is_none(), "one too few");
         fill(&waiting, 79..80);
-        let (_second, items) = taken(&waiting, 30).unwrap();
-        assert_eq!(items.len(), 30);
-        fill(&waiting, 80..104);
-        assert!(taken(&waiting, 100).is_none(), "34, where those at work have 35 each");
-        fill(&waiting, 104..105);
-        assert_eq!(taken(&waiting, 100).unwrap().1.len(), 35);
+        assert_eq!(taken(&waiting, 100).unwrap().1.len(), 40);
     }
 
     #[test]
@@ -286,7 +284,7 @@ mod tests {
 
     #[test]
     fn who_goes_on_keeps_some_orders_and_gives_back_the_others() {
-        let waiting = Waiting::new(1, 100);
+        let waiting = Waiting::new(1, false, 100);
         fill(&waiting, 0..2);
         let (mut turn, _) = taken(&waiting, 10).unwrap();
         fill(&waiting, 0..3);
@@ -297,7 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn at_the_end_what_is_there_is_taken_and_all_lanes_end() {
-        let waiting = Waiting::new(2, 2);
+        let waiting = Waiting::new(2, false, 2);
         let order = Uuid::from_u128(1000);
         assert!(waiting.try_put(order, 0));
         let (first, _) = waiting.take(10).await.unwrap();

@@ -149,7 +149,7 @@ impl Registry for Fragile {
 }
 
 fn engine(registry: Arc<dyn Registry>, policy: Policy) -> Engine {
-    let options = Options { lanes: 1, batch_limit_commands: 16, queue_limit_commands: 16 };
+    let options = Options { lanes: 1, one_writer: true, batch_limit_commands: 16, queue_limit_commands: 16 };
     let (fresh, _) = mpsc::channel(16);
     Engine::start(registry, Arc::new(policy), options, fresh, Arc::new(Backlog::new(1000)), &TaskTracker::new())
 }

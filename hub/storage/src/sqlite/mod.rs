@@ -48,7 +48,7 @@ const BUSY_AGAIN: Duration = Duration::from_millis(10);
 /// When the log has grown by so many pages (of 4 kB) the writer itself brings them to their places: nobody else did.
 const LOG_PAGES: &str = "131072";
 /// To this the log shrinks when it begins anew, after a reader of many minutes has made it long.
-const LOG_LIMIT_BYTES: &str = "134217728";
+const LOG_LIMIT_BYTES: &str = "268435456";
 /// Pages that the writer keeps in memory, in kB (the sign says so to SQLite): the branches of all its indexes, and the
 /// leaves of today.
 const WRITER_CACHE_KB: &str = "-16384";
