@@ -19,7 +19,7 @@ const LOG_PAGES: usize = 24_576;
 /// Pages that a version changes beside those of its body: its own, and those of its index rows.
 const VERSION_PAGES: usize = 3;
 const PAGE_BYTES: usize = 4096;
-/// So few are a matter of milliseconds, for which a commit may wait.
+/// For so few a commit may wait: some tens of milliseconds.
 const FEW_PAGES: i64 = 2048;
 /// Who has not come down to that after so many looks has the commits wait for more: a log that grows and grows is worse.
 const LOOKS_MAX: usize = 8;
