@@ -31,7 +31,7 @@ const SENDS_LIMIT: usize = 3;
 
 /// How long messages that were sent wait for others to be forgotten with, unless they are many. Those of a hub that dies
 /// meanwhile are sent again.
-const FORGET_AFTER: Duration = Duration::from_millis(20);
+const FORGET_AFTER: Duration = Duration::from_millis(100);
 const FORGET_AT_ONCE: usize = 256;
 
 /// Room for what stands around the resources of a message.

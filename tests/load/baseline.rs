@@ -1,6 +1,7 @@
 //! The baseline: what a good engineer writes by hand. The same gate; for each order one transaction, with one statement
-//! for each table; then its messages, confirmed; then 201. No batches, no lanes, no outbox: who dies between the
-//! commit and the confirm has lost a message.
+//! for each table; then its messages, confirmed; then 201. Bodies are its own order's, packed as the hub's are; nothing is
+//! decided, and messages are as they were recorded. No batches, no lanes, no outbox: who dies between the commit and the
+//! confirm has lost a message.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ pub(crate) async fn serve(arguments: Arguments) -> Result<()> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let envelopes = specimen.orders.iter().map(|trace| trace.letters.iter().map(Envelope::to_hub).collect()).collect();
-    let service = Service { pool, channel, rows: Rows::new(specimen), envelopes, copies: Copies::new(1, false) };
+    let service = Service { pool, channel, rows: Rows::new(specimen), envelopes, copies: Copies::new(1, true) };
     let router = Router::new()
         .route("/health/ready", get(|| async { StatusCode::OK }))
         .route("/fhir/R4/{kind}", post(submit))

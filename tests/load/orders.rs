@@ -17,9 +17,12 @@ const PATIENT: &str = "###patient##";
 const DOCTOR: &str = "###doctor###";
 const SITE: &str = "###site#####";
 
+/// How many there are of each, and where their numbers begin: no two have the same.
 const PATIENTS: u64 = 1_000_000;
 const DOCTORS: u64 = 20_000;
+const DOCTORS_FROM: u64 = 2_000_000;
 const SITES: u64 = 2_000;
+const SITES_FROM: u64 = 3_000_000;
 
 /// LOINC's.
 const PANELS: [(&str, &str); 6] = [
@@ -53,8 +56,28 @@ pub(crate) struct Order {
     pub(crate) kind: &'static str,
     /// As it stands in the body.
     pub(crate) number: u64,
-    pub(crate) patient: u64,
+    pub(crate) who: Who,
     pub(crate) body: Bytes,
+}
+
+/// Whom an order is about, and who sends it, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Who {
+    pub(crate) patient: u64,
+    pub(crate) doctor: u64,
+    pub(crate) site: u64,
+}
+
+impl Who {
+    /// The same for the same number, and any as likely as another.
+    pub(crate) fn of(number: u64) -> Self {
+        let chance = mixed(number);
+        Self {
+            patient: 1 + chance % PATIENTS,
+            doctor: DOCTORS_FROM + (chance >> 20) % DOCTORS,
+            site: SITES_FROM + (chance >> 40) % SITES,
+        }
+    }
 }
 
 /// All orders there are, one after another.
@@ -87,17 +110,10 @@ impl Orders {
     /// The kinds come in turn.
     pub(crate) fn numbered(&self, number: u64) -> Order {
         let template = &self.templates[(number % self.templates.len() as u64) as usize];
-        let chance = mixed(self.seed ^ number);
-        let patient = 1 + chance % PATIENTS;
-        let doctor = 1 + (chance >> 20) % DOCTORS;
-        let site = 1 + (chance >> 40) % SITES;
+        let who = Who::of(self.seed ^ number);
+        let Who { patient, doctor, site } = who;
         let numbers = [(Slot::Order, number), (Slot::Patient, patient), (Slot::Doctor, doctor), (Slot::Site, site)];
-        Order {
-            kind: template.kind,
-            number,
-            patient,
-            body: template.filled(&numbers.map(|(slot, n)| (slot, digits(n)))),
-        }
+        Order { kind: template.kind, number, who, body: template.filled(&numbers.map(|(slot, n)| (slot, digits(n)))) }
     }
 }
 

@@ -22,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// As in docker-compose.yml.
 const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/postgres/hub.conf");
+/// So that the database can be asked when an order was committed.
+const TIMES_OF_COMMITS: &str = "track_commit_timestamp=on";
 
 /// The servers, with fsync on and otherwise as docker-compose.yml has them.
 pub(crate) struct Stand {
@@ -47,7 +49,7 @@ impl Stand {
     pub(crate) async fn build(programs: Programs) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("hub-load-").tempdir()?;
         let rabbitmq = spawn_blocking(|| RabbitMq::launch_with(""));
-        let postgres = spawn_blocking(|| Postgres::launch_with(Path::new(SETTINGS)));
+        let postgres = spawn_blocking(|| Postgres::launch_with(Path::new(SETTINGS), &[TIMES_OF_COMMITS]));
         let (postgres, rabbitmq) = (postgres.await?, rabbitmq.await?);
         Ok(Self { programs, folder, servers: Some((postgres?, rabbitmq?)) })
     }

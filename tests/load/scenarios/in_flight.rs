@@ -23,7 +23,7 @@ const LOOK_AT: usize = 256;
 
 const CONNECTIONS: usize = 64;
 /// Orders that are submitted and not yet completed, at full load: enough that nobody waits for work.
-pub(super) const IN_FLIGHT: usize = 256;
+pub(super) const IN_FLIGHT: usize = 512;
 /// So many times as long as others it warms up: the last steps begin to end only when many first ones have.
 const RAMP: u32 = 3;
 /// Work orders in hand of one worker.

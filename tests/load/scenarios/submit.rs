@@ -14,7 +14,7 @@ use crate::drive::{Pace, Tally, quantile};
 use crate::floor::{Floor, Found};
 use crate::meter::Cost;
 use crate::orders::Orders;
-use crate::report::{Latency, Line, Point, Report};
+use crate::report::{Line, Point, Report};
 use crate::specimen::{Specimen, Until};
 use crate::stand::{Listening, Stand};
 
@@ -200,16 +200,18 @@ impl Contenders {
         tidy(&self.stand, &self.hub_database).await?;
         let delivery = Delivery::watch(&self.stand).await?;
         let (tally, cost) = settings.drive(&self.hub, FULL, Pace::Open(rate), self.orders.clone()).await?;
-        let delivered = Latency::of(&delivery.taken());
+        let taken = delivery.taken(&self.hub_database).await?;
         let point = Point::of("hub", format!("{load}, queues read"), "orders", &tally, cost);
         report.point(point);
+        let (decided, committed) = (quantile(&taken.from_decision, 0.99), quantile(&taken.from_commit, 0.99));
         match speed {
             Some(speed) => {
                 let line = Line::at_most(20.0, 10.0);
-                report.scaled("commit to delivery, p99 at half load", "ms", delivered.p99, speed, line);
+                report.scaled("commit to delivery, p99 at half load", "ms", committed, speed, line);
             }
-            None => report.figure("commit to delivery, p99", "ms", delivered.p99, None),
+            None => report.figure("commit to delivery, p99", "ms", committed, None),
         }
+        report.figure("decision to delivery, p99", "ms", decided, None);
         Ok(())
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Origin {
 pub(crate) enum Fresh {
     Order,
     Patient,
+    Doctor,
+    Site,
     Owner,
     Id(usize),
 }
@@ -111,6 +113,8 @@ fn filled(text: &str, places: &[(usize, Fresh)], copy: &Copy) -> String {
         let own: &str = match fresh {
             Fresh::Order => &copy.order,
             Fresh::Patient => &copy.patient,
+            Fresh::Doctor => &copy.doctor,
+            Fresh::Site => &copy.site,
             Fresh::Owner => &copy.owner,
             Fresh::Id(n) => &copy.texts[*n],
         };
@@ -130,9 +134,8 @@ fn unpacked(stored: &[u8]) -> Option<String> {
 
 /// Makes cells of what the journal says of one order.
 pub(super) struct Reader {
-    order: String,
-    patient: String,
-    owner: String,
+    /// What it has that a copy has otherwise.
+    own: [(String, Fresh); 5],
     recorded_us: i64,
     ids: Vec<Uuid>,
     /// Every value by which one of its resources is found.
@@ -142,14 +145,14 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(order: &Order, recorded_us: i64) -> Self {
         let text = |number| String::from_utf8_lossy(&digits(number)).into_owned();
-        Self {
-            order: text(order.number),
-            patient: text(order.patient),
-            owner: text(OWNER),
-            recorded_us,
-            ids: Vec::new(),
-            digests: HashMap::new(),
-        }
+        let own = [
+            (text(order.number), Fresh::Order),
+            (text(order.who.patient), Fresh::Patient),
+            (text(order.who.doctor), Fresh::Doctor),
+            (text(order.who.site), Fresh::Site),
+            (text(OWNER), Fresh::Owner),
+        ];
+        Self { own, recorded_us, ids: Vec::new(), digests: HashMap::new() }
     }
 
     /// Learns the values of a body that a row has: before the cells that have their digests.
@@ -221,12 +224,8 @@ impl Reader {
         let mut places = Vec::new();
         for at in 0..text.len() {
             let Some(rest) = text.get(at..) else { continue };
-            if rest.starts_with(&self.order) {
-                places.push((at, Fresh::Order));
-            } else if rest.starts_with(&self.patient) {
-                places.push((at, Fresh::Patient));
-            } else if rest.starts_with(&self.owner) {
-                places.push((at, Fresh::Owner));
+            if let Some((_, own)) = self.own.iter().find(|(text, _)| rest.starts_with(text)) {
+                places.push((at, *own));
             } else if let Some(id) = rest.get(..ID_WIDTH).filter(|id| id.as_bytes()[8] == b'-')
                 && let Ok(id) = Uuid::try_parse(id)
             {
@@ -257,13 +256,15 @@ mod tests {
 
     use super::super::copy::Copies;
     use super::*;
+    use crate::orders::Who;
 
     #[test]
     fn a_copy_has_its_own_ids_and_numbers_and_the_rest_as_it_was() {
-        let order = Order { kind: "ServiceRequest", number: 900, patient: 17, body: Default::default() };
+        let who = Who { patient: 17, doctor: 18, site: 19 };
+        let order = Order { kind: "ServiceRequest", number: 900, who, body: Default::default() };
         let mut reader = Reader::new(&order, 1_795_000_000_000_000);
         let root = Uuid::now_v7();
-        let text = format!("ü Task/{root}.1 L-000000000900 of 000000000017");
+        let text = format!("ü Task/{root}.1 L-000000000900 of 000000000017 by 000000000018 in 000000000019");
         let cell = reader.cell("text", &json!(text)).unwrap();
         let number = reader.cell("int8", &json!(NUMBERS_FROM + 5)).unwrap();
         let same = reader.cell("uuid", &json!(root.to_string())).unwrap();
@@ -273,7 +274,8 @@ mod tests {
         else {
             panic!("other types")
         };
-        assert_eq!(filled, format!("ü Task/{id}.1 L-{} of {}", copy.order, copy.patient));
+        let Copy { order, patient, doctor, site, .. } = &copy;
+        assert_eq!(filled, format!("ü Task/{id}.1 L-{order} of {patient} by {doctor} in {site}"));
         assert!(id != root && number > NUMBERS_FROM + 5);
         assert_eq!(reader.cell("bytea", &json!("\\x0aff")).unwrap(), Cell::Bytes(vec![10, 255]));
     }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use crate::orders::digits;
+use crate::orders::{Who, digits};
 
 /// Numbers that one order may take of one table.
 const NUMBERS_OF_AN_ORDER: i64 = 1000;
@@ -19,8 +19,11 @@ pub(crate) struct Copy {
     pub(super) later_us: i64,
     pub(super) order: String,
     pub(super) patient: String,
+    pub(super) doctor: String,
+    pub(super) site: String,
     pub(super) owner: String,
-    /// Its bodies name its own ids as well. What is only written needs no such bodies: they are as long.
+    /// Its bodies name its own ids as well, and are packed anew. Where only the writing is measured, none need be made:
+    /// those that were recorded are as long.
     pub(super) is_faithful: bool,
     pub(super) ids: Vec<Uuid>,
     pub(super) texts: Vec<String>,
@@ -48,12 +51,15 @@ impl Copies {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let ids: Vec<Uuid> = (0..ids).map(|_| Uuid::now_v7()).collect();
         let text = |number| String::from_utf8_lossy(&digits(number)).into_owned();
+        let who = Who::of(number);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Copy {
             number: i64::try_from(number).unwrap_or(i64::MAX),
             later_us: i64::try_from(now.as_micros()).unwrap_or(i64::MAX) - recorded_us,
             order: text(number),
             patient: text(patient_of(number)),
+            doctor: text(who.doctor),
+            site: text(who.site),
             owner: text(1 + number % OWNERS),
             is_faithful: self.are_faithful,
             texts: ids.iter().map(Uuid::to_string).collect(),

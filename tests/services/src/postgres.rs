@@ -57,12 +57,14 @@ impl Postgres {
         Postgres::launch_in(&[])
     }
 
-    /// With the settings of a configuration file, as far as they do not say where the server is.
-    pub fn launch_with(file: &Path) -> Result<Postgres> {
+    /// With the settings of a configuration file, as far as they do not say where the server is, and more, as
+    /// `name=value`.
+    pub fn launch_with(file: &Path, more: &[&str]) -> Result<Postgres> {
         let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let settings = text.lines().filter_map(|line| line.split('#').next()?.split_once('='));
         let settings = settings.map(|(name, value)| format!("{}={}", name.trim(), value.trim().trim_matches('\'')));
-        Postgres::launch_as(&[], settings.filter(|setting| !setting.starts_with("listen_addresses")).collect())
+        let settings = settings.filter(|setting| !setting.starts_with("listen_addresses"));
+        Postgres::launch_as(&[], settings.chain(more.iter().map(|setting| (*setting).to_owned())).collect())
     }
 
     fn launch_in(variables: &[(&str, PathBuf)]) -> Result<Postgres> {
