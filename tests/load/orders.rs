@@ -18,7 +18,7 @@ const DOCTOR: &str = "###doctor###";
 const SITE: &str = "###site#####";
 
 /// How many there are of each, and where their numbers begin: no two have the same.
-const PATIENTS: u64 = 1_000_000;
+pub(crate) const PATIENTS: u64 = 1_000_000;
 const DOCTORS: u64 = 20_000;
 const DOCTORS_FROM: u64 = 2_000_000;
 const SITES: u64 = 2_000;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures_util::StreamExt;
 use hdrhistogram::Histogram;
 use lapin::Connection;
@@ -33,7 +33,7 @@ const COMMITTED: &str = "
 /// Reads the queues of work until it is dropped.
 pub(super) struct Delivery {
     seen: Arc<Mutex<Vec<Seen>>>,
-    _consumers: JoinSet<Result<()>>,
+    consumers: JoinSet<Result<()>>,
     _connection: Connection,
 }
 
@@ -78,11 +78,15 @@ impl Delivery {
                 Ok(())
             });
         }
-        Ok(Self { seen, _consumers: consumers, _connection: connection })
+        Ok(Self { seen, consumers, _connection: connection })
     }
 
     /// Of all messages so far; none is known any more after that.
-    pub(super) async fn taken(&self, database: &str) -> Result<Taken> {
+    pub(super) async fn taken(&mut self, database: &str) -> Result<Taken> {
+        if let Some(ended) = self.consumers.try_join_next() {
+            ended??;
+            bail!("a queue is no longer read");
+        }
         let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
         ensure!(!seen.is_empty(), "no message was delivered");
         let roots: Vec<Uuid> = seen.iter().map(|message| message.root).collect();

@@ -198,7 +198,7 @@ impl Contenders {
         }
 
         tidy(&self.stand, &self.hub_database).await?;
-        let delivery = Delivery::watch(&self.stand).await?;
+        let mut delivery = Delivery::watch(&self.stand).await?;
         let (tally, cost) = settings.drive(&self.hub, FULL, Pace::Open(rate), self.orders.clone()).await?;
         let taken = delivery.taken(&self.hub_database).await?;
         let point = Point::of("hub", format!("{load}, queues read"), "orders", &tally, cost);

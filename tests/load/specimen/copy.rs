@@ -5,11 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use crate::orders::{Who, digits};
+use crate::orders::{PATIENTS, Who, digits};
 
 /// Numbers that one order may take of one table.
 const NUMBERS_OF_AN_ORDER: i64 = 1000;
-const PATIENTS: u64 = 1_000_000;
 /// Organisations among which the work is spread: so few that each has a full page of it among ten thousand Tasks, and
 /// registries of all sizes are asked for the same.
 pub(crate) const OWNERS: u64 = 100;
@@ -68,7 +67,7 @@ impl Copies {
     }
 }
 
-/// Of the copy with this number.
+/// Of the copy with this number: each has another one, as long as there are some.
 pub(crate) fn patient_of(number: u64) -> u64 {
     1 + number.wrapping_mul(7919) % PATIENTS
 }
