@@ -31,7 +31,8 @@ use crate::{callbacks, clock, housekeeping, parking, plans};
 
 /// Batches that lanes may have committed before the relay takes them; what is beyond waits in the outbox.
 const FRESH_LIMIT_BATCHES: usize = 256;
-const RELAY_BATCH_LIMIT_MESSAGES: u32 = 500;
+/// What one window of the broker takes: a full outbox drains by full windows.
+const RELAY_BATCH_LIMIT_MESSAGES: u32 = 1000;
 const RELAY_POLL: Duration = Duration::from_secs(1);
 
 /// A hub that is up.

@@ -14,7 +14,7 @@ use crate::meter::{Cost, Reading};
 use crate::post::{Publisher, Queues};
 use crate::report::Point;
 use crate::rows::{self, Rows};
-use crate::specimen::{Copies, Specimen};
+use crate::specimen::{Copies, Letter, Specimen};
 
 /// As many connections as the hub has lanes.
 const LANES: usize = 2;
@@ -37,34 +37,24 @@ pub(crate) struct Floor {
 /// What it came to.
 pub(crate) struct Found {
     measured: Duration,
-    /// Rows and messages of which are safe.
-    pub(crate) orders: u64,
+    /// Orders whose rows and messages are safe; or messages, where there are no rows.
+    pub(crate) done: u64,
     pub(crate) cost: Cost,
 }
 
 impl Found {
     /// In a second.
     pub(crate) fn rate(&self) -> f64 {
-        self.orders as f64 / self.measured.as_secs_f64()
+        self.done as f64 / self.measured.as_secs_f64()
     }
 
     pub(crate) fn point(&self, round: u32, unit: &'static str) -> Point {
-        Point::new(
-            "floor",
-            format!("round {round}, {LANES} connections"),
-            unit,
-            self.rate(),
-            self.cost.each(self.orders),
-        )
+        Point::new("floor", format!("round {round}, {LANES} connections"), unit, self.rate(), self.cost.each(self.done))
     }
 
     /// Both times together.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            measured: self.measured + other.measured,
-            orders: self.orders + other.orders,
-            cost: self.cost.and(other.cost),
-        }
+        Self { measured: self.measured + other.measured, done: self.done + other.done, cost: self.cost.and(other.cost) }
     }
 }
 
@@ -77,8 +67,7 @@ struct Counts {
 impl Floor {
     /// Finds out how many orders go best into one transaction.
     pub(crate) async fn lay(specimen: Specimen, database: String, queue: &str, consumes: bool) -> Result<Arc<Self>> {
-        let letters: Vec<_> = specimen.orders.iter().map(|trace| trace.letters.clone()).collect();
-        let queues = Queues::declare(queue, &letters).await?;
+        let queues = Queues::declare(queue, &letters(&specimen)).await?;
         let mut floor =
             Self { rows: Rows::new(specimen), queues, database, copies: Copies::new(1, false), consumes, group: 0 };
         let (mut best, mut highest) = (GROUPS[0], 0.0);
@@ -113,8 +102,8 @@ impl Floor {
         self.queues.purge().await?;
         let written = orders_after - orders_before;
         let consumed = (letters as f64 / self.letters_each()) as u64;
-        let orders = if self.consumes { written.min(consumed) } else { written };
-        Ok(Found { measured, orders, cost: after.since(&before) })
+        let done = if self.consumes { written.min(consumed) } else { written };
+        Ok(Found { measured, done, cost: after.since(&before) })
     }
 
     fn letters_each(&self) -> f64 {
@@ -144,6 +133,48 @@ impl Floor {
         tokio::try_join!(self.rows.write(connection, &group), publish)?;
         Ok(())
     }
+}
+
+/// The floor of messages alone, on queues of its own.
+pub(crate) struct Posts {
+    specimen: Specimen,
+    queue: String,
+}
+
+impl Posts {
+    pub(crate) async fn lay(specimen: Specimen, queue: String) -> Result<Self> {
+        Queues::declare(&queue, &letters(&specimen)).await?;
+        Ok(Self { specimen, queue })
+    }
+
+    /// So many messages, until the last is confirmed, by connections of their own: the broker may have been away.
+    pub(crate) async fn measure(&self, messages: u64) -> Result<Found> {
+        let queues = Arc::new(Queues::declare(&self.queue, &letters(&self.specimen)).await?);
+        let (begun, before) = (Instant::now(), Reading::take()?);
+        let mut lanes = JoinSet::new();
+        for _ in 0..LANES {
+            lanes.spawn(publish(queues.clone(), messages as usize / LANES));
+        }
+        while let Some(ended) = lanes.join_next().await {
+            ended??;
+        }
+        let (measured, after) = (begun.elapsed(), Reading::take()?);
+        queues.purge().await?;
+        Ok(Found { measured, done: messages, cost: after.since(&before) })
+    }
+}
+
+async fn publish(queues: Arc<Queues>, messages: usize) -> Result<()> {
+    let mut publisher = queues.publisher(WINDOW).await?;
+    for envelope in queues.envelopes.iter().flatten().cycle().take(messages) {
+        publisher.publish(envelope).await?;
+    }
+    publisher.confirmed(0).await
+}
+
+/// Of each order.
+fn letters(specimen: &Specimen) -> Vec<Vec<Letter>> {
+    specimen.orders.iter().map(|trace| trace.letters.clone()).collect()
 }
 
 /// What was spent and done by then.
