@@ -8,12 +8,13 @@ use hub_domain::registry::{Figures, Parked, Trouble};
 use super::Postgres;
 use crate::queues::{DEPTH, FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
 
-/// In each: $1 is the offset of the clock.
+/// In each: $1 is the offset of the clock. What is leased is named as an array, which is looked up by the key whatever the
+/// table was like when the plan was made: a join with `free` made while it was empty reads all of it, for each of its rows.
 const OUTGOING: &str = "-- outgoing
     WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS now),
          free AS MATERIALIZED (SELECT id FROM outbox WHERE leased_until <= (SELECT now FROM clock)
                                 ORDER BY priority, id LIMIT $3 FOR UPDATE SKIP LOCKED)
-    UPDATE outbox AS o SET leased_until = clock.now + $2 FROM free, clock WHERE o.id = free.id
+    UPDATE outbox AS o SET leased_until = clock.now + $2 FROM clock WHERE o.id = ANY (ARRAY(SELECT id FROM free))
     RETURNING o.id, o.task, o.version, o.work, o.step, o.owner, o.priority, o.traceparent, o.since";
 /// Not waited for until it is on disk: what a crash brings back is sent twice, which every consumer can bear.
 const SENT: &str = "-- sent
@@ -32,8 +33,8 @@ const DUE: &str = "-- due
          free AS MATERIALIZED (SELECT root, name FROM timer
                                 WHERE due <= (SELECT now FROM clock) AND leased_until <= (SELECT now FROM clock)
                                 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED)
-    UPDATE timer AS t SET leased_until = clock.now + $2 FROM free, clock
-     WHERE t.root = free.root AND t.name = free.name
+    UPDATE timer AS t SET leased_until = clock.now + $2 FROM clock
+     WHERE t.root = ANY (ARRAY(SELECT root FROM free)) AND (t.root, t.name) IN (SELECT root, name FROM free)
     RETURNING t.root, t.name, t.due";
 pub(super) const FIGURES: &str = "-- figures
     WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS now)
