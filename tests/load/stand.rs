@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use services::{Postgres, RabbitMq};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
 use tempfile::TempDir;
 use tests::{Client, Programs};
 use tokio::process::{Child, Command};
@@ -24,6 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/postgres/hub.conf");
 /// So that the database can be asked when an order was committed.
 const TIMES_OF_COMMITS: &str = "track_commit_timestamp=on";
+const DATABASES: &str = "SELECT datname FROM pg_database WHERE NOT datistemplate";
 
 /// The servers, with fsync on and otherwise as docker-compose.yml has them.
 pub(crate) struct Stand {
@@ -68,13 +70,20 @@ impl Stand {
         self.servers.as_ref().map_or_else(|| "embedded".to_owned(), |(_, rabbitmq)| rabbitmq.url())
     }
 
-    /// Puts what waits to be written to the disk there, in a database and in the broker, so that nobody pays for somebody
-    /// else's pages.
+    /// Sweeps all databases, and puts what waits to be written to the disk there, in the databases and in the broker, so that
+    /// nobody pays for somebody else's pages. Left to itself, autovacuum sweeps what one has written while another is measured.
     pub(crate) async fn settle(&self, database: &str) -> Result<()> {
         if let Some((_, rabbitmq)) = &self.servers {
             block_in_place(|| rabbitmq.roll_over())?;
         }
-        let mut connection = PgConnection::connect(database).await?;
+        let options: PgConnectOptions = database.parse()?;
+        let mut connection = options.connect().await?;
+        let names: Vec<String> = sqlx::query_scalar(DATABASES).fetch_all(&mut connection).await?;
+        for name in names {
+            let mut swept = options.clone().database(&name).connect().await?;
+            swept.execute("VACUUM ANALYZE").await?;
+            swept.close().await?;
+        }
         connection.execute("CHECKPOINT").await?;
         Ok(connection.close().await?)
     }
