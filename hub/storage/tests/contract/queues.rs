@@ -2,11 +2,14 @@ use std::time::Duration;
 
 use hub_domain::decision::{Timer, TimerId};
 use hub_domain::registry::{Committed, Parked};
+use hub_storage::Options;
 use schemas::resource::Key;
 use schemas::task::Priority;
 use schemas::time::Timestamp;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
+use crate::bound::honest;
 use crate::build::*;
 use crate::place::{Place, options, pass};
 
@@ -58,6 +61,36 @@ pub(crate) async fn urgent_messages_go_first(place: Place) {
     assert_eq!(left.iter().map(|m| m.id).collect::<Vec<_>>(), [given[1], given[3], given[2]]);
     assert_eq!(order(left), ["1", "3", "2"]);
     assert_eq!(order(registry.outgoing(3, LEASE).await.unwrap()), ["0"]);
+}
+
+/// Also by a connection that made its plan while there was nothing in it.
+pub(crate) async fn a_full_outbox_is_leased_by_its_keys(place: Place) {
+    const MESSAGES: u128 = 500;
+    const READ: &str = "SELECT coalesce(sum(seq_tup_read), 0)::bigint + coalesce(sum(idx_tup_fetch), 0)::bigint
+                          FROM pg_stat_user_tables WHERE relname = 'outbox'";
+    if !place.is_postgres() {
+        return;
+    }
+    let mut server = PgConnection::connect(&place.url).await.unwrap();
+    sqlx::raw_sql("VACUUM ANALYZE outbox").execute(&mut server).await.unwrap();
+    let leasing = place.again(Options { write_connections: 1, ..options() }).await.registry;
+    assert!(leasing.outgoing(10, LEASE).await.unwrap().is_empty());
+
+    let at = now(&*place.registry).await;
+    let tells = |n: u128| {
+        let key = task(&n.to_string());
+        deciding(at).on(root(n), None).creates(root(n), key.clone(), offered()).tells(&key, 1, Priority::Urgent).done()
+    };
+    let decisions: Vec<_> = (1..=MESSAGES).map(tells).collect();
+    assert!(commit(&*place.registry, &decisions).await.iter().all(|outcome| *outcome == Committed::Done));
+    place.registry.close().await;
+    pass(Duration::from_millis(350)).await;
+    assert_eq!(leasing.outgoing(10, LEASE).await.unwrap().len(), 10);
+    leasing.close().await;
+    honest::everybody_left(&mut server).await;
+    let read: i64 = sqlx::query_scalar(READ).fetch_one(&mut server).await.unwrap();
+    assert!((10..100).contains(&read), "{read} rows of the outbox were read to lease ten");
+    server.close().await.unwrap();
 }
 
 pub(crate) async fn every_task_on_offer_is_published_again(place: Place) {
