@@ -85,7 +85,7 @@ contract! {
     queues {
         a_fresh_message_is_left_to_its_hub_and_then_to_anybody,
         urgent_messages_go_first,
-        a_full_outbox_is_leased_by_its_keys,
+        what_is_leased_is_found_by_its_keys,
         every_task_on_offer_is_published_again,
         timers_are_replaced_fire_and_are_leased,
         figures_count_what_is_there,

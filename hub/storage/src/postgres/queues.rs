@@ -9,7 +9,8 @@ use super::Postgres;
 use crate::queues::{DEPTH, FigureRow, OutgoingRow, PARKED, ParkedRow, TimerRow, UNPARK, figures, lease_us};
 
 /// In each: $1 is the offset of the clock. What is leased is named as an array, which is looked up by the key whatever the
-/// table was like when the plan was made: a join with `free` made while it was empty reads all of it, for each of its rows.
+/// table was like when the plan was made. A join with `free`, planned while the table was empty, reads all of the table and
+/// holds each row of it against all that are free.
 const OUTGOING: &str = "-- outgoing
     WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS now),
          free AS MATERIALIZED (SELECT id FROM outbox WHERE leased_until <= (SELECT now FROM clock)

@@ -63,33 +63,38 @@ pub(crate) async fn urgent_messages_go_first(place: Place) {
     assert_eq!(order(registry.outgoing(3, LEASE).await.unwrap()), ["0"]);
 }
 
-/// Also by a connection that made its plan while there was nothing in it.
-pub(crate) async fn a_full_outbox_is_leased_by_its_keys(place: Place) {
-    const MESSAGES: u128 = 500;
-    const READ: &str = "SELECT coalesce(sum(seq_tup_read), 0)::bigint + coalesce(sum(idx_tup_fetch), 0)::bigint
-                          FROM pg_stat_user_tables WHERE relname = 'outbox'";
+/// Also by a connection that made its plans while there was nothing to lease.
+pub(crate) async fn what_is_leased_is_found_by_its_keys(place: Place) {
+    const ORDERS: u128 = 500;
+    const READ: &str = "SELECT relname::text, seq_tup_read + coalesce(idx_tup_fetch, 0)
+                          FROM pg_stat_user_tables WHERE relname IN ('outbox', 'timer')";
     if !place.is_postgres() {
         return;
     }
     let mut server = PgConnection::connect(&place.url).await.unwrap();
-    sqlx::raw_sql("VACUUM ANALYZE outbox").execute(&mut server).await.unwrap();
+    sqlx::raw_sql("VACUUM ANALYZE outbox, timer").execute(&mut server).await.unwrap();
     let leasing = place.again(Options { write_connections: 1, ..options() }).await.registry;
     assert!(leasing.outgoing(10, LEASE).await.unwrap().is_empty());
+    assert!(leasing.due(10, LEASE).await.unwrap().is_empty());
 
     let at = now(&*place.registry).await;
     let tells = |n: u128| {
         let key = task(&n.to_string());
-        deciding(at).on(root(n), None).creates(root(n), key.clone(), offered()).tells(&key, 1, Priority::Urgent).done()
+        let decision = deciding(at).on(root(n), None).creates(root(n), key.clone(), offered());
+        let mut decision = decision.tells(&key, 1, Priority::Urgent).done();
+        decision.timers = vec![Timer { id: TimerId { root: root(n), name: "wait".into() }, due: at }];
+        decision
     };
-    let decisions: Vec<_> = (1..=MESSAGES).map(tells).collect();
+    let decisions: Vec<_> = (1..=ORDERS).map(tells).collect();
     assert!(commit(&*place.registry, &decisions).await.iter().all(|outcome| *outcome == Committed::Done));
     place.registry.close().await;
     pass(Duration::from_millis(350)).await;
     assert_eq!(leasing.outgoing(10, LEASE).await.unwrap().len(), 10);
+    assert_eq!(leasing.due(10, LEASE).await.unwrap().len(), 10);
     leasing.close().await;
     honest::everybody_left(&mut server).await;
-    let read: i64 = sqlx::query_scalar(READ).fetch_one(&mut server).await.unwrap();
-    assert!((10..100).contains(&read), "{read} rows of the outbox were read to lease ten");
+    let read: Vec<(String, i64)> = sqlx::query_as(READ).fetch_all(&mut server).await.unwrap();
+    assert!(read.iter().all(|(_, rows)| (10..100).contains(rows)), "rows read to lease ten of each: {read:?}");
     server.close().await.unwrap();
 }
 
