@@ -86,6 +86,8 @@ contract! {
         a_fresh_message_is_left_to_its_hub_and_then_to_anybody,
         urgent_messages_go_first,
         what_is_leased_is_found_by_its_keys,
+        a_timer_that_is_over_is_found_by_its_key,
+        what_is_on_offer_is_held_against_the_outbox_once,
         every_task_on_offer_is_published_again,
         timers_are_replaced_fire_and_are_leased,
         figures_count_what_is_there,

@@ -21,13 +21,16 @@ const OUTGOING: &str = "-- outgoing
 const SENT: &str = "-- sent
     WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
     DELETE FROM outbox USING unhurried WHERE id = ANY ($1)";
+/// What lies in the outbox already is told apart by two lists held against each other: `NOT EXISTS`, by a connection that
+/// joins by keys alone, reads the outbox once for each Task on offer.
 const REPUBLISH: &str = "-- republish
     INSERT INTO outbox (task, version, work, step, owner, priority, traceparent, since, leased_until)
     SELECT t.id, t.version, t.work, coalesce(t.step, ''), t.owner, t.priority, NULL,
            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1, $2
       FROM task AS t
-     WHERE t.status IN ('requested', 'ready') AND t.open = 1 AND t.work IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.task = t.id)
+     WHERE t.id = ANY (ARRAY(SELECT id FROM task
+                              WHERE status IN ('requested', 'ready') AND open = 1 AND work IS NOT NULL
+                             EXCEPT SELECT task FROM outbox))
      ORDER BY t.seq";
 const DUE: &str = "-- due
     WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS now),

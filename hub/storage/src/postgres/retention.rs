@@ -7,12 +7,13 @@ use hub_domain::registry::Trouble;
 use super::Postgres;
 use crate::queues::lease_us;
 
-/// Skips what another hub is about to delete.
+/// Skips what another hub is about to delete. The keys are an array, which is looked up whatever the table was like when
+/// the plan was made.
 const PRUNE: &str = "-- prune_receipts
     WITH old AS MATERIALIZED (SELECT key FROM receipt
                                WHERE at < (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 - $2
                                ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED)
-    DELETE FROM receipt AS r USING old WHERE r.key = old.key";
+    DELETE FROM receipt WHERE key = ANY (ARRAY(SELECT key FROM old))";
 
 impl Postgres {
     pub(super) async fn prune_receipts(&self, kept: Duration, limit: u32) -> Result<u64, Trouble> {

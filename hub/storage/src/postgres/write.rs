@@ -48,9 +48,10 @@ const TIMERS: &str = "
     INSERT INTO timer (root, name, due, leased_until)
     SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::bigint[]), $4
     ON CONFLICT (root, name) DO UPDATE SET due = excluded.due, leased_until = excluded.leased_until";
+/// Looked up by roots whatever the table was like when the plan was made: most of the time it is nearly empty.
 const TIMERS_GONE: &str = "
-    DELETE FROM timer AS t USING (SELECT unnest($1::uuid[]) AS root, unnest($2::text[]) AS name) AS n
-     WHERE t.root = n.root AND t.name = n.name";
+    DELETE FROM timer
+     WHERE root = ANY ($1) AND (root, name) IN (SELECT unnest($1::uuid[]), unnest($2::text[]))";
 /// Its numbers rise in the order of the rows.
 const OUTBOX: &str = "
     INSERT INTO outbox (task, version, work, step, owner, priority, traceparent, since, leased_until)

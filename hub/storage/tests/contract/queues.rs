@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hub_domain::decision::{Timer, TimerId};
-use hub_domain::registry::{Committed, Parked};
+use hub_domain::decision::{Decision, Timer, TimerId};
+use hub_domain::registry::{Committed, Parked, Registry};
 use hub_storage::Options;
 use schemas::resource::Key;
 use schemas::task::Priority;
@@ -63,39 +64,81 @@ pub(crate) async fn urgent_messages_go_first(place: Place) {
     assert_eq!(order(registry.outgoing(3, LEASE).await.unwrap()), ["0"]);
 }
 
-/// Also by a connection that made its plans while there was nothing to lease.
-pub(crate) async fn what_is_leased_is_found_by_its_keys(place: Place) {
-    const ORDERS: u128 = 500;
+/// Orders that each offer a Task, tell of it, and wait for something.
+const WAITING: u128 = 500;
+
+fn waits(n: u128, at: Timestamp) -> Decision {
+    let key = task(&n.to_string());
+    let decision = deciding(at).on(root(n), None).creates(root(n), key.clone(), offered());
+    let mut decision = decision.tells(&key, 1, Priority::Urgent).done();
+    decision.timers = vec![Timer { id: waiting(n), due: at }];
+    decision
+}
+
+fn waiting(n: u128) -> TimerId {
+    TimerId { root: root(n), name: "wait".into() }
+}
+
+/// A hub of one connection, which makes the plans of `asks` while nothing waits, and keeps them when much does; and how
+/// many rows of outbox and timer it then read.
+async fn read_by_plans_made_before(place: Place, asks: impl AsyncFn(&dyn Registry, bool)) -> BTreeMap<String, i64> {
     const READ: &str = "SELECT relname::text, seq_tup_read + coalesce(idx_tup_fetch, 0)
                           FROM pg_stat_user_tables WHERE relname IN ('outbox', 'timer')";
-    if !place.is_postgres() {
-        return;
-    }
     let mut server = PgConnection::connect(&place.url).await.unwrap();
-    sqlx::raw_sql("VACUUM ANALYZE outbox, timer").execute(&mut server).await.unwrap();
-    let leasing = place.again(Options { write_connections: 1, ..options() }).await.registry;
-    assert!(leasing.outgoing(10, LEASE).await.unwrap().is_empty());
-    assert!(leasing.due(10, LEASE).await.unwrap().is_empty());
-
+    sqlx::raw_sql("VACUUM ANALYZE").execute(&mut server).await.unwrap();
+    let hub = place.again(Options { write_connections: 1, ..options() }).await.registry;
+    asks(&*hub, false).await;
     let at = now(&*place.registry).await;
-    let tells = |n: u128| {
-        let key = task(&n.to_string());
-        let decision = deciding(at).on(root(n), None).creates(root(n), key.clone(), offered());
-        let mut decision = decision.tells(&key, 1, Priority::Urgent).done();
-        decision.timers = vec![Timer { id: TimerId { root: root(n), name: "wait".into() }, due: at }];
-        decision
-    };
-    let decisions: Vec<_> = (1..=ORDERS).map(tells).collect();
+    let decisions: Vec<_> = (1..=WAITING).map(|n| waits(n, at)).collect();
     assert!(commit(&*place.registry, &decisions).await.iter().all(|outcome| *outcome == Committed::Done));
     place.registry.close().await;
     pass(Duration::from_millis(350)).await;
-    assert_eq!(leasing.outgoing(10, LEASE).await.unwrap().len(), 10);
-    assert_eq!(leasing.due(10, LEASE).await.unwrap().len(), 10);
-    leasing.close().await;
+    asks(&*hub, true).await;
+    hub.close().await;
     honest::everybody_left(&mut server).await;
     let read: Vec<(String, i64)> = sqlx::query_as(READ).fetch_all(&mut server).await.unwrap();
-    assert!(read.iter().all(|(_, rows)| (10..100).contains(rows)), "rows read to lease ten of each: {read:?}");
     server.close().await.unwrap();
+    read.into_iter().collect()
+}
+
+pub(crate) async fn what_is_leased_is_found_by_its_keys(place: Place) {
+    if !place.is_postgres() {
+        return;
+    }
+    let read = read_by_plans_made_before(place, async |hub, is_full| {
+        let leased = if is_full { 10 } else { 0 };
+        assert_eq!(hub.outgoing(10, LEASE).await.unwrap().len(), leased);
+        assert_eq!(hub.due(10, LEASE).await.unwrap().len(), leased);
+    });
+    let read = read.await;
+    assert!(read.values().all(|rows| (10..100).contains(rows)), "rows read to lease ten of each: {read:?}");
+}
+
+pub(crate) async fn a_timer_that_is_over_is_found_by_its_key(place: Place) {
+    if !place.is_postgres() {
+        return;
+    }
+    let read = read_by_plans_made_before(place, async |hub, is_full| {
+        let order = if is_full { WAITING } else { WAITING + 1 };
+        if !is_full {
+            assert_eq!(commit(hub, &[deciding(now(hub).await).on(root(order), None).done()]).await, [Committed::Done]);
+        }
+        let mut decision = deciding(now(hub).await).on(root(order), Some(1)).done();
+        decision.timers_done = vec![waiting(order)];
+        assert_eq!(commit(hub, &[decision]).await, [Committed::Done]);
+    });
+    let read = read.await;
+    assert!((1..50).contains(&read["timer"]), "rows read to delete one: {read:?}");
+}
+
+pub(crate) async fn what_is_on_offer_is_held_against_the_outbox_once(place: Place) {
+    if !place.is_postgres() {
+        return;
+    }
+    let read = read_by_plans_made_before(place, async |hub, _| assert_eq!(hub.republish().await.unwrap(), 0));
+    let read = read.await;
+    let once = 500..1000;
+    assert!(once.contains(&read["outbox"]), "rows read of an outbox of {WAITING}: {read:?}");
 }
 
 pub(crate) async fn every_task_on_offer_is_published_again(place: Place) {
