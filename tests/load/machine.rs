@@ -46,7 +46,7 @@ impl Machine {
     }
 }
 
-fn memory_mb() -> Option<u64> {
+pub(crate) fn memory_mb() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes / 1000)

@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use crate::specimen::{Act, Copies, Copy, Specimen, Table, Trace, Value, Write};
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Copies that are written together, each with the place of its order in the specimen.
 pub(crate) type Group = Vec<(usize, Copy)>;
 
@@ -121,7 +123,8 @@ impl Statement {
                     Value::Id(id) => write!(text, "{id}")?,
                     Value::Bytes(bytes) => {
                         text.push_str("\\\\x");
-                        bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}"))?;
+                        let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+                        bytes.iter().for_each(|byte| text.extend([digit(byte >> 4), digit(byte & 15)]));
                     }
                     Value::Text(value) => value.chars().for_each(|c| match c {
                         '\\' => text.push_str("\\\\"),

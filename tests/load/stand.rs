@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::{Instant, sleep};
 
-use crate::meter;
+use crate::{machine, meter};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -49,9 +49,23 @@ pub(crate) struct Listening {
 
 impl Stand {
     pub(crate) async fn build(programs: Programs) -> Result<Self> {
+        Self::build_with(programs, Vec::new()).await
+    }
+
+    /// For large registries: PostgreSQL has a quarter of the memory, as operations.md says of a machine of its own.
+    pub(crate) async fn build_large(programs: Programs) -> Result<Self> {
+        let memory = machine::memory_mb().context("the system does not tell its memory")?;
+        Self::build_with(programs, vec![format!("shared_buffers={}MB", memory / 4)]).await
+    }
+
+    async fn build_with(programs: Programs, mut settings: Vec<String>) -> Result<Self> {
+        settings.push(TIMES_OF_COMMITS.to_owned());
         let folder = tempfile::Builder::new().prefix("hub-load-").tempdir()?;
         let rabbitmq = spawn_blocking(|| RabbitMq::launch_with(""));
-        let postgres = spawn_blocking(|| Postgres::launch_with(Path::new(SETTINGS), &[TIMES_OF_COMMITS]));
+        let postgres = spawn_blocking(move || {
+            let more: Vec<&str> = settings.iter().map(String::as_str).collect();
+            Postgres::launch_with(Path::new(SETTINGS), &more)
+        });
         let (postgres, rabbitmq) = (postgres.await?, rabbitmq.await?);
         Ok(Self { programs, folder, servers: Some((postgres?, rabbitmq?)) })
     }

@@ -3,6 +3,7 @@
 mod claim;
 mod delivery;
 mod embedded;
+mod floored;
 mod growth;
 mod in_flight;
 mod national;

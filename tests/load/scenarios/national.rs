@@ -9,8 +9,9 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use super::Settings;
+use super::floored::{Floored, speed};
 use super::registry::{Asking, Grown};
+use super::{Settings, tidy};
 use crate::drive::{Call, Caller, Drive, Pace, quantile};
 use crate::orders::Orders;
 use crate::report::{Latency, Line, Point, Report};
@@ -65,10 +66,12 @@ impl Caller for Nation {
 pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let stand = Stand::build(settings.programs.clone()).await?;
     let orders = Arc::new(Orders::new(settings.seed)?);
+    let submitted = Specimen::record(&stand, &orders, Until::Submitted).await?;
     let specimen = Specimen::record(&stand, &orders, Until::Accepted).await?;
     let mut report = Report::new("national");
     report.notes = settings.notes(&stand, Some(&specimen))?;
-    let mut grown = Grown::new(&stand, specimen).await?;
+    let floor = Floored::of_orders(&stand, submitted).await?;
+    let mut grown = Grown::new(&stand, "hub", specimen).await?;
     grown.grow(&orders, settings.orders.unwrap_or(TASKS)).await?;
     let mut connection = PgConnection::connect(&grown.database).await?;
     let tasks: Vec<String> = sqlx::query_scalar(ACCEPTED).fetch_all(&mut connection).await?;
@@ -79,9 +82,19 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
         turn: AtomicU64::new(0),
     };
     let (warm, measured) = (settings.warm, settings.minutes);
-    let drive =
-        Drive { to: grown.hub.address, connections: CONNECTIONS, pace: Pace::Open(CALLS_PER_SECOND), warm, measured };
+    let drive = Drive {
+        to: grown.hub()?.address,
+        connections: CONNECTIONS,
+        pace: Pace::Open(CALLS_PER_SECOND),
+        warm,
+        measured,
+    };
+    // Before and after, so that whatever the machine does meanwhile meets both alike.
+    let first = floor.measure(settings, &stand).await?;
+    tidy(&stand, &grown.database).await?;
     let (tally, cost) = drive.run(Arc::new(nation)).await?;
+    let plain = first.and(floor.measure(settings, &stand).await?);
+    report.point(plain.point(1, "orders"));
     let load = format!("{CALLS_PER_SECOND:.0} calls/s for {:.1} minutes", measured.as_secs_f64() / 60.0);
     report.point(Point::of("hub", load, "calls", &tally, cost));
     for (what, latencies) in tally.each() {
@@ -90,7 +103,8 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
         report.point(Point { latency: Some(Latency::of(latencies)), ..point });
     }
     let all = tally.whole();
-    report.figure("national mix, p99", "ms", quantile(&all, 0.99), Line::at_most(50.0, 20.0));
+    let (p99, line) = (quantile(&all, 0.99), Line::at_most(50.0, 20.0));
+    report.scaled("national mix, p99", "ms", p99, speed(&plain), line);
     report.figure("national mix, p99.9", "ms", quantile(&all, 0.999), None);
     report.figure("national mix, errors", "calls", tally.faults.values().sum::<u64>() as f64, Line::at_most(0.0, 0.0));
     Ok(report)

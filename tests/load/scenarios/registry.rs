@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sqlx::{Connection, PgConnection};
 use tests::Client;
 
-use super::Settings;
+use super::floored::{Floored, speed};
+use super::{Settings, tidy};
 use crate::drive::{Call, Caller, Pace};
 use crate::loader::Loader;
 use crate::orders::{Orders, digits};
@@ -105,7 +106,8 @@ impl Caller for Asking {
 
 /// A hub over so many Tasks, the work items of which are accepted, and what may be asked of it.
 pub(super) struct Grown {
-    pub(super) hub: Listening,
+    /// None while it rests.
+    hub: Option<Listening>,
     pub(super) database: String,
     pub(super) tasks: Arc<Vec<String>>,
     pub(super) orders: u64,
@@ -114,15 +116,30 @@ pub(super) struct Grown {
 
 impl Grown {
     /// With nothing in it yet.
-    pub(super) async fn new(stand: &Stand, specimen: Specimen) -> Result<Self> {
-        let database = stand.database("hub").await?;
-        let hub = stand.hub("hub", &database, &stand.queue()).await?;
-        Ok(Self { hub, database, tasks: Arc::default(), orders: 0, loader: Loader::new(specimen) })
+    pub(super) async fn new(stand: &Stand, name: &str, specimen: Specimen) -> Result<Self> {
+        let database = stand.database(name).await?;
+        let mut grown = Self { hub: None, database, tasks: Arc::default(), orders: 0, loader: Loader::new(specimen) };
+        grown.wake(stand).await?;
+        Ok(grown)
+    }
+
+    pub(super) fn hub(&self) -> Result<&Listening> {
+        self.hub.as_ref().context("the hub rests")
+    }
+
+    /// Without a hub, so that another one has the broker for itself.
+    pub(super) fn rest(&mut self) {
+        self.hub = None;
+    }
+
+    pub(super) async fn wake(&mut self, stand: &Stand) -> Result<()> {
+        self.hub = Some(stand.hub("hub", &self.database, &stand.queue()).await?);
+        Ok(())
     }
 
     /// So many Tasks more.
     pub(super) async fn grow(&mut self, orders: &Orders, tasks: u64) -> Result<()> {
-        self.orders += self.loader.load(&self.hub, orders, &self.database, tasks).await?;
+        self.orders += self.loader.load(self.hub()?, orders, &self.database, tasks).await?;
         let mut connection = PgConnection::connect(&self.database).await?;
         self.tasks = Arc::new(sqlx::query_scalar(IDS).bind(KNOWN).fetch_all(&mut connection).await?);
         self.is_whole().await
@@ -130,7 +147,7 @@ impl Grown {
 
     /// Each question finds what it asks for: the rows that were loaded are as the hub's own.
     async fn is_whole(&self) -> Result<()> {
-        let client = Client::new(format!("http://{}/fhir/R4", self.hub.address));
+        let client = Client::new(format!("http://{}/fhir/R4", self.hub()?.address));
         for question in Question::ALL {
             let asking = Asking::new(Some(question), self.tasks.clone(), self.orders);
             for turn in 0..20 {
@@ -155,24 +172,36 @@ impl Grown {
 pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let stand = Stand::build(settings.programs.clone()).await?;
     let orders = Arc::new(Orders::new(settings.seed)?);
+    let submitted = Specimen::record(&stand, &orders, Until::Submitted).await?;
     let specimen = Specimen::record(&stand, &orders, Until::Accepted).await?;
     let mut report = Report::new("registry");
     report.notes = settings.notes(&stand, Some(&specimen))?;
+    let floor = Floored::of_orders(&stand, submitted).await?;
     let tasks = settings.orders.unwrap_or(TASKS);
-    let mut grown = Grown::new(&stand, specimen).await?;
+    let mut grown = Grown::new(&stand, "hub", specimen).await?;
     grown.grow(&orders, tasks).await?;
     for round in 1..=settings.rounds {
+        // Before and after, so that whatever the machine does meanwhile meets both alike.
+        let first = floor.measure(settings, &stand).await?;
+        tidy(&stand, &grown.database).await?;
+        let mut rates = Vec::new();
         for question in Question::ALL {
-            let rate = ask(settings, &grown, question, &format!("round {round}, alone"), &mut report).await?;
-            report.figure(&format!("{}, {tasks} Tasks", question.name()), "1/s", rate, question.line());
+            rates.push(ask(settings, &grown, question, &format!("round {round}, alone"), &mut report).await?);
         }
+        let plain = first.and(floor.measure(settings, &stand).await?);
+        report.point(plain.point(round, "orders"));
+        for (question, rate) in Question::ALL.into_iter().zip(rates) {
+            let figure = format!("{}, {tasks} Tasks", question.name());
+            report.scaled(&figure, "1/s", rate, speed(&plain), question.line());
+        }
+        tidy(&stand, &grown.database).await?;
         let beside = match settings.beside {
             Some(rate) => rate,
-            None => settings.drive(&grown.hub, CONNECTIONS, Pace::Closed, orders.clone()).await?.0.rate() / 2.0,
+            None => settings.drive(grown.hub()?, CONNECTIONS, Pace::Closed, orders.clone()).await?.0.rate() / 2.0,
         };
         for question in Question::ALL {
             let load = format!("round {round}, beside {beside:.0} orders/s");
-            let writing = settings.drive(&grown.hub, CONNECTIONS, Pace::Open(beside), orders.clone());
+            let writing = settings.drive(grown.hub()?, CONNECTIONS, Pace::Open(beside), orders.clone());
             let asking = ask(settings, &grown, question, &load, &mut report);
             let ((written, _), rate) = tokio::try_join!(writing, asking)?;
             report.figure(&format!("{}, while writing", question.name()), "1/s", rate, None);
@@ -189,7 +218,7 @@ pub(super) async fn ask(
     load: &str,
     report: &mut Report,
 ) -> Result<f64> {
-    let (tally, cost) = settings.drive(&grown.hub, CONNECTIONS, Pace::Closed, grown.asking(Some(question))).await?;
+    let (tally, cost) = settings.drive(grown.hub()?, CONNECTIONS, Pace::Closed, grown.asking(Some(question))).await?;
     report.point(Point::of(question.name(), load, "answers", &tally, cost));
     Ok(tally.rate())
 }

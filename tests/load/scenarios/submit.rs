@@ -9,9 +9,10 @@ use anyhow::Result;
 use tokio::time::sleep;
 
 use super::delivery::Delivery;
+use super::floored::{Floored, speed};
 use super::{Settings, embedded, tidy};
 use crate::drive::{Pace, Tally, quantile};
-use crate::floor::{Floor, Found};
+use crate::floor::Found;
 use crate::meter::Cost;
 use crate::orders::Orders;
 use crate::report::{Line, Point, Report};
@@ -23,8 +24,6 @@ const CONNECTIONS: [usize; 5] = [1, 8, 32, 64, 256];
 const COMPARED: usize = 32;
 /// Where the load counts as full: here all are measured beside each other.
 const FULL: usize = 64;
-/// What the floor does where the hub does what its bars ask for: 3,000 orders a second, 0.4 of it.
-const FLOOR: f64 = 7500.0;
 const IDLE: Duration = Duration::from_secs(3);
 
 /// Everything that is measured, side by side.
@@ -35,8 +34,7 @@ struct Contenders {
     hub_database: String,
     baseline: Listening,
     baseline_database: String,
-    floor: Arc<Floor>,
-    floor_database: String,
+    floor: Floored,
     embedded: Listening,
 }
 
@@ -73,15 +71,14 @@ impl Contenders {
         specimen.keep(&file)?;
         let hub_database = stand.database("hub").await?;
         let baseline_database = stand.database("baseline").await?;
-        let floor_database = stand.database("floor").await?;
         let hub = stand.hub("hub", &hub_database, &stand.queue()).await?;
         sleep(IDLE).await;
         report.figure("memory of the hub, idle", "MB", hub.memory_mb()?, Line::at_most(80.0, 40.0));
         let baseline = stand.baseline(&baseline_database, &file).await?;
         let embedded = embedded::hub(&stand).await?;
-        let floor = Floor::lay(specimen, floor_database.clone(), &stand.queue(), false).await?;
-        report.notes.push(format!("floor: {} orders to a transaction, the best of a few", floor.group));
-        Ok(Self { stand, orders, hub, hub_database, baseline, baseline_database, floor, floor_database, embedded })
+        let floor = Floored::of_orders(&stand, specimen).await?;
+        report.notes.push(floor.note());
+        Ok(Self { stand, orders, hub, hub_database, baseline, baseline_database, floor, embedded })
     }
 
     async fn round(&self, settings: &Settings, round: u32, report: &mut Report) -> Result<()> {
@@ -91,12 +88,12 @@ impl Contenders {
             let load = format!("round {round}, {connections} connections");
             match connections {
                 FULL => {
-                    let first = self.floor(settings).await?;
+                    let first = self.floor.measure(settings, &self.stand).await?;
                     let points = self.closed(settings, &load, connections, &[&hub, &baseline, &embedded]).await?;
-                    let floor = first.and(self.floor(settings).await?);
+                    let floor = first.and(self.floor.measure(settings, &self.stand).await?);
                     report.point(floor.point(round, "orders"));
-                    at_full = (points[0].rate, floor.rate());
-                    self.judge_full(&points, floor.rate(), report);
+                    at_full = (points[0].rate, speed(&floor));
+                    self.judge_full(&points, &floor, report);
                     points.into_iter().for_each(|point| report.point(point));
                 }
                 COMPARED => {
@@ -111,9 +108,9 @@ impl Contenders {
                 }
             }
         }
-        let (rate, floor) = at_full;
+        let (rate, speed) = at_full;
         let load = format!("round {round}, half load");
-        self.paced(settings, &load, rate / 2.0, Some(floor / FLOOR), report).await?;
+        self.paced(settings, &load, rate / 2.0, Some(speed), report).await?;
         let memory = self.hub.memory_peak_mb()?;
         report.figure("memory of the hub at full load", "MB", memory, Line::at_most(200.0, 100.0));
         Ok(())
@@ -159,22 +156,17 @@ impl Contenders {
     }
 
     /// Of the hub, the baseline and the embedded hub at full load.
-    fn judge_full(&self, points: &[Point], floor: f64, report: &mut Report) {
+    fn judge_full(&self, points: &[Point], floor: &Found, report: &mut Report) {
         let [hub, baseline, embedded] = points else { unreachable!("three are measured at full load") };
-        let speed = floor / FLOOR;
+        let speed = speed(floor);
         let over = |other: f64| hub.rate / other;
         report.figure("submit over the baseline, 64 connections", "x", over(baseline.rate), Line::at_least(2.0, 3.0));
-        report.figure("submit over the floor", "x", over(floor), Line::at_least(0.4, 0.6));
+        report.figure("submit over the floor", "x", over(floor.rate()), Line::at_least(0.4, 0.6));
         report.scaled("submit, 64 connections", "orders/s", hub.rate, speed, Line::at_least(3000.0, 5000.0));
         let what = "CPU of one submission, hub + PostgreSQL + RabbitMQ";
         report.scaled(what, "ms", hub.cost_of_all(), speed, Line::at_most(0.5, 0.35));
         let line = Line::at_least(1.0, 2.0);
         report.figure("embedded over PostgreSQL", "x", embedded.rate / hub.rate, line);
-    }
-
-    async fn floor(&self, settings: &Settings) -> Result<Found> {
-        tidy(&self.stand, &self.floor_database).await?;
-        self.floor.clone().measure(settings.warm, settings.measured).await
     }
 
     /// At so many orders a second: what a placer waits, and then what a filler waits. The bars are of half load.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use sqlx::{Connection, PgConnection};
 
+use super::floored::Floored;
 use super::in_flight::{IN_FLIGHT, InFlight, throughput, workers};
 use super::{Settings, tidy};
 use crate::drive::{Pace, histogram, quantile};
-use crate::floor::{Floor, Found};
 use crate::orders::Orders;
 use crate::report::{Latency, Line, Point, Report};
 use crate::specimen::{Specimen, Until};
@@ -27,8 +27,7 @@ struct Place {
     orders: Arc<Orders>,
     hub: Listening,
     hub_database: String,
-    floor: Arc<Floor>,
-    floor_database: String,
+    floor: Floored,
     work_items_each: f64,
     _workers: Vec<Process>,
 }
@@ -38,9 +37,9 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let place = Place::set(settings, &mut report).await?;
     for round in 1..=settings.rounds {
         // Before and after, so that whatever the machine does meanwhile meets both alike.
-        let first = place.floor(settings).await?;
+        let first = place.floor.measure(settings, &place.stand).await?;
         let rate = place.full(settings, round, &mut report).await?;
-        let floor = first.and(place.floor(settings).await?);
+        let floor = first.and(place.floor.measure(settings, &place.stand).await?);
         report.point(floor.point(round, "workflows"));
         let floor = floor.rate();
         report.figure("workflows completed", "orders/s", rate, None);
@@ -61,16 +60,14 @@ impl Place {
         report.notes = settings.notes(&stand, Some(&specimen))?;
         let work_items_each = specimen.work_items();
         let hub_database = stand.database("hub").await?;
-        let floor_database = stand.database("floor").await?;
-        let floor = Floor::lay(specimen, floor_database.clone(), &stand.queue(), true).await?;
+        let floor = Floored::of_workflows(&stand, specimen).await?;
         report.notes.push(format!(
-            "floor: {} orders to a transaction, the best of a few; {work_items_each} work items to an order; \
-             at most {IN_FLIGHT} orders under way at full load",
-            floor.group
+            "{}; {work_items_each} work items to an order; at most {IN_FLIGHT} orders under way at full load",
+            floor.note()
         ));
         let hub = stand.hub("hub", &hub_database, &stand.queue()).await?;
         let workers = workers(&stand)?;
-        Ok(Self { stand, orders, hub, hub_database, floor, floor_database, work_items_each, _workers: workers })
+        Ok(Self { stand, orders, hub, hub_database, floor, work_items_each, _workers: workers })
     }
 
     /// As many orders as are completed. The rate of completion.
@@ -83,11 +80,6 @@ impl Place {
         report.figure("CPU of one workflow, over everything", "ms", point.cost_of_all(), None);
         report.point(point);
         Ok(rate)
-    }
-
-    async fn floor(&self, settings: &Settings) -> Result<Found> {
-        tidy(&self.stand, &self.floor_database).await?;
-        self.floor.clone().measure(settings.warm, settings.measured).await
     }
 
     /// How long an order takes when there is room: what the placer waited for its answer, and by the database's clock

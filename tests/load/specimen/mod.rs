@@ -104,7 +104,7 @@ pub(crate) struct Write {
 impl Specimen {
     /// Lets a hub take an order of each kind, and looks on.
     pub(crate) async fn record(stand: &Stand, orders: &Orders, until: Until) -> Result<Self> {
-        let database = stand.database("specimen").await?;
+        let database = stand.database(&format!("specimen_{until:?}").to_lowercase()).await?;
         let hub = stand.hub("specimen", &database, &stand.queue()).await?;
         let client = Client::new(format!("http://{}/fhir/R4", hub.address));
         let kinds: &[&str] = if until == Until::Completed { &["laboratory", "pharmacy"] } else { &[] };
