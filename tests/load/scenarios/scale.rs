@@ -99,8 +99,6 @@ impl Scale<'_> {
         large.rest();
         small.wake(&self.stand).await?;
         let back = self.measure(&small, SMALL, work).await?;
-        small.rest();
-        large.wake(&self.stand).await?;
         let figure = format!("{}: {size} Tasks over {SMALL}", work.name());
         self.report.figure(&figure, "x", over / (there + back), Line::at_least(0.8, 0.95));
         Ok(())
