@@ -14,7 +14,7 @@ use crate::rows::{self, Rows};
 use crate::specimen::{Copies, Specimen};
 use crate::stand::Listening;
 
-/// More than there are processors: each waits for the database half of its time.
+/// More than there are processors, so that these have something to do while one waits for the database.
 const LANES: usize = 4;
 /// Orders of one transaction.
 const GROUP: u64 = 1024;

@@ -62,10 +62,7 @@ impl Stand {
         settings.push(TIMES_OF_COMMITS.to_owned());
         let folder = tempfile::Builder::new().prefix("hub-load-").tempdir()?;
         let rabbitmq = spawn_blocking(|| RabbitMq::launch_with(""));
-        let postgres = spawn_blocking(move || {
-            let more: Vec<&str> = settings.iter().map(String::as_str).collect();
-            Postgres::launch_with(Path::new(SETTINGS), &more)
-        });
+        let postgres = spawn_blocking(move || Postgres::launch_with(Path::new(SETTINGS), settings));
         let (postgres, rabbitmq) = (postgres.await?, rabbitmq.await?);
         Ok(Self { programs, folder, servers: Some((postgres?, rabbitmq?)) })
     }
@@ -121,6 +118,11 @@ impl Stand {
         let url = block_in_place(|| postgres.create_database(name));
         self.hub(&format!("{name}-schema"), &url, "embedded").await?;
         Ok(url)
+    }
+
+    /// A file for SQLite, which the hub makes.
+    pub(crate) fn file(&self, name: &str) -> String {
+        format!("sqlite:{}", self.folder().join(name).with_extension("db").display())
     }
 
     /// A hub that is ready.

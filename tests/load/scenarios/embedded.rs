@@ -14,11 +14,7 @@ pub(super) const WHO: &str = "hub, embedded";
 
 /// A hub that needs nobody.
 pub(super) async fn hub(stand: &Stand) -> Result<Listening> {
-    stand.hub("embedded", &database(stand), "embedded").await
-}
-
-pub(super) fn database(stand: &Stand) -> String {
-    format!("sqlite:{}", stand.folder().join("embedded.db").display())
+    stand.hub("embedded", &stand.file("embedded"), "embedded").await
 }
 
 pub(super) async fn submit(settings: &Settings) -> Result<Report> {

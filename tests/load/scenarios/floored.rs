@@ -44,6 +44,7 @@ impl Floored {
         format!("floor: {} orders to a transaction, the best of a few", self.floor.group)
     }
 
+    /// To be done before and after what is judged by it, so that whatever the machine does meanwhile meets both alike.
     pub(super) async fn measure(&self, settings: &Settings, stand: &Stand) -> Result<Found> {
         tidy(stand, &self.database).await?;
         self.floor.clone().measure(settings.warm, settings.measured).await

@@ -30,8 +30,7 @@ pub(super) async fn on_postgres(settings: &Settings) -> Result<Report> {
 
 pub(super) async fn on_sqlite(settings: &Settings) -> Result<Report> {
     let stand = Stand::bare(settings.programs.clone())?;
-    let database = format!("sqlite:{}", stand.folder().join("hub.db").display());
-    let hub = stand.hub("hub", &database, "embedded").await?;
+    let hub = stand.hub("hub", &stand.file("hub"), "embedded").await?;
     measured(settings, &stand, &hub).await
 }
 

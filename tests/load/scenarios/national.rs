@@ -71,6 +71,7 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::new("national");
     report.notes = settings.notes(&stand, Some(&specimen))?;
     let floor = Floored::of_orders(&stand, submitted).await?;
+    report.notes.push(floor.note());
     let mut grown = Grown::new(&stand, "hub", specimen).await?;
     grown.grow(&orders, settings.orders.unwrap_or(TASKS)).await?;
     let mut connection = PgConnection::connect(&grown.database).await?;
@@ -82,14 +83,8 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
         turn: AtomicU64::new(0),
     };
     let (warm, measured) = (settings.warm, settings.minutes);
-    let drive = Drive {
-        to: grown.hub()?.address,
-        connections: CONNECTIONS,
-        pace: Pace::Open(CALLS_PER_SECOND),
-        warm,
-        measured,
-    };
-    // Before and after, so that whatever the machine does meanwhile meets both alike.
+    let (to, pace) = (grown.hub()?.address, Pace::Open(CALLS_PER_SECOND));
+    let drive = Drive { to, connections: CONNECTIONS, pace, warm, measured };
     let first = floor.measure(settings, &stand).await?;
     tidy(&stand, &grown.database).await?;
     let (tally, cost) = drive.run(Arc::new(nation)).await?;

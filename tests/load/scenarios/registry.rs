@@ -177,11 +177,11 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::new("registry");
     report.notes = settings.notes(&stand, Some(&specimen))?;
     let floor = Floored::of_orders(&stand, submitted).await?;
+    report.notes.push(floor.note());
     let tasks = settings.orders.unwrap_or(TASKS);
     let mut grown = Grown::new(&stand, "hub", specimen).await?;
     grown.grow(&orders, tasks).await?;
     for round in 1..=settings.rounds {
-        // Before and after, so that whatever the machine does meanwhile meets both alike.
         let first = floor.measure(settings, &stand).await?;
         tidy(&stand, &grown.database).await?;
         let mut rates = Vec::new();

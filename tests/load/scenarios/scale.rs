@@ -150,7 +150,7 @@ pub(super) async fn on_sqlite(settings: &Settings) -> Result<Report> {
 
 /// A hub over a file of its own with so many Tasks.
 async fn filled(stand: &Stand, name: &str, tasks: u64, orders: &Arc<Orders>) -> Result<Listening> {
-    let database = format!("sqlite:{}", stand.folder().join(name).display());
+    let database = stand.file(name);
     let hub = stand.hub(name, &database, "embedded").await?;
     let mut registry = SqliteConnection::connect(&database).await?;
     while sqlx::query_scalar::<_, i64>(TASKS).fetch_one(&mut registry).await? < i64::try_from(tasks)? {

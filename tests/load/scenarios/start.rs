@@ -31,7 +31,7 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     for round in 1..=settings.rounds {
         let mut slowest = 0.0_f64;
         for start in 0..STARTS {
-            let database = format!("sqlite:{}", stand.folder().join(format!("start-{round}-{start}.db")).display());
+            let database = stand.file(&format!("start-{round}-{start}"));
             let hub = stand.hub_soon("start", &database, "embedded")?;
             slowest = slowest.max(first_201(&hub, &orders.next()).await?.as_secs_f64());
         }

@@ -36,7 +36,6 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::new("workflow");
     let place = Place::set(settings, &mut report).await?;
     for round in 1..=settings.rounds {
-        // Before and after, so that whatever the machine does meanwhile meets both alike.
         let first = place.floor.measure(settings, &place.stand).await?;
         let rate = place.full(settings, round, &mut report).await?;
         let floor = first.and(place.floor.measure(settings, &place.stand).await?);

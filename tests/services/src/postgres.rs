@@ -59,12 +59,12 @@ impl Postgres {
 
     /// With the settings of a configuration file, as far as they do not say where the server is, and more, as
     /// `name=value`.
-    pub fn launch_with(file: &Path, more: &[&str]) -> Result<Postgres> {
+    pub fn launch_with(file: &Path, more: Vec<String>) -> Result<Postgres> {
         let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let settings = text.lines().filter_map(|line| line.split('#').next()?.split_once('='));
         let settings = settings.map(|(name, value)| format!("{}={}", name.trim(), value.trim().trim_matches('\'')));
         let settings = settings.filter(|setting| !setting.starts_with("listen_addresses"));
-        Postgres::launch_as(&[], settings.chain(more.iter().map(|setting| (*setting).to_owned())).collect())
+        Postgres::launch_as(&[], settings.chain(more).collect())
     }
 
     fn launch_in(variables: &[(&str, PathBuf)]) -> Result<Postgres> {
