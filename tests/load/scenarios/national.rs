@@ -1,5 +1,5 @@
 //! A nation at its peak: 2,390 calls a second, of which one in ten submits, two in ten change the status of a Task, and
-//! seven ask.
+//! seven ask. And the same in proportion to what this machine can do: as many fewer as its floor is lower.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,8 @@ use sqlx::{Connection, PgConnection};
 use super::floored::{Floored, speed};
 use super::registry::{Asking, Grown};
 use super::{Settings, tidy};
-use crate::drive::{Call, Caller, Drive, Pace, quantile};
+use crate::drive::{Call, Caller, Drive, Pace, Tally, quantile};
+use crate::meter::Cost;
 use crate::orders::Orders;
 use crate::report::{Latency, Line, Point, Report};
 use crate::specimen::{Specimen, Until};
@@ -82,25 +83,46 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
         tasks: Mutex::new(tasks.into_iter().map(|task| (task, 0)).collect()),
         turn: AtomicU64::new(0),
     };
-    let (warm, measured) = (settings.warm, settings.minutes);
-    let (to, pace) = (grown.hub()?.address, Pace::Open(CALLS_PER_SECOND));
-    let drive = Drive { to, connections: CONNECTIONS, pace, warm, measured };
+    let nation = Arc::new(nation);
+    let address = grown.hub()?.address;
+    let at = async |calls_per_second: f64| {
+        let (warm, measured) = (settings.warm, settings.minutes);
+        let drive = Drive { to: address, connections: CONNECTIONS, pace: Pace::Open(calls_per_second), warm, measured };
+        tidy(&stand, &grown.database).await?;
+        drive.run(nation.clone()).await
+    };
     let first = floor.measure(settings, &stand).await?;
-    tidy(&stand, &grown.database).await?;
-    let (tally, cost) = drive.run(Arc::new(nation)).await?;
+    let whole = at(CALLS_PER_SECOND).await?;
     let plain = first.and(floor.measure(settings, &stand).await?);
+    judge("national mix", CALLS_PER_SECOND, 1.0, whole, settings, &mut report);
     report.point(plain.point(1, "orders"));
-    let load = format!("{CALLS_PER_SECOND:.0} calls/s for {:.1} minutes", measured.as_secs_f64() / 60.0);
+
+    let speed = speed(&plain);
+    let in_proportion = at(CALLS_PER_SECOND * speed).await?;
+    judge("national mix in proportion", CALLS_PER_SECOND * speed, speed, in_proportion, settings, &mut report);
+    Ok(report)
+}
+
+/// By the machine's speed, where so many calls are as many as the nation's on the machine that the bar is meant for.
+fn judge(
+    what: &str,
+    calls_per_second: f64,
+    speed: f64,
+    (tally, cost): (Tally, Cost),
+    settings: &Settings,
+    report: &mut Report,
+) {
+    let load = format!("{calls_per_second:.0} calls/s for {:.1} minutes", settings.minutes.as_secs_f64() / 60.0);
     report.point(Point::of("hub", load, "calls", &tally, cost));
-    for (what, latencies) in tally.each() {
-        let seconds = measured.as_secs_f64();
-        let point = Point::new("of these", what, "calls", latencies.len() as f64 / seconds, Default::default());
+    for (of, latencies) in tally.each() {
+        let rate = latencies.len() as f64 / settings.minutes.as_secs_f64();
+        let point = Point::new("of these", of, "calls", rate, Default::default());
         report.point(Point { latency: Some(Latency::of(latencies)), ..point });
     }
     let all = tally.whole();
     let (p99, line) = (quantile(&all, 0.99), Line::at_most(50.0, 20.0));
-    report.scaled("national mix, p99", "ms", p99, speed(&plain), line);
-    report.figure("national mix, p99.9", "ms", quantile(&all, 0.999), None);
-    report.figure("national mix, errors", "calls", tally.faults.values().sum::<u64>() as f64, Line::at_most(0.0, 0.0));
-    Ok(report)
+    report.scaled(&format!("{what}, p99"), "ms", p99, speed, line);
+    report.figure(&format!("{what}, p99.9"), "ms", quantile(&all, 0.999), None);
+    let errors = tally.faults.values().sum::<u64>() as f64;
+    report.figure(&format!("{what}, errors"), "calls", errors, Line::at_most(0.0, 0.0));
 }
