@@ -1,5 +1,5 @@
 //! A nation at its peak: 2,390 calls a second, of which one in ten submits, two in ten change the status of a Task, and
-//! seven ask. And the same in proportion to what this machine can do: as many fewer as its floor is lower.
+//! seven ask. In proportion to what this machine can do, as many fewer as its floor is lower, and then all of them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,18 +92,17 @@ pub(super) async fn run(settings: &Settings) -> Result<Report> {
         drive.run(nation.clone()).await
     };
     let first = floor.measure(settings, &stand).await?;
-    let whole = at(CALLS_PER_SECOND).await?;
+    let as_many = CALLS_PER_SECOND * speed(&first);
+    let in_proportion = at(as_many).await?;
     let plain = first.and(floor.measure(settings, &stand).await?);
-    judge("national mix", CALLS_PER_SECOND, 1.0, whole, settings, &mut report);
     report.point(plain.point(1, "orders"));
-
-    let speed = speed(&plain);
-    let in_proportion = at(CALLS_PER_SECOND * speed).await?;
-    judge("national mix in proportion", CALLS_PER_SECOND * speed, speed, in_proportion, settings, &mut report);
+    judge("national mix in proportion", as_many, speed(&plain), in_proportion, settings, &mut report);
+    let whole = at(CALLS_PER_SECOND).await?;
+    judge("national mix", CALLS_PER_SECOND, 1.0, whole, settings, &mut report);
     Ok(report)
 }
 
-/// By the machine's speed, where so many calls are as many as the nation's on the machine that the bar is meant for.
+/// What came of so many calls, held against the nation's bars: a time multiplied by the machine's speed.
 fn judge(
     what: &str,
     calls_per_second: f64,
